@@ -7,7 +7,7 @@
     ├── PeerDBError                   sent                    PeerDB refused, failed or could not be asked
     │   ├── PeerDBUnavailable         maintenance             connect, time-out, 502 to 504, code 14, 500 without a body
     │   ├── PeerDBUnauthorized                                3xx but 308, 401, 403, code 16
-    │   ├── PeerDBMisconfigured                               308, 405, 404 that names no mirror, 501 Method Not Allowed, HTML
+    │   ├── PeerDBMisconfigured                               308, 405, 404 naming no mirror, 501 Method Not Allowed, HTML
     │   ├── PeerDBRejected            too_large               codes 3, 6, 8, 12: this content will never be taken
     │   ├── PeerDBPreconditionFailed  violations              code 9: a database is not ready, or the wish is wrong
     │   ├── PeerDBNotFound                                    404 with code 5 that names the mirror
@@ -16,17 +16,19 @@
     └── KubeError                                             the API server refused or could not be asked
         ├── KubeConflict                                      409: the object has moved on; look again
         ├── KubeNotFound                                      404: the object is gone
-        ├── KubeForbidden                                     401, 403: a permission is missing, or a terminating namespace
+        ├── KubeForbidden                                     401, 403: a role is missing, or a terminating namespace
         └── KubeUnavailable                                   connect, time-out, 429, 5xx
 
-The tree is split by what has to happen next, not by status number. Two questions matter to code: does time alone heal it
-(``retry``), and, for a command, may it have taken effect although an error came back (``sent``)? Everything else is words.
+The tree is split by what has to happen next, not by status number. Two questions matter to code: does time alone heal
+it (``retry``), and, for a command, may it have taken effect although an error came back (``sent``)? Everything else is
+words.
 
-``reason`` is the word for ``status.conditions`` (PeerDB errors and ``InvalidSpec``) or for logs and metrics (the others: what
-cannot reach the API server cannot be written to a status). ``str(error)`` is a sentence for a user; whoever raises it keeps
-passwords, headers and whole bodies out of it. Translating httpx's and the kubernetes package's exceptions into these is the
-clients' work; pacing the retries is the work queue's.
+``reason`` is the word for ``status.conditions`` (PeerDB errors and ``InvalidSpec``) or for logs and metrics (the
+others: what cannot reach the API server cannot be written to a status). ``str(error)`` is a sentence for a user;
+whoever raises it keeps passwords, headers and whole bodies out of it. Translating httpx's and the kubernetes package's
+exceptions into these is the clients' work; pacing the retries is the work queue's.
 """
+# ruff: noqa: N818 - these are the words of the product's docs and logs, and all of them end up in an `except` clause
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,8 +60,8 @@ class OperatorError(Exception):
 class InvalidSpec(OperatorError):
     """The Mirror asks for something that can never be done as written.
 
-    ``field`` is the path inside the object (``spec.tables[3].source``), ``problem`` says what is wrong and what to do next,
-    ``more`` counts further problems that the message only mentions.
+    ``field`` is the path inside the object (``spec.tables[3].source``), ``problem`` says what is wrong and what to do
+    next, ``more`` counts further problems that the message only mentions.
     """
 
     reason = "InvalidSpec"
@@ -76,8 +78,8 @@ class InvalidSpec(OperatorError):
 class PeerDBError(OperatorError):
     """PeerDB did not do or tell what was asked.
 
-    ``sent`` is True when the request may have taken effect all the same, so that only an observation can tell. Each class
-    has its own answer; the caller overrides it where a reply says otherwise.
+    ``sent`` is True when the request may have taken effect all the same, so that only an observation can tell. Each
+    class has its own answer; the caller overrides it where a reply says otherwise.
     """
 
     reason = "PeerDBError"
@@ -134,7 +136,7 @@ class PeerDBRejected(PeerDBError):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that PeerDB found wrong, as in ``google.rpc.PreconditionFailure``: e.g. SOURCE_TABLE_MISSING, public.nope."""
+    """One thing PeerDB found wrong (``google.rpc.PreconditionFailure``), e.g. SOURCE_TABLE_MISSING of public.nope."""
 
     kind: str
     subject: str
@@ -144,8 +146,8 @@ class Violation:
 class PeerDBPreconditionFailed(PeerDBError):
     """PeerDB checked a wish against the databases and found it not (yet) possible.
 
-    ``violations`` names the tables as far as PeerDB did (since v0.36.19; empty before). Code 9 covers a wrong wish and a
-    database that is away for a minute alike, hence neither SLOW nor SPEC_CHANGE.
+    ``violations`` names the tables as far as PeerDB did (since v0.36.19; empty before). Code 9 covers a wrong wish and
+    a database that is away for a minute alike, hence neither SLOW nor SPEC_CHANGE.
     """
 
     reason = "PrecheckFailed"
