@@ -7,7 +7,7 @@
     ├── PeerDBError                   sent                    PeerDB refused, failed or could not be asked
     │   ├── PeerDBUnavailable         maintenance             connect, time-out, 502 to 504, code 14, 500 without a body
     │   ├── PeerDBUnauthorized                                3xx but 308, 401, 403, code 16
-    │   ├── PeerDBMisconfigured                               308, 405, 404 naming no mirror, 501 Method Not Allowed, HTML
+    │   ├── PeerDBMisconfigured                               308, 405, 501 by method, 404 naming no mirror, HTML
     │   ├── PeerDBRejected            too_large               codes 3, 6, 8, 12: this content will never be taken
     │   ├── PeerDBPreconditionFailed  violations              code 9: a database is not ready, or the wish is wrong
     │   ├── PeerDBNotFound                                    404 with code 5 that names the mirror
