@@ -87,7 +87,7 @@ class KubePort(Protocol):
         """Create an Event about one object.
 
         ``regarding`` is an object reference: ``apiVersion, kind, namespace, name, uid`` (and ``resourceVersion`` if
-        known). ``type_`` is ``Normal`` or ``Warning``. In a terminating namespace the API server refuses: ``KubeForbidden``.
+        known). ``type_`` is ``Normal`` or ``Warning``. A terminating namespace refuses it: ``KubeForbidden``.
         """
         ...
 
@@ -97,8 +97,8 @@ class Rest:
     """What a pass asks for when it ends.
 
     ``after``: look again in so many seconds; ``None`` rests until woken.
-    ``backoff``: the class of an error. The queue then waits exponentially longer with jitter for each time in a row that
-    this object rests with this class; ``after`` is the first delay and ``cap`` the longest. ``None`` resets the count.
+    ``backoff``: the class of an error. The queue then waits exponentially longer, with jitter, each time this object
+    rests with this class; ``after`` is the first delay, ``cap`` the longest. ``None`` is success and resets all counts.
     """
 
     after: float | None
@@ -115,7 +115,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ListedMirror:
-    """One row of ``GET mirrors/list``. ``state`` is PeerDB's word as it came; ``created_at_ms`` is epoch milliseconds."""
+    """One row of ``GET mirrors/list``: ``state`` is PeerDB's word as it came, ``created_at_ms`` epoch milliseconds."""
 
     name: str
     state: str
@@ -137,8 +137,8 @@ class LogRow:
 class FleetLook:
     """What one tick of the fleet observer saw of all mirrors of a PeerDB.
 
-    ``began_at`` is when the first request of the tick was begun. ``mirrors`` is ``None`` exactly when the list failed, and
-    ``error`` then says why; an empty tuple is a PeerDB without mirrors. ``log_rows`` are the rows that are new
+    ``began_at`` is when the first request of the tick was begun. ``mirrors`` is ``None`` exactly when the list failed,
+    and ``error`` then says why; an empty tuple is a PeerDB without mirrors. ``log_rows`` are the rows that are new
     since the tick before, oldest first; a failed logs call yields none and is made up for by the next tick.
     """
 
@@ -154,8 +154,8 @@ class Controller(Protocol):
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
         """Project one object; returns the uid to wake, or None if nothing that matters has changed. O(1), synchronous.
 
-        ``event_type``: ADDED, MODIFIED, DELETED, or None for an item of a LIST. An object may be seen several times and an
-        older version after a newer one: a version that is not newer than the known one changes nothing.
+        ``event_type``: ADDED, MODIFIED, DELETED, or None for an item of a LIST. An object may be seen several times and
+        an older version after a newer one: a version that is not newer than the known one changes nothing.
         """
         ...
 
@@ -164,7 +164,7 @@ class Controller(Protocol):
         ...
 
     def lane(self, uid: str) -> Lane:
-        """Asked right before a pass; synchronous and cheap."""
+        """Asked right before a pass; synchronous, cheap, raises nothing, also for a uid it does not know."""
         ...
 
     async def reconcile(self, uid: str) -> Rest:
