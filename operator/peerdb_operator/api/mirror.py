@@ -14,7 +14,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from peerdb_operator.api.checks import parse
 from peerdb_operator.api.naming import MIRROR_NAME_MAX, MIRROR_NAME_PATTERN, default_mirror_name
-from peerdb_operator.api.options import ANY_TIME, UNTOUCHED, AddedTables, Count, Disposal, DropSpec, SnapshotSpec
+from peerdb_operator.api.options import (
+    ANY_TIME,
+    UNTOUCHED,
+    AddedTables,
+    Count,
+    DestinationMetadata,
+    DropSpec,
+    SnapshotSpec,
+    Statistics,
+)
 from peerdb_operator.api.schema import MODEL_CONFIG, Rule, described, rules_schema
 from peerdb_operator.api.table import ColumnSpec, Engine, TableSpec, require_unique
 from peerdb_operator.errors import InvalidSpec
@@ -23,12 +32,13 @@ __all__ = [
     "AddedTables",
     "ColumnSpec",
     "DeletionPolicy",
-    "Disposal",
+    "DestinationMetadata",
     "DropSpec",
     "Engine",
     "MirrorSpec",
     "RunState",
     "SnapshotSpec",
+    "Statistics",
     "TableSpec",
     "mirror_name_of",
     "parse_spec",

@@ -26,11 +26,18 @@ class AddedTables(StrEnum):
     SKIP = "Skip"
 
 
-class Disposal(StrEnum):
-    """What a drop does with something that belongs to the mirror."""
+class Statistics(StrEnum):
+    """What a drop does with PeerDB's statistics about the mirror."""
 
     KEEP = "Keep"
     DELETE = "Delete"
+
+
+class DestinationMetadata(StrEnum):
+    """What a drop does with the mirror's own helper tables in the destination."""
+
+    DELETE = "Delete"
+    KEEP = "Keep"
 
 
 class SnapshotSpec(BaseModel):
@@ -77,20 +84,20 @@ class DropSpec(BaseModel):
     model_config = MODEL_CONFIG
 
     statistics: Annotated[
-        Disposal,
+        Statistics,
         described(
             "PeerDB's statistics about the mirror.",
             unset="Keep",
             changes="until the mirror is being dropped",
             server_default=True,
         ),
-    ] = Disposal.KEEP
+    ] = Statistics.KEEP
     destination_metadata: Annotated[
-        Disposal,
+        DestinationMetadata,
         described(
             "The mirror's own helper tables in the destination (raw rows, bookkeeping). Replicated tables always stay.",
             unset="Delete",
             changes="until the mirror is being dropped",
             server_default=True,
         ),
-    ] = Disposal.DELETE
+    ] = DestinationMetadata.DELETE

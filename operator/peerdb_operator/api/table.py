@@ -1,8 +1,8 @@
 """One entry of ``spec.tables``: what a user may say about a replicated table.
 
-Owns the shapes and their bounds; how a table is written in PeerDB's requests is ``api.mapping``'s, and which tables may
-be added or removed is the planner's. Nothing here has a default: a field that the list in Git does not show must not
-appear in the cluster, or every sync tool would report a difference.
+Owns the shapes, their bounds and the engines' names in PeerDB. Which tables may be added or removed is the planner's;
+how a mapping is written in a request is the client's. Nothing here has a default: a field that the list in Git does not
+show must not appear in the cluster, or every sync tool would report a difference.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _NOT_IN_PLACE: Final = "not in place; remove the table in one edit, empty its de
 
 
 class Engine(StrEnum):
-    """A ClickHouse table engine, by ClickHouse's own name; ``api.mapping`` knows PeerDB's names for them."""
+    """A ClickHouse table engine by ClickHouse's own name."""
 
     REPLACING_MERGE_TREE = "ReplacingMergeTree"
     MERGE_TREE = "MergeTree"
@@ -34,6 +34,16 @@ class Engine(StrEnum):
     REPLICATED_REPLACING_MERGE_TREE = "ReplicatedReplacingMergeTree"
     REPLICATED_MERGE_TREE = "ReplicatedMergeTree"
     COALESCING_MERGE_TREE = "CoalescingMergeTree"
+
+    @property
+    def wire(self) -> str:
+        """PeerDB's word for it (protos/flow.proto TableEngine)."""
+        return f"CH_ENGINE_{self.name}"
+
+    @classmethod
+    def from_wire(cls, word: str) -> "Engine | None":
+        """The engine that PeerDB means, or None for one that this version does not know."""
+        return next((engine for engine in cls if engine.wire == word), None)
 
 
 def duplicates(values: Iterable[str]) -> tuple[str, int, int] | None:

@@ -1,0 +1,210 @@
+"""``Mirror.status``: what the operator saw and did, and the journal that must survive a restart.
+
+Owns the shape, its bounds and the reading. What a status says is decided elsewhere; here it is only written down.
+Users edit and wipe status by hand, older and newer operators leave other shapes behind: reading never fails, it drops
+what it cannot read.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field, ValidationError
+
+from peerdb_operator.api.schema import MODEL_CONFIG, observed
+from peerdb_operator.api.times import Micros, Seconds
+
+MAX_PENDING: Final = 20
+MAX_MESSAGE: Final = 32_768
+MAX_ERROR: Final = 1_024
+
+_INT64_MAX: Final = 2**63 - 1
+_INT32_MAX: Final = 2**31 - 1
+
+Generation = Annotated[int, Field(ge=-1, le=_INT64_MAX)]
+Count = Annotated[int, Field(ge=0, le=_INT32_MAX)]
+_Word = Annotated[str, Field(min_length=1, max_length=64)]
+_Hash = Annotated[str, Field(max_length=128)]
+_Identifier = Annotated[str, Field(max_length=256)]
+
+
+class ConditionStatus(StrEnum):
+    """The three answers of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(BaseModel):
+    """One condition, in the shape of ``metav1.Condition``."""
+
+    model_config = MODEL_CONFIG
+
+    type: Annotated[
+        str,
+        Field(
+            max_length=316,
+            pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+        ),
+        observed("Ready and Synced always; Reconciling and Stalled only while true."),
+    ]
+    status: Annotated[ConditionStatus, observed("Whether the condition holds: True, False or Unknown.")]
+    reason: Annotated[
+        str,
+        Field(min_length=1, max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+        observed("Why, in one word of a documented list."),
+    ]
+    message: Annotated[str, Field(max_length=MAX_MESSAGE), observed("Why, in a sentence, with the way out.")]
+    last_transition_time: Annotated[Seconds, observed("When `status` of this condition last changed.")]
+    observed_generation: Annotated[
+        Annotated[int, Field(ge=0, le=_INT64_MAX)] | None,
+        observed("The metadata.generation that the condition speaks of."),
+    ] = None
+
+
+class TablesStatus(BaseModel):
+    """The tables of the mirror in numbers."""
+
+    model_config = MODEL_CONFIG
+
+    desired: Annotated[Count, observed("Tables in the spec.", unit="tables")] = 0
+    replicating: Annotated[Count, observed("Tables of the spec that the mirror replicates.", unit="tables")] = 0
+    adding: Annotated[Count, observed("Tables that are yet to be added.", unit="tables")] = 0
+    removing: Annotated[Count, observed("Tables that are yet to be removed.", unit="tables")] = 0
+    summary: Annotated[
+        Annotated[str, Field(max_length=64)] | None, observed("Replicating and desired tables, as in `4998/5000`.")
+    ] = None
+    pending: Annotated[
+        list[_Identifier],
+        Field(max_length=MAX_PENDING),
+        observed("Sources of the first tables that are yet to be added or removed.", list_type="atomic"),
+    ] = []
+
+
+class OperationStatus(BaseModel):
+    """The command in flight: what was sent to PeerDB and is not proven by an observation yet."""
+
+    model_config = MODEL_CONFIG
+
+    id: Annotated[_Word, observed("Identity of the command.")]
+    step: Annotated[_Word, observed("Pause, Resume, Edit or Drop.")]
+    from_: Annotated[
+        _Hash | None, Field(alias="from"), observed("Fingerprint of the mirror's configuration before the command.")
+    ] = None
+    to: Annotated[_Hash | None, observed("Fingerprint that the command is to bring about; for a drop its flags.")] = (
+        None
+    )
+    sent_at: Annotated[Micros, observed("When it was sent, or its request ended without a reply.")]
+    accepted: Annotated[bool, observed("Whether PeerDB answered 200, which does not mean that it is done.")] = False
+    created_at: Annotated[
+        _Word, observed("PeerDB's creation time of the mirror; another value means another mirror of the same name.")
+    ]
+
+
+class Correction(BaseModel):
+    """One edit that undid a change made in PeerDB by somebody else."""
+
+    model_config = MODEL_CONFIG
+
+    difference: Annotated[_Hash, observed("Fingerprint of what was corrected.")]
+    time: Annotated[Micros, observed("When the edit was sent.")]
+
+
+class BoundsStatus(BaseModel):
+    """What keeps a wish that PeerDB does not follow from stopping the mirror again and again."""
+
+    model_config = MODEL_CONFIG
+
+    generation: Annotated[Generation, observed("The metadata.generation that the counts belong to.")] = 0
+    goal: Annotated[_Hash | None, observed("Fingerprint that the newest edit was to bring about.")] = None
+    attempts: Annotated[Count, observed("Edits towards that goal that stayed unproven.", unit="edits")] = 0
+    not_before: Annotated[Micros | None, observed("No further edit before this time.")] = None
+    corrections: Annotated[
+        list[Correction],
+        Field(max_length=16),
+        observed("The newest edits that undid a change made in PeerDB.", list_type="atomic"),
+    ] = []
+    settled: Annotated[Generation | None, observed("The newest metadata.generation that came to rest.")] = None
+    refused: Annotated[_Word | None, observed("Reason for which PeerDB refused the goal, if it did.")] = None
+
+
+class LastError(BaseModel):
+    """The newest error in PeerDB's log of the mirror."""
+
+    model_config = MODEL_CONFIG
+
+    message: Annotated[Annotated[str, Field(max_length=MAX_ERROR)], observed("The log's text, shortened.")]
+    time: Annotated[Seconds, observed("When PeerDB logged it.")]
+
+
+class MirrorStatus(BaseModel):
+    """What the operator saw last."""
+
+    model_config = MODEL_CONFIG
+
+    observed_generation: Annotated[
+        Generation,
+        observed("The newest metadata.generation that was evaluated; -1 before the first."),
+    ] = -1
+    mirror_name: Annotated[_Word | None, observed("Name of the mirror in PeerDB.")] = None
+    state: Annotated[
+        _Word | None,
+        observed("State of the mirror in PeerDB's words (Running, Paused, Pausing, Snapshot, ...), or Missing."),
+    ] = None
+    state_since: Annotated[Seconds | None, observed("Since when the operator has seen this state.")] = None
+    tables: Annotated[
+        TablesStatus | None, observed("The tables in numbers; absent as long as no list of tables was accepted.")
+    ] = None
+    operation: Annotated[OperationStatus | None, observed("The command in flight, if any.")] = None
+    bounds: Annotated[BoundsStatus | None, observed("What limits repeated edits.")] = None
+    last_error: Annotated[LastError | None, observed("The newest error in PeerDB's log of the mirror.")] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(max_length=16),
+        observed("Ready, Synced, Reconciling, Stalled.", list_type="map", keys=["type"]),
+    ] = []
+
+    def as_wire(self) -> dict[str, Any]:
+        """The status as it is written; what is unset is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+_Location = tuple[int | str, ...]
+_LEVELS: Final = 8
+"""Looks at a broken status: one for each level of nesting, as a dropped field may take the object that needs it along."""
+
+
+def read_status(raw: object) -> MirrorStatus:
+    """Read ``status`` as it came from the API server, or None; never raises.
+
+    A part that does not parse is dropped: an optional field alone, a required one together with the object that needs
+    it. Unknown fields are ignored.
+    """
+    value: object = raw
+    for _ in range(_LEVELS):
+        try:
+            return MirrorStatus.model_validate(value, by_alias=True, by_name=False)
+        except ValidationError as error:
+            value = _without(value, {_culprit(detail["type"], detail["loc"]) for detail in error.errors()})
+    return MirrorStatus()
+
+
+def _culprit(kind: str, location: _Location) -> _Location:
+    return location[:-1] if kind == "missing" else location
+
+
+def _without(value: object, locations: set[_Location]) -> object:
+    """A copy without what is at the locations; nothing outside them is touched, nor walked through."""
+    if () in locations:
+        return None
+    below: dict[int | str, set[_Location]] = {}
+    for location in locations:
+        below.setdefault(location[0], set()).add(location[1:])
+    if isinstance(value, Mapping):
+        pruned = {key: _without(item, below[key]) if key in below else item for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item is not None}
+    if isinstance(value, list):
+        items = [_without(item, below[index]) if index in below else item for index, item in enumerate(value)]
+        return [item for item in items if item is not None]
+    return None
