@@ -1,0 +1,155 @@
+"""Builds the control plane's programs from the Go module beside this file, once, into the cache.
+
+Owns the run of the Go tools; the recipe, the cache, the toolchain and the wording of progress are modules of their own.
+The build never changes the tree it runs in (`-mod=readonly`) and needs no container, no root and no C compiler.
+"""
+
+import collections
+import dataclasses
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tests.harness.controlplane.cache import BinaryCache
+from tests.harness.controlplane.errors import ControlPlaneError
+from tests.harness.controlplane.goenv import Go, GoFinder
+from tests.harness.controlplane.progress import Progress
+from tests.harness.controlplane.recipe import Program, Recipe
+
+DOWNLOADING = "go: downloading "
+NETWORK_SIGNS = (
+    "dial tcp",
+    "no such host",
+    "connection refused",
+    "i/o timeout",
+    "proxyconnect",
+    "module lookup disabled",
+)
+KEPT_LINES = 8
+STALE = " stale"
+LIST_FORMAT = f"-f={{{{.ImportPath}}}}{{{{if .Stale}}}}{STALE}{{{{end}}}}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Builder:
+    """Puts missing or damaged programs into the cache."""
+
+    recipe: Recipe
+    cache: BinaryCache
+    go_finder: GoFinder
+    progress: Progress
+
+    def ensure(self, programs: Sequence[Program]) -> Path:
+        """Build what the cache lacks and return its folder.
+
+        Raises ControlPlaneError with what to do when Go, the network or the build itself fails.
+        """
+        if self._missing(programs):
+            with self.cache.locked(self._waiting):
+                missing = self._missing(programs)
+                if missing:
+                    self._build(missing)
+        return self.cache.directory
+
+    def _missing(self, programs: Sequence[Program]) -> list[Program]:
+        return [program for program in programs if not self.cache.has(program)]
+
+    def _waiting(self) -> None:
+        self.progress.say("Another build of the control plane is under way; waiting for it.")
+
+    def _build(self, programs: Sequence[Program]) -> None:
+        go = self.go_finder.find(self.recipe.go_version)
+        names = ", ".join(program.value for program in programs)
+        self.progress.say(f"Building {names} {self.recipe.kubernetes_version} with Go {go.version}; this is done once.")
+        packages = self._list_packages(go, programs)
+        with self.cache.staging() as staging:
+            self._compile(go, programs, packages, staging)
+            for program in programs:
+                self.cache.put(program, staging / Path(built_name(self.recipe.packages[program])))
+
+    def _list_packages(self, go: Go, programs: Sequence[Program]) -> frozenset[str]:
+        """The packages that Go has yet to compile; downloads the modules they are in."""
+        modules = sum("// indirect" in line for line in (self.recipe.module / "go.mod").read_text("utf-8").splitlines())
+        downloads = False
+
+        def on_line(line: str) -> bool:
+            nonlocal downloads
+            if not line.startswith(DOWNLOADING):
+                return False
+            if not downloads:
+                self.progress.begin("Downloading modules", modules, "modules at most")
+                downloads = True
+            self.progress.advance()
+            return True
+
+        command = ["list", "-deps", LIST_FORMAT, *self.recipe.flags, *self.recipe.packages_of(programs)]
+        listed = self._run_go(go, command, on_line)
+        if downloads:
+            self.progress.end()
+        return frozenset(line.removesuffix(STALE) for line in listed if line.endswith(STALE))
+
+    def _compile(self, go: Go, programs: Sequence[Program], packages: frozenset[str], staging: Path) -> None:
+        def on_line(line: str) -> bool:
+            if line not in packages:
+                return False
+            self.progress.advance()
+            return True
+
+        self.progress.begin("Compiling", len(packages), "packages")
+        command = ["build", "-v", *self.recipe.flags, f"-o={staging}/", *self.recipe.packages_of(programs)]
+        self._run_go(go, command, on_line)
+        self.progress.end()
+
+    def _run_go(self, go: Go, arguments: Sequence[str], on_line: Callable[[str], bool]) -> list[str]:
+        """Run Go in the module; lines of stderr that `on_line` does not take are its words if it fails."""
+        words: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+            subprocess.Popen(
+                [go.command, *arguments],
+                cwd=self.recipe.module,
+                env=go.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as running,
+        ):
+            try:
+                feed(running.stderr or (), on_line, words)
+            except BaseException:
+                running.terminate()
+                raise
+            if running.wait() != 0:
+                raise ControlPlaneError(explain(arguments[0], running.returncode, words, self.recipe.module))
+            output.seek(0)
+            return output.read().splitlines()
+
+
+def feed(lines: Iterable[str], on_line: Callable[[str], bool], words: collections.deque[str]) -> None:
+    """Offer each line to `on_line` and keep those it does not take."""
+    for line in lines:
+        stripped = line.rstrip("\n")
+        if not on_line(stripped) and stripped:
+            words.append(stripped)
+
+
+def built_name(package: str) -> str:
+    """File name that `go build -o folder/` gives a main package: its last element that is no major version."""
+    *_, before, last = package.split("/")
+    return before if last.startswith("v") and last[1:].isdigit() else last
+
+
+def explain(step: str, code: int, words: Iterable[str], module: Path) -> str:
+    """What failed and what to do, from the last words of the Go command."""
+    said = "\n  ".join(words)
+    if any(sign in said for sign in NETWORK_SIGNS):
+        way_out = "The Go modules could not be downloaded: connect to a network with a Go module proxy and run it again"
+    else:
+        way_out = f"Run `go {shlex.quote(step)}` in {module} to see more"
+    return (
+        f"`go {step}` failed (exit {code}). {way_out}, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd "
+        f"and kubectl. Go said:\n  {said}"
+    )

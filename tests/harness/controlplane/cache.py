@@ -1,0 +1,107 @@
+"""The folder of built binaries: found by recipe, checked before use, filled atomically, by one build at a time.
+
+Layout: `<home>/.cache/peerdb-operator/<kubernetes version>/<recipe key>/` with each program and, beside it, its
+`<program>.sha256` in the format of sha256sum. A program counts as present only when its checksum is recorded and
+matches, and the record is written last: whatever interrupts a build, nothing half-made is ever used. What an
+interrupted build left in its own staging folder is removed by the next one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tests.harness.controlplane.errors import ControlPlaneError
+from tests.harness.controlplane.recipe import Program, Recipe
+
+CACHE_VARIABLE = "PEERDB_OPERATOR_CACHE"
+STAGING_PREFIX = ".building-"
+
+
+def cache_root(environ: Mapping[str, str]) -> Path:
+    """Folder of everything cached: $PEERDB_OPERATOR_CACHE, else one below the home directory."""
+    given = environ.get(CACHE_VARIABLE)
+    if given:
+        return Path(given).absolute()
+    home = environ.get("HOME")
+    if not home:
+        raise ControlPlaneError(
+            f"HOME is not set: set it, or {CACHE_VARIABLE} to a folder for the built control plane."
+        )
+    return Path(home) / ".cache" / "peerdb-operator"
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class BinaryCache:
+    """The binaries of one recipe."""
+
+    def __init__(self, root: Path, recipe: Recipe) -> None:
+        """Look below `root`; nothing is created yet."""
+        self.directory = root / recipe.kubernetes_version / recipe.key
+        self._lock_file = root / recipe.kubernetes_version / f".{recipe.key}.lock"
+
+    def path(self, program: Program) -> Path:
+        """Where the program is, once it is present."""
+        return self.directory / program.value
+
+    def has(self, program: Program) -> bool:
+        """Whether the program is there and is byte for byte what was built."""
+        path, record = self.path(program), self._record(program)
+        try:
+            return record.read_text(encoding="utf-8").split()[:1] == [checksum(path)]
+        except OSError:
+            return False
+
+    def put(self, program: Program, built: Path) -> None:
+        """Move a finished binary in from the staging folder and record its checksum."""
+        self._record(program).unlink(missing_ok=True)
+        line = built.with_name(f"{built.name}.sha256")
+        line.write_text(f"{checksum(built)}  {program.value}\n", encoding="utf-8")
+        built.replace(self.path(program))
+        line.replace(self._record(program))
+
+    @contextlib.contextmanager
+    def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the build lock; `on_wait` is called when another process holds it. The kernel frees it if we die."""
+        with make_folder(self.directory), self._lock_file.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder for a build under way, on the same file system; removed at the end. Only under the lock."""
+        for left in self.directory.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self.directory))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _record(self, program: Program) -> Path:
+        return self.directory / f"{program.value}.sha256"
+
+
+@contextlib.contextmanager
+def make_folder(folder: Path) -> Iterator[None]:
+    """Create a cache folder; raises ControlPlaneError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ControlPlaneError(
+            f"Cannot create {folder} ({os.strerror(error.errno or 0)}): set {CACHE_VARIABLE} to a writable folder."
+        ) from error
+    yield

@@ -1,0 +1,12 @@
+"""The one error of the harness: a sentence that says what is wrong and what to do next.
+
+Owned here so that every module of the control plane can raise it without importing another.
+"""
+
+
+class ControlPlaneError(Exception):
+    """The control plane cannot be had; the message is written for the person at the terminal."""
+
+
+class NotOurClusterError(ControlPlaneError):
+    """A destructive step was asked of a cluster that this harness did not start."""
