@@ -18,12 +18,12 @@ MAX_PENDING: Final = 20
 MAX_MESSAGE: Final = 32_768
 MAX_ERROR: Final = 1_024
 
-_INT64_MAX: Final = 2**63 - 1
+_GENERATION_MAX: Final = 2**53 - 1  # what every JSON reader takes for a whole number
 _INT32_MAX: Final = 2**31 - 1
 
-Generation = Annotated[int, Field(ge=-1, le=_INT64_MAX)]
+Generation = Annotated[int, Field(ge=-1, le=_GENERATION_MAX)]
 Count = Annotated[int, Field(ge=0, le=_INT32_MAX)]
-_Word = Annotated[str, Field(min_length=1, max_length=64)]
+_Word = Annotated[str, Field(max_length=64)]
 _Hash = Annotated[str, Field(max_length=128)]
 _Identifier = Annotated[str, Field(max_length=256)]
 
@@ -37,7 +37,7 @@ class ConditionStatus(StrEnum):
 
 
 class Condition(BaseModel):
-    """One condition, in the shape of ``metav1.Condition``."""
+    """One condition, in the shape of metav1.Condition."""
 
     model_config = MODEL_CONFIG
 
@@ -58,7 +58,7 @@ class Condition(BaseModel):
     message: Annotated[str, Field(max_length=MAX_MESSAGE), observed("Why, in a sentence, with the way out.")]
     last_transition_time: Annotated[Seconds, observed("When `status` of this condition last changed.")]
     observed_generation: Annotated[
-        Annotated[int, Field(ge=0, le=_INT64_MAX)] | None,
+        Annotated[int, Field(ge=0, le=_GENERATION_MAX)] | None,
         observed("The metadata.generation that the condition speaks of."),
     ] = None
 
@@ -172,7 +172,7 @@ class MirrorStatus(BaseModel):
 
 _Location = tuple[int | str, ...]
 _LEVELS: Final = 8
-"""Looks at a broken status: one for each level of nesting, as a dropped field may take the object that needs it along."""
+"""Looks at a broken status: one per level of nesting, since a dropped field may take the object that needs it along."""
 
 
 def read_status(raw: object) -> MirrorStatus:
