@@ -11,8 +11,9 @@
     │   ├── PeerDBRejected            too_large               codes 3, 6, 8, 12: this content will never be taken
     │   ├── PeerDBPreconditionFailed  violations              code 9: a database is not ready, or the wish is wrong
     │   ├── PeerDBNotFound                                    404 with code 5 that names the mirror
-    │   ├── PeerDBInternal                                    code 13 and other 5xx
-    │   └── UnexpectedReply                                   an answer that does not fit our model of it
+    │   ├── PeerDBInternal            orphaned                code 13 and other 5xx
+    │   ├── UnexpectedReply                                   an answer that does not fit our model of it
+    │   └── UnsupportedPeerDB                                 an answer of a release that is too old to be driven
     └── KubeError                                             the API server refused or could not be asked
         ├── KubeConflict                                      409: the object has moved on; look again
         ├── KubeNotFound                                      404: the object is gone
@@ -167,13 +168,27 @@ class PeerDBNotFound(PeerDBError):
 
 
 class PeerDBInternal(PeerDBError):
-    """PeerDB failed inside; what it had done by then is unknown."""
+    """PeerDB failed inside; what it had done by then is unknown.
+
+    ``orphaned`` when it says that it has a row for the mirror but no live workflow: no command will ever reach it.
+    """
+
+    def __init__(self, message: str, *, orphaned: bool = False, sent: bool | None = None) -> None:
+        super().__init__(message, sent=sent)
+        self.orphaned = orphaned
 
 
 class UnexpectedReply(PeerDBError):
     """PeerDB's answer does not have the shape we know; the message names the place, never the whole body."""
 
     reason = "UnexpectedReply"
+    retry = Retry.SLOW
+
+
+class UnsupportedPeerDB(PeerDBError):
+    """This PeerDB cannot be driven safely; the message names the release that can."""
+
+    reason = "UnsupportedPeerDB"
     retry = Retry.SLOW
 
 

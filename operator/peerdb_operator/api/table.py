@@ -30,7 +30,7 @@ class Engine(StrEnum):
 
     REPLACING_MERGE_TREE = "ReplacingMergeTree"
     MERGE_TREE = "MergeTree"
-    NULL = "NullEngine"  # ClickHouse says Null, which YAML reads as "no value": the choice would vanish silently
+    NULL = "NullEngine"  # ClickHouse says Null, which YAML reads as no value at all
     REPLICATED_REPLACING_MERGE_TREE = "ReplicatedReplacingMergeTree"
     REPLICATED_MERGE_TREE = "ReplicatedMergeTree"
     COALESCING_MERGE_TREE = "CoalescingMergeTree"
@@ -161,8 +161,7 @@ class TableSpec(BaseModel):
     engine: Annotated[
         Engine | None,
         described(
-            "ClickHouse engine of the destination table. NullEngine is ClickHouse's Null, a word that YAML would "
-            "swallow.",
+            "ClickHouse engine of the destination table. NullEngine is ClickHouse's Null, which YAML takes for no value.",
             unset="PeerDB's, which is ReplacingMergeTree",
             changes=_NOT_IN_PLACE,
         ),
