@@ -10,7 +10,7 @@ All times are floats in seconds since the epoch (UTC) unless a name says otherwi
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from peerdb_operator.errors import PeerDBError
 
@@ -27,15 +27,8 @@ class Clock(Protocol):
         ...
 
 
-class MirrorVersion(NamedTuple):
-    """What a metadata-only LIST says of one Mirror."""
-
-    uid: str
-    namespace: str
-    name: str
-    generation: int
-    resource_version: str
-    deletion_timestamp: str | None
+MirrorVersion: TypeAlias = tuple[str, str, str, int, str, str | None]
+"""What a metadata-only LIST says of one: uid, namespace, name, generation, resourceVersion, deletionTimestamp."""
 
 
 class KubePort(Protocol):
