@@ -5,6 +5,7 @@ the cache and prints its folder instead.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -41,18 +42,21 @@ def build(*, controller_manager: bool) -> None:
 
 def serve(*, controller_manager: bool, audit_log: bool) -> None:
     """Run a control plane until a signal asks for its end."""
-    asked = threading.Event()
-    for ended_by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended_by, lambda *_: asked.set())
     with ControlPlane.start(controller_manager=controller_manager, audit_log=audit_log) as control_plane:
         print(control_plane.kubeconfig, flush=True)
         sys.stderr.write("Ready; Ctrl-C ends it.\n")
-        asked.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0, 1 with a sentence on stderr, 130 when interrupted before it was ready."""
+    """Exit code: 0, 1 with a sentence on stderr, 130 when interrupted before it was ready.
+
+    SIGTERM and SIGHUP end it like Ctrl-C, so that a build under way is undone and the servers stop.
+    """
     options = parse(arguments)
+    for ended_by in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended_by, signal.default_int_handler)
     try:
         if options.build_only:
             build(controller_manager=options.with_controller_manager)

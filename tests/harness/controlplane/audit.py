@@ -53,14 +53,22 @@ def parse_event(raw: dict[str, Any]) -> AuditEvent:
     )
 
 
-def read_events(log: Path) -> list[AuditEvent]:
+def log_size(log: Path) -> int:
+    """Bytes in the log; 0 when there is none."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def read_events(log: Path, since: int = 0) -> list[AuditEvent]:
     """One event per request, in order of arrival, each at the latest stage it has reached.
 
-    A watch that is still open stands at `ResponseStarted`, everything answered at `ResponseComplete`.
+    A watch that is still open stands at `ResponseStarted`, everything answered at `ResponseComplete`. What the log held
+    at size `since` is left out.
     """
     if not log.exists():
         return []
-    complete, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
+    with log.open("rb") as file:
+        file.seek(since)
+        complete, _, _ = file.read().rpartition(b"\n")
     latest: dict[str, AuditEvent] = {}
     for line in complete.splitlines():
         raw = json.loads(line)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tests.harness.controlplane.cache import BinaryCache
+from tests.harness.controlplane.cache import BinaryCache, locked, staging
 from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.goenv import Go, GoFinder
 from tests.harness.controlplane.progress import Progress
@@ -47,7 +47,7 @@ class Builder:
         Raises ControlPlaneError with what to do when Go, the network or the build itself fails.
         """
         if self._missing(programs):
-            with self.cache.locked(self._waiting):
+            with locked(self.cache.directory, self._waiting):
                 missing = self._missing(programs)
                 if missing:
                     self._build(missing)
@@ -64,10 +64,10 @@ class Builder:
         names = ", ".join(program.value for program in programs)
         self.progress.say(f"Building {names} {self.recipe.kubernetes_version} with Go {go.version}; this is done once.")
         packages = self._list_packages(go, programs)
-        with self.cache.staging() as staging:
-            self._compile(go, programs, packages, staging)
+        with staging(self.cache.directory) as made:
+            self._compile(go, programs, packages, made)
             for program in programs:
-                self.cache.put(program, staging / Path(built_name(self.recipe.packages[program])))
+                self.cache.put(program, made / built_name(self.recipe.packages[program]))
 
     def _list_packages(self, go: Go, programs: Sequence[Program]) -> frozenset[str]:
         """The packages that Go has yet to compile; downloads the modules they are in."""
@@ -90,15 +90,15 @@ class Builder:
             self.progress.end()
         return frozenset(line.removesuffix(STALE) for line in listed if line.endswith(STALE))
 
-    def _compile(self, go: Go, programs: Sequence[Program], packages: frozenset[str], staging: Path) -> None:
+    def _compile(self, go: Go, programs: Sequence[Program], packages: frozenset[str], made: Path) -> None:
         def on_line(line: str) -> bool:
             if line not in packages:
                 return False
             self.progress.advance()
             return True
 
-        self.progress.begin("Compiling", len(packages), "packages")
-        command = ["build", "-v", *self.recipe.flags, f"-o={staging}/", *self.recipe.packages_of(programs)]
+        self.progress.begin("Compiling and linking", len(packages), "packages")
+        command = ["build", "-v", *self.recipe.flags, f"-o={made}/", *self.recipe.packages_of(programs)]
         self._run_go(go, command, on_line)
         self.progress.end()
 

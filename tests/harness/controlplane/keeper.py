@@ -6,9 +6,10 @@ line on stdout. Its stdin is a pipe that only the run holds open: however the ru
 closes, and the keeper kills every program it started, removes the run's directory and exits. On Linux the kernel also
 kills the programs should the keeper itself be killed.
 
-Requests: `{"do": "start", "name", "argv", "log"}` -> `{"pid"}`; `{"do": "stop", "name", "grace"}` (seconds between
-SIGTERM and SIGKILL, 0 means SIGKILL at once) -> `{"code"}`; `{"do": "poll", "name"}` -> `{"running", "code"}`.
-A request that fails gets `{"error"}`.
+Requests, each with an `id` that its reply repeats:
+`{"do": "start", "name", "argv", "log"}` -> `{"pid"}`;
+`{"do": "stop", "name", "grace"}` (seconds between SIGTERM and SIGKILL, 0 means SIGKILL at once) -> `{"code"}`;
+`{"do": "poll", "name"}` -> `{"running", "code"}`. A request that fails gets `{"error"}`.
 """
 
 import ctypes
@@ -46,6 +47,9 @@ class Keeper:
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out one request; an unknown name or a program that cannot start is an `error` reply."""
+        return {"id": request["id"], **self._carry_out(request)}
+
+    def _carry_out(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "start":
                 return self._start(request["name"], request["argv"], request["log"])

@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.harness.controlplane.access import Access, join
 from tests.harness.controlplane.assets import programs_for
-from tests.harness.controlplane.audit import AuditEvent, read_events
+from tests.harness.controlplane.audit import AuditEvent, log_size, read_events
 from tests.harness.controlplane.errors import ControlPlaneError, NotOurClusterError
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program
 from tests.harness.controlplane.servers import Servers
@@ -145,9 +145,16 @@ class ControlPlane:
         self.stop_apiserver(grace)
         self.start_apiserver()
 
-    def audit_events(self) -> list[AuditEvent]:
-        """All requests so far, if started with `audit_log=True`; empty otherwise."""
-        return read_events(require_servers(self._servers).layout.audit_log)
+    def audit_mark(self) -> int:
+        """A place in the audit log, for `audit_events`."""
+        return log_size(require_servers(self._servers).layout.audit_log)
+
+    def audit_events(self, since: int = 0) -> list[AuditEvent]:
+        """Requests answered so far, or since an `audit_mark`; empty unless started with `audit_log=True`.
+
+        A request whose reply the client has read is in the log.
+        """
+        return read_events(require_servers(self._servers).layout.audit_log, since)
 
     def close(self) -> None:
         """End what was started and remove this run's files; a second call does nothing."""

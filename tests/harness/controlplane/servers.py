@@ -4,6 +4,7 @@ Owns the order of things and the waiting. Command lines are in `commands.py`; wh
 run is in `keeper.py`; the handle that tests use is in `launch.py`.
 """
 
+import contextlib
 import http.client
 import secrets
 import shutil
@@ -24,7 +25,15 @@ READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
 REQUEST_SECONDS = 5.0
 LOG_LINES = 15
+PORTS = 3
 STARTED_NAMESPACE = "/api/v1/namespaces/default"
+
+
+def new_run_directory(undo: contextlib.ExitStack) -> Path:
+    """A folder only we can read, removed when `undo` closes."""
+    folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
+    undo.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class Servers:
@@ -33,19 +42,20 @@ class Servers:
     def __init__(self, programs: Mapping[Program, Path], *, service_accounts: bool, audit: bool) -> None:
         """Reserve ports, make credentials and start the keeper; no server runs yet."""
         self._programs = programs
-        self._reservations = [Reservation() for _ in range(3)]
-        self.layout = commands.Layout(
-            Path(tempfile.mkdtemp(prefix="control-plane-")), *(held.port for held in self._reservations)
-        )
+        with contextlib.ExitStack() as undo:
+            ports = [undo.enter_context(Reservation()).port for _ in range(PORTS)]
+            self.layout = commands.Layout(new_run_directory(undo), *ports)
+            self._prepare(service_accounts=service_accounts, audit=audit)
+            self.supervision = undo.enter_context(contextlib.closing(Supervision(self.layout.root)))
+            self._end = undo.pop_all()
+
+    def _prepare(self, *, service_accounts: bool, audit: bool) -> None:
+        """Make the credentials and files of this run, and the API server's command line."""
         self.admin_token = secrets.token_urlsafe(32)
         self._manager_token = secrets.token_urlsafe(32)
         self._apiserver = commands.apiserver_command(
-            programs[Program.APISERVER], self.layout, service_accounts=service_accounts, audit=audit
+            self._programs[Program.APISERVER], self.layout, service_accounts=service_accounts, audit=audit
         )
-        self._write_files()
-        self.supervision = Supervision(self.layout.root)
-
-    def _write_files(self) -> None:
         commands.write_private(self.layout.signing_key, commands.new_signing_key())
         commands.write_private(
             self.layout.token_file,
@@ -88,10 +98,7 @@ class Servers:
 
     def close(self) -> None:
         """End the run: the keeper kills everything and removes the directory."""
-        self.supervision.close()
-        shutil.rmtree(self.layout.root, ignore_errors=True)
-        for held in self._reservations:
-            held.close()
+        self._end.close()
 
     def _launch(self, program: Program, argv: list[str]) -> None:
         self.supervision.start(program.value, argv, self.layout.log(program.value))

@@ -3,18 +3,27 @@
 Owns the protocol with `keeper.py` and nothing about what is started.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.harness.controlplane.errors import ControlPlaneError
 
 KEEPER = Path(__file__).with_name("keeper.py")
 END_SECONDS = 20.0
+
+
+def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Both ends of the talk with a process that was started with pipes."""
+    if process.stdin is None or process.stdout is None:
+        raise ControlPlaneError("The keeper was started without pipes.")
+    return process.stdin, process.stdout
 
 
 class Supervision:
@@ -26,12 +35,14 @@ class Supervision:
     def __init__(self, run_directory: Path) -> None:
         """Start the keeper; `run_directory` is removed when the run ends."""
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
         self._keeper = subprocess.Popen(
             [sys.executable, "-I", str(KEEPER), str(run_directory), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        self._requests, self._replies = pipes(self._keeper)
         self.pids: dict[str, int] = {}
 
     @property
@@ -55,10 +66,9 @@ class Supervision:
     def close(self) -> None:
         """Let the keeper kill everything and go; a second call does nothing."""
         with self._lock:
-            if self._keeper.stdin is None or self._keeper.stdout is None or self._keeper.stdin.closed:
-                return
-            self._keeper.stdin.close()
-            self._keeper.stdout.close()
+            for pipe in (self._requests, self._replies):
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
             try:
                 self._keeper.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
@@ -67,22 +77,21 @@ class Supervision:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            reply = self._exchange(json.dumps(request).encode() + b"\n")
-        if not reply:
-            raise ControlPlaneError(
-                "The keeper of the control plane is gone, and its programs with it; start a new one."
-            )
-        answer: dict[str, Any] = json.loads(reply)
+            answer = self._exchange(request)
         if "error" in answer:
             raise ControlPlaneError(f"Could not {request['do']} {request['name']}: {answer['error']}.")
         return answer
 
-    def _exchange(self, request: bytes) -> bytes:
-        if self._keeper.stdin is None or self._keeper.stdout is None or self._keeper.stdin.closed:
-            return b""
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and read up to its own reply: that of an earlier one may be left over from an interruption."""
+        number = next(self._numbers)
         try:
-            self._keeper.stdin.write(request)
-            self._keeper.stdin.flush()
-            return self._keeper.stdout.readline()
-        except BrokenPipeError:
-            return b""
+            self._requests.write(json.dumps({"id": number, **request}).encode() + b"\n")
+            self._requests.flush()
+            for line in self._replies:
+                answer: dict[str, Any] = json.loads(line)
+                if answer["id"] == number:
+                    return answer
+        except (BrokenPipeError, ValueError):
+            pass
+        raise ControlPlaneError("The keeper of the control plane is gone, and its programs with it; start a new one.")
