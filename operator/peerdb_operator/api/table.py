@@ -161,8 +161,8 @@ class TableSpec(BaseModel):
     engine: Annotated[
         Engine | None,
         described(
-            "ClickHouse engine of the destination table. NullEngine is what ClickHouse calls Null, which YAML takes for "
-            "no value.",
+            "ClickHouse engine of the destination table. NullEngine is what ClickHouse calls Null, a word that YAML "
+            "reads as no value.",
             unset="PeerDB's, which is ReplacingMergeTree",
             changes=_NOT_IN_PLACE,
         ),
