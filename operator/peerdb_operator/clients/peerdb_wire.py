@@ -1,0 +1,208 @@
+"""The bodies of PeerDB's answers, and the values that callers see of them.
+
+Owns their shapes for the endpoints the operator uses, by the reading rules of ``peerdb_config``. Leaves judging errors
+to ``peerdb_errors`` and the calls to ``peerdb``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from peerdb_operator.clients.peerdb_config import MirrorConfig, Wire, Word, with_raw, word
+from peerdb_operator.clients.peerdb_transport import one_line
+
+
+def _state(value: object) -> object:
+    text = word(value)
+    return text.removeprefix("STATUS_") if isinstance(text, str) else text
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) else value
+
+
+State = Annotated[str, BeforeValidator(_state)]
+Milliseconds = Annotated[int, BeforeValidator(_whole)]  # a double on the wire
+
+
+class RequestedState(StrEnum):
+    """What a mirror can be asked to become."""
+
+    RUNNING = "STATUS_RUNNING"
+    PAUSED = "STATUS_PAUSED"
+    TERMINATING = "STATUS_TERMINATING"
+
+
+class LogLevel(StrEnum):
+    """Which rows ``POST mirrors/logs`` returns."""
+
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotProgress:
+    """Sums over all copies of the mirror, finished ones included: they grow while a copy makes progress."""
+
+    tables: int
+    partitions_completed: int
+    partitions_total: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorStatusReply:
+    """``POST mirrors/status``. ``state`` is PeerDB's word without ``STATUS_``, an open set; ``created_at`` as sent.
+
+    What follows ``created_at`` is empty unless the config was asked for. ``is_cdc`` is then a fact, and ``config`` is
+    set exactly when it is True; ``snapshot`` is set when it was asked for and PeerDB has one.
+    """
+
+    name: str
+    state: str
+    created_at: str
+    is_cdc: bool | None = None
+    config: MirrorConfig | None = None
+    snapshot: SnapshotProgress | None = None
+    source_type: str = ""
+    destination_type: str = ""
+    rows_synced: int = 0
+
+
+class _Clone(Wire):
+    num_partitions_completed: int = 0
+    num_partitions_total: int = 0
+    num_rows_synced: int = 0
+
+
+class _SnapshotStatus(Wire):
+    clones: tuple[_Clone, ...] = ()
+
+    def progress(self) -> SnapshotProgress:
+        return SnapshotProgress(
+            tables=len(self.clones),
+            partitions_completed=sum(c.num_partitions_completed for c in self.clones),
+            partitions_total=sum(c.num_partitions_total for c in self.clones),
+            rows=sum(c.num_rows_synced for c in self.clones),
+        )
+
+
+class _CdcStatus(Wire):
+    config: Annotated[MirrorConfig, BeforeValidator(with_raw)]
+    snapshot_status: _SnapshotStatus | None = None
+    source_type: Word = ""
+    destination_type: Word = ""
+    rows_synced: int = 0
+
+
+class StatusBody(Wire):
+    """``POST mirrors/status`` as it comes; one of the two kinds of detail is there when it was asked for."""
+
+    flow_job_name: str
+    current_flow_state: State
+    created_at: str
+    cdc_status: _CdcStatus | None = None
+    qrep_status: dict[str, Any] | None = None
+
+    def to_reply(self) -> MirrorStatusReply:
+        """The same, flat."""
+        cdc = self.cdc_status
+        if cdc is None:
+            is_cdc = None if self.qrep_status is None else False
+            return MirrorStatusReply(self.flow_job_name, self.current_flow_state, self.created_at, is_cdc)
+        return MirrorStatusReply(
+            name=self.flow_job_name,
+            state=self.current_flow_state,
+            created_at=self.created_at,
+            is_cdc=True,
+            config=cdc.config,
+            snapshot=None if cdc.snapshot_status is None else cdc.snapshot_status.progress(),
+            source_type=cdc.source_type,
+            destination_type=cdc.destination_type,
+            rows_synced=cdc.rows_synced,
+        )
+
+
+class ListedMirror(Wire):
+    """One row of ``GET mirrors/list``; ``state`` as in a status, ``created_at_ms`` epoch milliseconds."""
+
+    name: str
+    state: State = Field(alias="status")
+    created_at_ms: Milliseconds = Field(alias="createdAt")
+    is_cdc: bool
+    source_name: str = ""
+    destination_name: str = ""
+
+
+class ListBody(Wire):
+    """``GET mirrors/list``, in no particular order."""
+
+    mirrors: tuple[ListedMirror, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One line of PeerDB's log. ``mirror_name`` is a mirror or ``clone_<mirror>_<schema>_<table>_<run>``.
+
+    ``message`` is one line of at most 1,000 characters, scrubbed of what looks like a secret; ``time`` is seconds.
+    """
+
+    id: int
+    mirror_name: str
+    message: str
+    level: str
+    time: float
+
+
+class _LogRowBody(Wire):
+    id: int
+    flow_name: str
+    error_message: str
+    error_timestamp: float  # milliseconds
+    error_type: str = ""
+
+    def to_row(self) -> LogRow:
+        message = one_line(self.error_message, 1000)
+        return LogRow(self.id, self.flow_name, message, self.error_type, self.error_timestamp / 1000)
+
+
+class LogsBody(Wire):
+    """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
+
+    errors: tuple[_LogRowBody, ...]
+
+    def to_rows(self) -> list[LogRow]:
+        """The rows in PeerDB's order."""
+        return [row.to_row() for row in self.errors]
+
+
+class _Tag(Wire):
+    key: str
+    value: str = ""
+
+
+class TagsBody(Wire):
+    """``GET flows/tags/{name}``, in random order."""
+
+    flow_name: str
+    tags: tuple[_Tag, ...]
+
+    def to_dict(self) -> dict[str, str]:
+        """Key to value."""
+        return {tag.key: tag.value for tag in self.tags}
+
+
+class VersionBody(Wire):
+    """``GET version``."""
+
+    version: str
+
+
+class InstanceBody(Wire):
+    """``GET instance/info``."""
+
+    status: Word
