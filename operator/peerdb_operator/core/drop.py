@@ -1,0 +1,139 @@
+"""The last rules of a deletion: dropping the PeerDB mirror.
+
+The request is recorded before it is sent, repeated word for word every minute in every state but TERMINATING, and done when PeerDB says
+twice that the mirror is gone (PeerDB v0.37 flow/cmd/handler.go FlowStateChange answers 200 also to drops that get lost).
+"""
+
+from __future__ import annotations
+
+from peerdb_operator.core.case import Case, growing
+from peerdb_operator.core.deletion import (
+    DeletionRule,
+    Farewell,
+    frozen,
+    gone,
+    look_fully,
+    not_ours,
+    release,
+    stay_when_blind,
+    unfinished,
+)
+from peerdb_operator.core.desired import DropFlags
+from peerdb_operator.core.journal import Operation, Step
+from peerdb_operator.core.observed import State
+from peerdb_operator.core.plan_types import Drop, Plan, Wait
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import Verdict, verdict
+
+HOPELESS_REPEAT = 600.0
+
+
+def wait_for_flight(case: Case, _farewell: Farewell) -> Plan | None:
+    """A drop sent right after a resume is answered 200 and lost: wait until that shows, or is old."""
+    operation = case.journal.operation
+    if operation is None or operation.step not in {Step.EDIT, Step.RESUME} or case.state is not State.PAUSED:
+        return None
+    if operation.created_at != case.seen.created_at or case.now - operation.sent_at >= case.limits.forget:
+        return None
+    told = verdict(Reason.DROPPING, "the drop waits until the resume that was sent before it shows")
+    return case.plan("drop waits for flight", Wait(case.limits.look_short), told)
+
+
+def under_way(case: Case, _farewell: Farewell) -> Plan | None:
+    """PeerDB is at it."""
+    if case.state is not State.TERMINATING:
+        return None
+    age = case.now - case.in_state_since()
+    return case.plan("dropping", Wait(growing(age, case.limits)), _late(case, age) or _dropping(case))
+
+
+def repeat(case: Case, _farewell: Farewell) -> Plan | None:
+    """The drop is recorded but does not show: the identical request again."""
+    operation = case.journal.operation
+    if operation is None or operation.step is not Step.DROP:
+        return None
+    hopeless = _hopeless(case)
+    period = HOPELESS_REPEAT if hopeless is not None else case.limits.drop_repeat
+    due = max(operation.sent_at, case.memory.sent_at or 0.0) + period - case.now
+    told = hopeless or _dropping(case)
+    if due > 0:
+        return case.plan("drop sent", Wait(min(due, case.limits.look_first if hopeless is None else due)), told)
+    action = Drop(DropFlags.decode(operation.after), operation, first=False)
+    return case.plan("repeat drop", Wait(case.limits.look_first), told, action)
+
+
+def brake(case: Case, farewell: Farewell) -> Plan | None:
+    """Many drops at once are a mistake more often than a wish."""
+    if farewell.brake_wait <= 0:
+        return None
+    limits = case.limits
+    message = (
+        f"held: this operator drops at most {limits.brake_drops} mirrors in {limits.brake_window / 60:.0f} minutes; the next in "
+        f"{farewell.brake_wait:.0f} s at the latest. To keep the mirror, set spec.deletionPolicy: Retain"
+    )
+    return case.plan("drop held", Wait(farewell.brake_wait), verdict(Reason.DROP_HELD, message))
+
+
+def drop(case: Case, _farewell: Farewell) -> Plan:
+    """Record, then send."""
+    flags = case.desired.drop
+    operation: Operation = case.operation(Step.DROP, after=flags.encode())
+    return case.plan("drop", Wait(case.limits.look_first), _dropping(case), Drop(flags, operation, first=True))
+
+
+DELETION_RULES: tuple[DeletionRule, ...] = (
+    unfinished,
+    frozen,
+    release,
+    stay_when_blind,
+    gone,
+    look_fully,
+    not_ours,
+    wait_for_flight,
+    under_way,
+    repeat,
+    brake,
+    drop,
+)
+
+
+def plan_deletion(case: Case, farewell: Farewell) -> Plan:
+    """The next step for a Mirror that is being deleted. No side effects."""
+    for rule in DELETION_RULES:
+        planned = rule(case, farewell)
+        if planned is not None:
+            return planned
+    msg = "the last rule matches every case"
+    raise AssertionError(msg)
+
+
+def _dropping(case: Case) -> Verdict:
+    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay')
+
+
+def _late(case: Case, age: float) -> Verdict | None:
+    if age < case.limits.deadline_terminating:
+        return None
+    error = f"; its newest error: {case.memory.error[0]}" if case.memory.error is not None else ""
+    message = (
+        f"PeerDB has been dropping the mirror for more than {case.limits.deadline_terminating / 60:.0f} minutes{error}; "
+        "are both its databases reachable?"
+    )
+    return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message)
+
+
+def _hopeless(case: Case) -> Verdict | None:
+    """States that PeerDB cannot drop, with the way out in words."""
+    out = "to let the object go without a drop, set spec.deletionPolicy: Retain"
+    since = case.memory.doubtful_since
+    if case.state is State.TERMINATED and since is not None and case.seen.at - since >= case.limits.doubt_gap:
+        return verdict(
+            Reason.MIRROR_TERMINATED,
+            f"the mirror is TERMINATED, which PeerDB cannot drop; recreate it in PeerDB first, or, {out}",
+        )
+    if case.memory.orphaned:
+        return verdict(
+            Reason.MIRROR_ORPHANED,
+            f"the mirror's workflow is gone, so PeerDB cannot drop it; recreate it in PeerDB first, or, {out}",
+        )
+    return None

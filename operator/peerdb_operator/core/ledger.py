@@ -1,0 +1,81 @@
+"""The journal in its two forms: as decisions use it, and as status carries it.
+
+Users edit status by hand: reading takes what makes sense and forgets the rest.
+"""
+
+from __future__ import annotations
+
+from peerdb_operator.api.status import BoundsStatus, Correction, MirrorStatus, OperationStatus
+from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.core.reasons import Reason
+
+
+def read_journal(status: MirrorStatus) -> Journal:
+    """The journal that a status carries."""
+    return Journal(_operation(status.operation), _bounds(status.bounds))
+
+
+def write_journal(journal: Journal) -> tuple[OperationStatus | None, BoundsStatus | None]:
+    """The journal as status carries it; nothing where there is nothing to remember."""
+    operation, bounds = journal.operation, journal.bounds
+    written = None
+    if operation is not None:
+        written = OperationStatus(
+            id=operation.id,
+            step=operation.step,
+            from_=operation.before or None,
+            to=operation.after or None,
+            sent_at=operation.sent_at,
+            accepted=operation.accepted,
+            created_at=operation.created_at,
+        )
+    if bounds == Bounds():
+        return written, None
+    return written, BoundsStatus(
+        generation=bounds.generation,
+        goal=bounds.goal or None,
+        attempts=bounds.attempts,
+        not_before=bounds.not_before,
+        corrections=[Correction(difference=difference, time=time) for difference, time in bounds.corrections],
+        settled=bounds.settled,
+        refused=bounds.refused,
+    )
+
+
+def _operation(status: OperationStatus | None) -> Operation | None:
+    if status is None:
+        return None
+    try:
+        step = Step(status.step)
+    except ValueError:
+        return None
+    return Operation(
+        id=status.id,
+        step=step,
+        sent_at=status.sent_at,
+        created_at=status.created_at,
+        before=status.from_ or "",
+        after=status.to or "",
+        accepted=status.accepted,
+    )
+
+
+def _bounds(status: BoundsStatus | None) -> Bounds:
+    if status is None:
+        return Bounds()
+    return Bounds(
+        generation=status.generation,
+        goal=status.goal or "",
+        attempts=status.attempts,
+        not_before=status.not_before,
+        corrections=tuple((correction.difference, correction.time) for correction in status.corrections),
+        settled=status.settled,
+        refused=_refused(status.refused),
+    )
+
+
+def _refused(text: str | None) -> Reason | None:
+    try:
+        return None if text is None else Reason(text)
+    except ValueError:
+        return None

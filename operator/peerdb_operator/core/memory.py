@@ -1,0 +1,197 @@
+"""What this process remembers of earlier looks at one mirror.
+
+Nothing here survives a restart and nothing has to: every rule that needs two looks starts counting again, which only makes
+us slower. What must survive lives in the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from peerdb_operator.core.config import LiveConfig
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.observed import (
+    Absent,
+    ConfigGap,
+    Gone,
+    Look,
+    Observation,
+    OwnerKind,
+    Progress,
+    Seen,
+    State,
+    Unknown,
+)
+from peerdb_operator.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Looks in a row, none failed, that all showed this state and this config."""
+
+    word: str
+    fingerprint: str
+    since: float
+    last: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Precheck:
+    """The newest answer of PeerDB to one set of additions. ``reason`` is None for a pass; ``retry_at`` when a failure is asked again."""
+
+    key: str
+    at: float
+    reason: Reason | None = None
+    message: str = ""
+    retry_at: float = 0.0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything remembered of one mirror. Times are seconds since the epoch."""
+
+    word: str | None = None
+    came_from: str | None = None
+    word_since: float = 0.0
+    streak: Streak | None = None
+    stopped_since: float | None = None
+    """Since when every look showed PAUSED while the wish was Running."""
+    gone_since: float | None = None
+    doubtful_since: float | None = None
+    """Since when every look showed FAILED, or every look showed TERMINATED."""
+    unowned: tuple[str, float] | None = None
+    """PeerDB's createdAt of the untagged mirror, and since when every tag reading was empty."""
+    unreadable_since: float | None = None
+    unknown_since: float | None = None
+    progress: Progress | None = None
+    progress_at: float | None = None
+    pausing_seen: bool = False
+    """Whether PAUSING was seen since the newest pause of ours."""
+    sent_at: float | None = None
+    """When the newest pause, resume or drop of this process was sent."""
+    confirmed: bool = False
+    """Whether two looks of this very pass showed PAUSED with equal config."""
+    precheck: Precheck | None = None
+    withheld: tuple[int, Reason, str] | None = None
+    """Generation, reason and message of the newest finding that the spec cannot be applied."""
+    release_since: float | None = None
+    """When this process first saw that the finalizer is to be released."""
+    orphaned: bool = False
+    """Whether PeerDB has answered a drop with "already completed": there is no workflow behind the row."""
+    error: tuple[str, float] | None = None
+    """Newest error line of the mirror's own log, and its time."""
+
+
+def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now: float) -> tuple[Memory, Observation]:
+    """Add one look; return the new memory and what may be concluded. ``gap``: seconds between two 404s that prove absence.
+
+    No side effects.
+    """
+    memory = replace(memory, confirmed=False)
+    match look:
+        case Unknown():
+            since = memory.unknown_since if memory.unknown_since is not None else now
+            # A failed read breaks every run of readings that a conclusion could rest on.
+            broken = replace(
+                memory, unknown_since=since, streak=None, gone_since=None, doubtful_since=None, unowned=None
+            )
+            return broken, look
+        case Gone():
+            since = memory.gone_since if memory.gone_since is not None else look.at
+            fresh = Memory(gone_since=since, release_since=memory.release_since, error=memory.error)
+            if look.at - since >= gap:
+                return fresh, Absent(look.at)
+            return fresh, Unknown(
+                Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
+            )
+        case Seen():
+            return _remember_seen(memory, look, wants_running=wants_running, now=now), look
+
+
+def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: float) -> Memory:
+    state = seen.state
+    changed = seen.word != memory.word
+    doubtful = state in {State.FAILED, State.TERMINATED}
+    stopped = state is State.PAUSED and wants_running
+    progress, progress_at = _progress(memory, seen, changed=changed, now=now)
+    return replace(
+        memory,
+        word=seen.word,
+        came_from=memory.word if changed else memory.came_from,
+        word_since=now if changed else memory.word_since,
+        streak=_streak(memory.streak, seen),
+        stopped_since=_since(memory.stopped_since, holds=stopped, at=now),
+        gone_since=None,
+        doubtful_since=_since(None if changed else memory.doubtful_since, holds=doubtful, at=seen.at),
+        unowned=_unowned(memory.unowned, seen),
+        unreadable_since=_unreadable(memory.unreadable_since, seen, now),
+        unknown_since=None,
+        progress=progress,
+        progress_at=progress_at,
+        pausing_seen=memory.pausing_seen or state is State.PAUSING,
+    )
+
+
+def confirm(before: Seen, after: Look, memory: Memory) -> Memory:
+    """Mark that two looks of one pass agree on PAUSED and on the config; no side effects."""
+    agree = (
+        isinstance(after, Seen)
+        and before.state is State.PAUSED
+        and after.state is State.PAUSED
+        and isinstance(before.config, LiveConfig)
+        and isinstance(after.config, LiveConfig)
+        and before.created_at == after.created_at
+        and before.config.fingerprint == after.config.fingerprint
+    )
+    return replace(memory, confirmed=agree)
+
+
+def absence_gap(limits: Limits, *, drop_sent: bool) -> float:
+    """How far apart two 404s must be to prove absence."""
+    return limits.dropped_gap if drop_sent else limits.absence_gap
+
+
+def _since(since: float | None, *, holds: bool, at: float) -> float | None:
+    if not holds:
+        return None
+    return at if since is None else since
+
+
+def _streak(streak: Streak | None, seen: Seen) -> Streak | None:
+    if not isinstance(seen.config, LiveConfig):
+        # A light look says nothing about the config: it must not lengthen a run, nor need it break one of the same state.
+        return (
+            streak if seen.config is ConfigGap.NOT_ASKED and streak is not None and streak.word == seen.word else None
+        )
+    print_ = seen.config.fingerprint
+    if streak is not None and (streak.word, streak.fingerprint) == (seen.word, print_):
+        return replace(streak, last=seen.at, count=streak.count + 1)
+    return Streak(seen.word, print_, since=seen.at, last=seen.at, count=1)
+
+
+def _unowned(unowned: tuple[str, float] | None, seen: Seen) -> tuple[str, float] | None:
+    if seen.owner.kind is OwnerKind.NOT_ASKED:
+        return unowned if unowned is not None and unowned[0] == seen.created_at else None
+    if seen.owner.kind is not OwnerKind.NONE:
+        return None
+    if unowned is not None and unowned[0] == seen.created_at:
+        return unowned
+    return (seen.created_at, seen.at)
+
+
+def _unreadable(since: float | None, seen: Seen, now: float) -> float | None:
+    if seen.config is ConfigGap.NOT_ASKED:
+        return since
+    return _since(since, holds=seen.config is ConfigGap.UNREADABLE, at=now)
+
+
+def _progress(memory: Memory, seen: Seen, *, changed: bool, now: float) -> tuple[Progress | None, float | None]:
+    if seen.state is not State.SNAPSHOT:
+        return None, None
+    if changed or memory.progress_at is None:
+        return seen.progress, now
+    if seen.progress is not None and seen.progress != memory.progress:
+        return seen.progress, now
+    return memory.progress, memory.progress_at

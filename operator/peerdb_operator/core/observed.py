@@ -1,0 +1,125 @@
+"""What one look at PeerDB showed, doubt included.
+
+A *look* is raw (one 404 is not yet absence); ``memory`` turns it into an *observation* that decisions may rest on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from peerdb_operator.core.config import LiveConfig
+from peerdb_operator.core.reasons import Reason
+
+
+class State(StrEnum):
+    """PeerDB's words for a mirror's status, without their prefix. OTHER stands for any word we do not know.
+
+    Source: PeerDB v0.37 protos FlowStatus.
+    """
+
+    SETUP = "SETUP"
+    SNAPSHOT = "SNAPSHOT"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    MODIFYING = "MODIFYING"
+    RESYNC = "RESYNC"
+    TERMINATING = "TERMINATING"
+    TERMINATED = "TERMINATED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    OTHER = "?"
+
+    @classmethod
+    def of(cls, word: str) -> State:
+        """The state behind PeerDB's word."""
+        try:
+            return cls(word)
+        except ValueError:
+            return cls.OTHER
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the live tables mean what they say: elsewhere they are ahead of, or beside, the truth."""
+        return self in {State.RUNNING, State.PAUSED, State.COMPLETED}
+
+
+class ConfigGap(Enum):
+    """Why there is no config in a look."""
+
+    NOT_ASKED = auto()
+    UNREADABLE = auto()
+
+
+class OwnerKind(Enum):
+    """What the owner tag of a mirror says about us."""
+
+    OURS = auto()
+    OTHER = auto()
+    NONE = auto()
+    RELEASED = auto()
+    NOT_ASKED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner tag as read; ``value`` names the other owner."""
+
+    kind: OwnerKind
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy has come: completed partitions and rows, summed over all tables."""
+
+    partitions: int
+    rows: int
+    partitions_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The mirror exists. ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the request began."""
+
+    word: str
+    created_at: str
+    at: float
+    config: LiveConfig | ConfigGap = ConfigGap.NOT_ASKED
+    owner: Owner = Owner(OwnerKind.NOT_ASKED)
+    progress: Progress | None = None
+    supported: bool = True
+
+    @property
+    def state(self) -> State:
+        """The status as a member of the closed set."""
+        return State.of(self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """One answer that names the mirror and says it does not exist. Not yet absence."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The mirror does not exist: said twice, far enough apart."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing was learned. ``reason`` tells users why; ``slow`` marks what only a human or a long wait heals."""
+
+    reason: Reason
+    message: str
+    at: float
+    slow: bool = False
+
+
+Look = Seen | Gone | Unknown
+Observation = Seen | Absent | Unknown

@@ -1,0 +1,112 @@
+"""The closed set of actions a plan may ask for, and the plan itself. At most one action a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from peerdb_operator.core.change import Withheld
+from peerdb_operator.core.desired import DropFlags
+from peerdb_operator.core.edit import Edit
+from peerdb_operator.core.journal import Journal, Operation
+from peerdb_operator.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class LookFully:
+    """Read status with config and the owner tag, then plan again in the same pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookTwice:
+    """Wait ``after`` seconds, read status with config once more, then plan again in the same pass."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Ask PeerDB whether the additions of ``edit`` would work; remember the answer under ``key``; plan again in the same pass."""
+
+    edit: Edit
+    key: str
+    timeout: float
+    copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Add our finalizer, then write our owner tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Send PAUSED. ``operation`` is recorded after a reply that does not deny the request; None repeats a recorded one."""
+
+    operation: Operation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Send RUNNING without an update; ``operation`` as for Pause."""
+
+    operation: Operation | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendEdit:
+    """Record ``operation``, then send ``edit`` with requested state RUNNING."""
+
+    edit: Edit
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Send an empty update with requested state RUNNING: it overwrites an update that waits unseen for the next pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Record ``operation`` if ``first``, then send TERMINATING with ``flags``."""
+
+    flags: DropFlags
+    operation: Operation
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Remove our finalizer; with ``hand_over``, first overwrite the owner tag with "released" (tried once). ``warning`` becomes an Event."""
+
+    hand_over: bool
+    warning: str = ""
+
+
+Action = LookFully | LookTwice | Validate | TakeOver | Pause | Resume | SendEdit | Disarm | Drop | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """When to look again: in ``after`` seconds; with ``backoff``, longer each time in a row (exponential, by class, at most ``cap``)."""
+
+    after: float | None
+    backoff: str | None = None
+    cap: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One step: what to do, what to tell, when to look again, and the journal as judged (before the action adds to it).
+
+    ``verdict`` None keeps the last one. ``accept_tables``: the spec's table list is accepted as the mirror's.
+    ``compared``: wish and live config were compared, and ``withheld`` is what came of it.
+    """
+
+    action: Action | None
+    verdict: Verdict | None
+    wait: Wait
+    journal: Journal = field(default_factory=Journal)
+    accept_tables: bool = False
+    withheld: Withheld | None = None
+    compared: bool = False
+    rule: str = ""

@@ -1,0 +1,150 @@
+"""Rules for the states in which nothing may be sent: broken, finished, or under way."""
+
+from __future__ import annotations
+
+from peerdb_operator.core.case import Case, growing
+from peerdb_operator.core.change import next_change
+from peerdb_operator.core.journal import Journal, Step
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.observed import State
+from peerdb_operator.core.plan_types import LookFully, Plan, Wait
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import Truth, Verdict, stalled, verdict
+
+
+def failed(case: Case) -> Plan | None:
+    """FAILED flashes while a table change is dropped or resynced: it counts when seen twice, some seconds apart."""
+    if case.state is not State.FAILED:
+        return None
+    since = case.memory.doubtful_since if case.memory.doubtful_since is not None else case.seen.at
+    doubt = since + case.limits.doubt_gap - case.seen.at
+    if doubt > 0:
+        return case.plan("failed once", Wait(doubt))
+    message = f'the PeerDB mirror "{case.desired.mirror}" has failed{_own_error(case)}; resync or drop it in PeerDB'
+    return _closed(case).plan("failed", Wait(case.limits.slow_look), verdict(Reason.MIRROR_FAILED, message))
+
+
+def terminated(case: Case) -> Plan | None:
+    """TERMINATED mirrors have no workflow: no request reaches them."""
+    if case.state is not State.TERMINATED:
+        return None
+    message = f'the PeerDB mirror "{case.desired.mirror}" is terminated: its workflow is gone; recreate it in PeerDB'
+    return _closed(case).plan("terminated", Wait(case.limits.slow_look), verdict(Reason.MIRROR_TERMINATED, message))
+
+
+def completed(case: Case) -> Plan | None:
+    """A snapshot-only mirror that has finished: compared, never edited."""
+    if case.state is not State.COMPLETED:
+        return None
+    case = _closed(case)
+    if not case.is_full:
+        return case.plan("completed", Wait(case.limits.sample), action=None if case.has_settled else LookFully())
+    if case.config is None:
+        told = unreadable(case, Truth.TRUE)
+        return case.plan("completed, unreadable", Wait(case.limits.tick), told)
+    if next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes) is None:
+        message = "the snapshot-only mirror has completed"
+        return case.plan("completed", Wait(case.limits.sample), verdict(Reason.COMPLETED, message), accept=True)
+    message = "the mirror has completed and PeerDB ignores edits of a completed mirror; put the spec back, or resync it in PeerDB"
+    return case.plan("completed, changed", Wait(case.limits.sample), verdict(Reason.TABLE_CHANGE_REJECTED, message))
+
+
+def in_transition(case: Case) -> Plan | None:
+    """SETUP, SNAPSHOT, MODIFYING, RESYNC, TERMINATING, PAUSING: an update sent now would vanish, so wait."""
+    reason = _transition_reason(case)
+    if reason is None:
+        return None
+    age = case.now - case.in_state_since()
+    wait = Wait(
+        case.limits.look_short
+        if case.state is State.PAUSING and age < case.limits.outage_quiet
+        else growing(age, case.limits)
+    )
+    return case.plan(f"in {case.state}", wait, _deadline(case) or _known_refusal(case) or verdict(reason, _told(case)))
+
+
+def unreadable(case: Case, as_state_says: Truth) -> Verdict | None:
+    """Workers down while the status is known; told when it lasts."""
+    since = case.memory.unreadable_since
+    if since is None or case.now - since < case.limits.unreadable_patience:
+        return None
+    message = "PeerDB shows the mirror's state but not its tables and settings (are its workers up?); edits wait"
+    return verdict(Reason.CONFIG_UNREADABLE, message).with_ready(as_state_says if case.has_settled else Truth.UNKNOWN)
+
+
+def _closed(case: Case) -> Case:
+    return case.with_journal(Journal(None, case.journal.bounds))
+
+
+def _own_error(case: Case) -> str:
+    return f" ({case.memory.error[0]})" if case.memory.error is not None else ""
+
+
+def _transition_reason(case: Case) -> Reason | None:
+    simple = {
+        State.SETUP: Reason.SETTING_UP,
+        State.MODIFYING: Reason.REMOVING_TABLES,
+        State.RESYNC: Reason.RESYNCING,
+        State.TERMINATING: Reason.TERMINATING,
+        State.PAUSING: Reason.PAUSING,
+    }
+    if case.state is not State.SNAPSHOT:
+        return simple.get(case.state)
+    operation = case.journal.operation
+    ours = operation is not None and operation.step is Step.EDIT
+    return Reason.ADDING_TABLES if ours or case.memory.came_from == State.PAUSED else Reason.SNAPSHOTTING
+
+
+def _known_refusal(case: Case) -> Verdict | None:
+    """What an earlier comparison of this generation found stays true while the mirror is on its way."""
+    known = case.memory.withheld
+    if known is None or known[0] != case.desired.generation:
+        return None
+    return stalled(known[1], known[2])
+
+
+def _deadline(case: Case) -> Verdict | None:
+    allowed = _allowed(case.state, case.limits)
+    since = case.memory.progress_at if case.state is State.SNAPSHOT else case.in_state_since()
+    if since is None or case.now - since < allowed:
+        return None
+    what = (
+        "no partition or row was copied" if case.state is State.SNAPSHOT else f"the mirror is {case.state.capitalize()}"
+    )
+    error = (
+        f"; its newest error: {case.memory.error[0]}"
+        if case.memory.error is not None
+        else "; its log in PeerDB may say why"
+    )
+    return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{what} for more than {allowed / 60:.0f} minutes{error}")
+
+
+def _allowed(state: State, limits: Limits) -> float:
+    return {
+        State.PAUSING: limits.deadline_pausing,
+        State.SETUP: limits.deadline_setup,
+        State.MODIFYING: limits.deadline_modifying,
+        State.SNAPSHOT: limits.deadline_snapshot,
+    }.get(state, limits.deadline_terminating)
+
+
+def _told(case: Case) -> str:
+    match case.state:
+        case State.SNAPSHOT:
+            progress = case.seen.progress
+            done = (
+                f" ({progress.partitions} of {progress.partitions_total} partitions, {progress.rows} rows)"
+                if progress
+                else ""
+            )
+            return f"copying tables{done}; all tables of the mirror wait meanwhile"
+        case State.TERMINATING:
+            return "somebody drops this mirror in PeerDB"
+        case State.RESYNC:
+            return "somebody resyncs this mirror in PeerDB"
+        case State.MODIFYING:
+            return "PeerDB removes tables from the mirror"
+        case State.PAUSING:
+            return "PeerDB is pausing the mirror"
+        case _:
+            return "PeerDB sets the mirror up"

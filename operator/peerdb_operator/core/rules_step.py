@@ -1,0 +1,229 @@
+"""Rules 9 to 14: what to do with a mirror in RUNNING or PAUSED that nothing is in flight for.
+
+A withheld difference sets the verdict and never stops the run state from being followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from peerdb_operator.core.bounds import after_sending, after_unproven, withheld_by
+from peerdb_operator.core.case import Case
+from peerdb_operator.core.change import Withheld, describe_conflict, diff_tables, next_change
+from peerdb_operator.core.edit import Edit, precheck_key
+from peerdb_operator.core.journal import Journal, Step
+from peerdb_operator.core.memory import Precheck
+from peerdb_operator.core.observed import State
+from peerdb_operator.core.plan_types import LookFully, LookTwice, Pause, Plan, Resume, SendEdit, Validate, Wait
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.rules_claim import conflict_message
+from peerdb_operator.core.rules_phase import unreadable
+from peerdb_operator.core.verdict import Truth, Verdict, verdict
+
+PRECHECK_PAUSED = 30.0
+PRECHECK_RUNNING = 120.0
+
+
+def quiet(case: Case) -> Plan | None:
+    """A light look at a settled mirror that shows what was expected."""
+    expected = State.RUNNING if case.desired.wants_running else State.PAUSED
+    if case.is_full or case.journal.operation is not None or not case.has_settled or case.state is not expected:
+        return None
+    refreshed = (
+        _health(case)
+        if case.state is State.RUNNING and case.situation.observed_generation == case.desired.generation
+        else None
+    )
+    return case.plan("quiet", Wait(_settled_wait(case)), refreshed)
+
+
+def look_fully(case: Case) -> Plan | None:
+    """Everything below rests on the owner tag and the config of this very pass."""
+    return None if case.is_full else case.plan("look fully", Wait(0.0), action=LookFully())
+
+
+def compare(case: Case) -> Case:
+    """Rule 9: the next edit, why it is withheld, or that nothing differs."""
+    return replace(case, change=_change(case), compared=True)
+
+
+def paused_as_wished(case: Case) -> Plan | None:
+    """Rule 10, PAUSED: settled; an edit would resume the mirror, so a possible one waits."""
+    if case.desired.wants_running or case.state is not State.PAUSED:
+        return None
+    return _without_flight(case).plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
+
+
+def pause_as_wished(case: Case) -> Plan | None:
+    """Rule 10, RUNNING: pause."""
+    if case.desired.wants_running:
+        return None
+    return _pause(case, "pause", "the spec wants the mirror paused")
+
+
+def pause_to_edit(case: Case) -> Plan | None:
+    """Rule 11: check the additions while the mirror runs, then pause it for the edit."""
+    if case.state is not State.RUNNING or not isinstance(case.change, Edit):
+        return None
+    if not _prechecked(case, case.change):
+        return _validate(case, case.change, PRECHECK_RUNNING)
+    return _pause(case, "pause to edit", f"paused to {case.change.names()}")
+
+
+def resume_after_patience(case: Case) -> Plan | None:
+    """Rule 13, last part: no mirror that should run stays paused for more than the patience, whatever the edit still needs."""
+    if case.state is not State.PAUSED or not case.stopped_too_long:
+        return None
+    if isinstance(case.change, Edit) and case.config is not None:
+        goal = case.change.applied_to(case.config).fingerprint
+        bounds = after_unproven(case.journal.bounds, goal, case.limits, case.now)
+        case = case.with_journal(replace(case.journal, bounds=bounds))
+    return _resume(
+        case, "resume after patience", "the edit took too long; the mirror is resumed and the edit tried again"
+    )
+
+
+def wait_for_config(case: Case) -> Plan | None:
+    """Rule 13: a config that cannot be read for a moment is waited for; not for long."""
+    if case.state is not State.PAUSED or case.config is not None:
+        return None
+    since = case.memory.unreadable_since if case.memory.unreadable_since is not None else case.now
+    if case.now - since >= case.limits.unreadable_patience:
+        return None
+    return case.plan("wait for config", Wait(case.limits.look_short))
+
+
+def edit(case: Case) -> Plan | None:
+    """Rule 12: one edit, on two equal looks at PAUSED, with its additions checked."""
+    change = case.change
+    if case.state is not State.PAUSED or not isinstance(change, Edit) or case.config is None:
+        return None
+    if not _prechecked(case, change):
+        return _validate(case, change, PRECHECK_PAUSED)
+    if not case.memory.confirmed:
+        return case.plan("confirm", Wait(case.limits.look_short), action=LookTwice(case.limits.confirm_gap))
+    operation = case.operation(
+        Step.EDIT, before=case.config.fingerprint, after=change.applied_to(case.config).fingerprint
+    )
+    noted = case.with_journal(Journal(case.journal.operation, after_sending(case.journal.bounds, change, case.now)))
+    told = verdict(Reason.EDITING, f"sent to PeerDB: {change.names()}")
+    return noted.plan("edit", Wait(case.limits.look_short), told, SendEdit(change, operation), accept=True)
+
+
+def resume(case: Case) -> Plan | None:
+    """Rule 13: nothing to edit, or nothing that may be sent."""
+    if case.state is not State.PAUSED:
+        return None
+    return _resume(case, "resume", "the spec wants the mirror running")
+
+
+def settled(case: Case) -> Plan:
+    """Rule 14: RUNNING, wished so, and nothing to send."""
+    if case.config is None:
+        return _without_flight(case).plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, Truth.TRUE))
+    return _without_flight(case).plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
+
+
+def _change(case: Case) -> Edit | Withheld | None:
+    if case.config is None:
+        return Withheld(Reason.CONFIG_UNREADABLE, "PeerDB does not show the mirror's tables and settings")
+    if not case.situation.tables_accepted and describe_conflict(diff_tables(case.desired, case.config)):
+        return Withheld(Reason.ADOPTION_CONFLICT, conflict_message(case))
+    change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
+    if not isinstance(change, Edit):
+        return change
+    bound = withheld_by(case.journal.bounds, change, case.config, case.limits, case.now)
+    return bound or _failed_precheck(case, change) or change
+
+
+def _failed_precheck(case: Case, change: Edit) -> Withheld | None:
+    known = _precheck_of(case, change)
+    if known is None or known.reason is None or case.now >= known.retry_at:
+        return None
+    return Withheld(known.reason, known.message, until=known.retry_at)
+
+
+def _precheck_of(case: Case, change: Edit) -> Precheck | None:
+    known = case.memory.precheck
+    return known if known is not None and known.key == precheck_key(change, case.desired) else None
+
+
+def _prechecked(case: Case, change: Edit) -> bool:
+    """Passed within a minute before this stop, or in it. Removals and settings need no check."""
+    if not change.additions:
+        return True
+    known = _precheck_of(case, change)
+    if known is None or known.reason is not None:
+        return False
+    stopped = case.memory.stopped_since if case.state is State.PAUSED else None
+    return known.at >= (case.now if stopped is None else stopped) - case.limits.precheck_fresh
+
+
+def _validate(case: Case, change: Edit, timeout: float) -> Plan:
+    action = Validate(change, precheck_key(change, case.desired), timeout, copy=not case.desired.skip_snapshot)
+    return case.plan("precheck", Wait(case.limits.look_first), action=action)
+
+
+def _pause(case: Case, rule: str, message: str) -> Plan:
+    repeated = _in_flight(case, Step.PAUSE)
+    kept = case if repeated else _without_flight(case)
+    action = Pause(None if repeated else case.operation(Step.PAUSE))
+    return kept.plan(
+        rule, Wait(case.limits.look_short), verdict(Reason.PAUSING, message), action, accept=_accepts(case)
+    )
+
+
+def _resume(case: Case, rule: str, message: str) -> Plan:
+    repeated = _in_flight(case, Step.RESUME)
+    kept = case if repeated else _without_flight(case)
+    action = Resume(None if repeated else case.operation(Step.RESUME))
+    return kept.plan(
+        rule, Wait(case.limits.look_short), verdict(Reason.RESUMING, message), action, accept=_accepts(case)
+    )
+
+
+def _in_flight(case: Case, step: Step) -> bool:
+    operation = case.journal.operation
+    return operation is not None and operation.step is step
+
+
+def _without_flight(case: Case) -> Case:
+    return case.with_journal(Journal(None, case.journal.bounds))
+
+
+def _accepts(case: Case) -> bool:
+    """Whether the spec's list is the mirror's: it was before, or taking it over takes nothing away."""
+    withheld = isinstance(case.change, Withheld) and case.change.reason in {
+        Reason.ADOPTION_CONFLICT,
+        Reason.CONFIG_UNREADABLE,
+    }
+    return case.situation.tables_accepted or not withheld
+
+
+def _paused_verdict(case: Case) -> Verdict | None:
+    if case.config is None:
+        return unreadable(case, Truth.TRUE)
+    if isinstance(case.change, Edit):
+        message = f"paused as wished; waiting for spec.state Running to {case.change.names()} (PeerDB resumes a mirror when it edits it)"
+        return verdict(Reason.PAUSED_WITH_PENDING_CHANGES, message)
+    return verdict(Reason.PAUSED, "paused as wished")
+
+
+def _health(case: Case) -> Verdict:
+    error = case.memory.error
+    if error is not None and case.now - error[1] < case.limits.error_window:
+        return verdict(
+            Reason.RUNNING_WITH_ERRORS, f"running, but the mirror's log shows errors; the newest: {error[0]}"
+        )
+    return verdict(Reason.RUNNING, "running as wished")
+
+
+def _settled_wait(case: Case) -> float:
+    """The sample period, or sooner when time alone changes the verdict."""
+    waits = [case.limits.sample]
+    if isinstance(case.change, Withheld):
+        waits.append(max(1.0, case.change.until - case.now) if case.change.until is not None else case.limits.slow_look)
+    error = case.memory.error
+    if error is not None and case.now - error[1] < case.limits.error_window:
+        waits.append(max(1.0, error[1] + case.limits.error_window - case.now))
+    return min(waits)
