@@ -33,6 +33,7 @@ REREAD_SECONDS = 60.0
 """The kubelet refreshes a projected token at 80 % of its life, at least 10 minutes; client-go re-reads every minute."""
 
 _UNAUTHORIZED = 401
+_PROBLEM_LENGTH = 200
 _KEEPALIVE_IDLE_SECONDS = 20
 _KEEPALIVE_PROBES = 3
 _UNACKNOWLEDGED_MILLISECONDS = 30_000
@@ -55,12 +56,15 @@ class KubeAccess:
         return f"KubeAccess(server={self.server!r})"
 
     def tls(self) -> ssl.SSLContext:
-        """A fresh TLS context from the files as they are now."""
-        context = ssl.create_default_context(cafile=self.ca_file)
+        """A fresh TLS context from the files as they are now. Raises KubeError if they cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, keyfile=self.key_file)
+        except OSError as error:  # SSLError is one
+            raise KubeError(f"The certificates for {self.server} cannot be used: {error}.") from error
         # Python 3.13 began to refuse authorities without key identifiers, as many clusters have them.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, keyfile=self.key_file)
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -114,6 +118,10 @@ class KubeAuth:
             middlewares=(self.authorize,),
         )
 
+    async def watch_session(self) -> aiohttp.ClientSession:
+        """A new session without a limit: each watched namespace holds one connection for good."""
+        return await self.session(connections=0)
+
     async def authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
@@ -157,11 +165,11 @@ async def read_access(kubeconfig: str | None) -> KubeAccess:
             _require_a_file(kubeconfig)
             load = loaders.load_kube_config
             await load(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-    except loaders.ConfigException as error:
-        raise KubeError(_sentence(kubeconfig, str(error))) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # The loader walks the YAML without a schema, so a malformed file comes out as any of these.
-        raise KubeError(_sentence(kubeconfig, f"{type(error).__name__}: {error}")) from error
+    except KubeError:
+        raise
+    except Exception as error:
+        # The loader walks the YAML without a schema: a malformed file comes out as whatever it stumbles over.
+        raise KubeError(_sentence(kubeconfig, error)) from error
     authorization = configuration.api_key.get("BearerToken")
     return KubeAccess(
         server=configuration.host,
@@ -187,10 +195,12 @@ def _header(value: str | None) -> str | None:
     return f"{scheme.capitalize()} {secret.strip()}"
 
 
-def _sentence(kubeconfig: str | None, problem: str) -> str:
+def _sentence(kubeconfig: str | None, error: Exception) -> str:
+    kind = "" if isinstance(error, loaders.ConfigException) else f"{type(error).__name__}: "
+    problem = kind + " ".join(str(error).split())[:_PROBLEM_LENGTH].rstrip(".")
     if kubeconfig is None:
-        return f"This is no pod with a service account ({problem.rstrip('.')}); set --kubeconfig (KUBECONFIG)."
-    return f"The kubeconfig {kubeconfig} cannot be used: {problem.rstrip('.')}."
+        return f"This is no pod with a service account ({problem}); set --kubeconfig (KUBECONFIG)."
+    return f"The kubeconfig {kubeconfig} cannot be used: {problem}."
 
 
 def _attentive_socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -1,0 +1,120 @@
+"""Composition: settings become clients, clients become a controller, and the process runs it.
+
+Owns which part is plugged into which, and the opening and closing of what outlives a request. Leaves the order of
+events to ``runtime.process``.
+"""
+
+import asyncio
+import logging
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from peerdb_operator import __version__
+from peerdb_operator.clients.kube import KubeClient
+from peerdb_operator.clients.kube_auth import KubeAuth
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
+from peerdb_operator.controllers.ports import Clock, Controller
+from peerdb_operator.errors import KubeError
+from peerdb_operator.runtime.assembly import Parts
+from peerdb_operator.runtime.clock import SystemClock
+from peerdb_operator.runtime.logging import configure_logging
+from peerdb_operator.runtime.process import Process
+from peerdb_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BAD_SETTINGS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything a controller gets from outside."""
+
+    settings: Settings
+    peerdb: PeerDBClient
+    kube: KubeClient
+    clock: Clock
+    rng: random.Random
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The composed operator: what runs, and what has to be closed after it."""
+
+    parts: Parts
+    transport: HttpxTransport
+    kube: KubeClient
+
+
+def mirror_controller(world: World) -> Controller:
+    """The controller of the kind Mirror."""
+    from peerdb_operator.controllers.mirror import MirrorController  # noqa: PLC0415 - lift it to the top once it exists
+
+    controller: Controller = MirrorController(
+        peerdb=world.peerdb,
+        kube=world.kube,
+        clock=world.clock,
+        rng=world.rng,
+        settings=world.settings,
+        cluster_id=world.cluster_id,
+    )
+    return controller
+
+
+async def build_app(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> App:
+    """Open the clients; nothing is asked of PeerDB or Kubernetes yet.
+
+    Raises ValueError or KubeError with a sentence for a password, a certificate or a kubeconfig that cannot be used.
+    """
+    text = "" if settings.peerdb_password is None else settings.peerdb_password.get_secret_value()
+    password = Password(text, file=settings.peerdb_password_file)
+    auth = await KubeAuth.load(settings.kubeconfig)
+    transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file)
+    kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
+    peerdb, clock, rng = PeerDBClient(transport), SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
+
+    def controller(cluster_id: str) -> Controller:
+        return make_controller(
+            World(settings=settings, peerdb=peerdb, kube=kube, clock=clock, rng=rng, cluster_id=cluster_id)
+        )
+
+    parts = Parts(
+        settings=settings,
+        kube=kube,
+        peerdb=peerdb,
+        clock=clock,
+        rng=rng,
+        server=auth.server,
+        session=auth.watch_session,
+        make_controller=controller,
+    )
+    return App(parts=parts, transport=transport, kube=kube)
+
+
+async def run(app: App) -> int:
+    """Work until told to stop, then close everything; returns the exit code."""
+    try:
+        return await Process(app.parts).run()
+    finally:
+        await app.transport.aclose()
+        await app.kube.close()
+
+
+def main(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> int:
+    """Run the operator in this thread; returns the exit code."""
+    configure_logging(settings.log_format, settings.log_level)
+    logger.info("peerdb-operator %s starts", __version__, extra={"peerdb_url": settings.peerdb_url})
+
+    async def build_and_run() -> int:
+        try:
+            app = await build_app(settings, make_controller)
+        except (ValueError, KubeError) as error:
+            sys.stderr.write(f"peerdb-operator: {error}\n")
+            return BAD_SETTINGS
+        return await run(app)
+
+    return asyncio.run(build_and_run())

@@ -1,0 +1,105 @@
+"""Anti-entropy: a LIST every few minutes that finds what the watch did not say.
+
+Owns the comparison of what the API server has with what the controller knows, and the verdict that the watch is deaf.
+After a gap in the watch (410) nobody says that an object has vanished; and a connection that died without a sign
+delivers nothing at all. Reads metadata only. Leaves what to do about an object to the controller.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+
+from peerdb_operator.controllers.ports import Clock, Controller, KubePort, MirrorVersion
+from peerdb_operator.errors import KubeError, KubeNotFound
+from peerdb_operator.runtime.intake import Intake, version_number
+
+logger = logging.getLogger(__name__)
+
+JITTER = 0.2
+FIRST_LOOK_SECONDS = 30.0
+"""Soon after the start, for what was deleted between our first list and the one that the watch began with."""
+
+DEAF_SECONDS = 140.0
+"""Twice the time after which a silent watch is connected anew."""
+
+
+class AntiEntropy:
+    """Compares on a jittered rhythm; ``deaf`` feeds the liveness probe."""
+
+    def __init__(
+        self,
+        *,
+        kube: KubePort,
+        controller: Controller,
+        intake: Intake,
+        wake: Callable[[str], None],
+        clock: Clock,
+        rng: random.Random,
+        period: float,
+    ) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._intake = intake
+        self._wake = wake
+        self._clock = clock
+        self._rng = rng
+        self._period = period
+        self._missed: dict[str, tuple[int, float]] = {}
+
+    async def run(self) -> None:
+        """Compare for ever."""
+        await self._clock.sleep(min(FIRST_LOOK_SECONDS, self._period))
+        while True:
+            await self.compare()
+            await self._clock.sleep(self._period * self._rng.uniform(1 - JITTER, 1 + JITTER))
+
+    async def compare(self) -> None:
+        """One comparison. Raises nothing but ``CancelledError``."""
+        try:
+            # Asked before the list: what appears while it runs must not count as vanished.
+            known = self._controller.known_versions()
+            listed = await self._kube.list_mirror_versions()
+            self._forget_vanished(known, {version[0] for version in listed})
+            for version in listed:
+                if self._is_news(known, version):
+                    await self._fetch(version)
+        except KubeError as error:
+            logger.warning("The Mirrors could not be listed for comparison: %s", error)
+        except Exception:
+            # A bug here must not end the comparison for good: the next period tries again.
+            logger.exception("Comparing with the API server ended with an error that nobody classified")
+
+    def deaf(self) -> str | None:
+        """A sentence if the watch has withheld a change for longer than any reconnect takes, else None."""
+        now = self._clock.now()
+        for uid, (version, since) in list(self._missed.items()):
+            if self._intake.delivered(uid) >= version:
+                del self._missed[uid]
+            elif now - since > DEAF_SECONDS:
+                return f"the watch has not delivered version {version} of {uid} for {now - since:.0f} s"
+        return None
+
+    def _forget_vanished(self, known: dict[str, tuple[int, str]], listed: set[str]) -> None:
+        for uid in known.keys() - listed:
+            logger.info("A Mirror is gone and the watch did not say so", extra={"object": {"uid": uid}})
+            self._intake.forget(uid)
+            self._wake(uid)
+        for uid in self._missed.keys() - listed:
+            del self._missed[uid]
+
+    def _is_news(self, known: dict[str, tuple[int, str]], version: MirrorVersion) -> bool:
+        uid, _, _, _, resource_version, _ = version
+        number = version_number(resource_version)
+        if self._intake.delivered(uid) < number:
+            self._missed.setdefault(uid, (number, self._clock.now()))
+        else:
+            self._missed.pop(uid, None)
+        return uid not in known or version_number(known[uid][1]) < number
+
+    async def _fetch(self, version: MirrorVersion) -> None:
+        _, namespace, name, _, _, _ = version
+        try:
+            body = await self._kube.get_mirror(namespace, name)
+        except KubeNotFound:
+            return
+        self._intake.observed(None, body)

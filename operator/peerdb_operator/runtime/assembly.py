@@ -1,0 +1,73 @@
+"""What the process is made of, and how the parts are tied together.
+
+Owns the wiring of controller, queue, intake, watch, fleet observer and anti-entropy. Leaves when each of them runs to
+``process``, and how clients and controllers are made to ``app``.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from peerdb_operator.clients.kube import KubeClient
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.controllers.ports import Clock, Controller, Lane
+from peerdb_operator.runtime.antientropy import AntiEntropy
+from peerdb_operator.runtime.fleet import FleetObserver
+from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.runtime.queue import WorkQueue
+from peerdb_operator.runtime.watch import Watch
+from peerdb_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the process is made of. ``make_controller`` is given the identity of the cluster."""
+
+    settings: Settings
+    kube: KubeClient
+    peerdb: PeerDBClient
+    clock: Clock
+    rng: random.Random
+    server: str
+    session: Callable[[], Awaitable[aiohttp.ClientSession]]
+    make_controller: Callable[[str], Controller]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What exists once the controller does."""
+
+    controller: Controller
+    queue: WorkQueue
+    intake: Intake
+    fleet: FleetObserver
+    entropy: AntiEntropy
+    watch: Watch
+
+
+def assemble(parts: Parts, controller: Controller) -> Work:
+    """Tie everything to one controller; nothing runs yet."""
+    settings = parts.settings
+    limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
+    queue = WorkQueue(controller.reconcile, controller.lane, limits, parts.rng)
+    intake = Intake(controller, queue.wake)
+    entropy = AntiEntropy(
+        kube=parts.kube,
+        controller=controller,
+        intake=intake,
+        wake=queue.wake,
+        clock=parts.clock,
+        rng=parts.rng,
+        period=settings.anti_entropy_seconds,
+    )
+    watch = Watch(
+        watched=intake.watched,
+        server=parts.server,
+        session=parts.session,
+        namespaces=settings.namespaces,
+        rng=parts.rng,
+    )
+    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds)
+    return Work(controller=controller, queue=queue, intake=intake, fleet=fleet, entropy=entropy, watch=watch)

@@ -1,0 +1,203 @@
+"""The life of the process from the first LIST to the last breath.
+
+Owns the order of things. At the start: health endpoint, identity of the cluster, first full LIST of all watched
+namespaces, and only then the first pass, the watch, the fleet observer and anti-entropy. At the end: no new passes, a
+bounded time for the running ones, then the connections. SIGTERM and SIGINT end it with 0. Anything else that ends is
+unexpected, is said in a sentence, and ends it with 1, so that whoever started it starts it again.
+
+Leaves all work to the parts it is given.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
+
+from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
+from peerdb_operator.errors import KubeError, KubeNotFound
+from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.runtime.health import HealthServer, LoopLag
+
+logger = logging.getLogger(__name__)
+
+STOPPED = 0
+FAILED = 1
+
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 15.0
+
+_KIND = f"{PLURAL}.{GROUP}"
+_NOT_SERVED = f"The API server does not serve {_KIND} in version {VERSION}: install the CustomResourceDefinition first"
+_DELETED = f"The CustomResourceDefinition {_KIND} was deleted: there is nothing left to watch."
+
+T = TypeVar("T")
+
+
+class FatalError(Exception):
+    """The process cannot go on; the message is a sentence for the operator's user."""
+
+
+class Process:
+    """One run; ``run`` may be called once."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stop = asyncio.Event()
+        self._lag = LoopLag()
+        self._work: Work | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._health = HealthServer(
+            live={"event loop": self._lag.problem, "watch": self._deaf_watch},
+            ready={"watch": self._not_watching, "process": self._stopping},
+        )
+
+    async def run(self) -> int:
+        """Work until told to stop; returns the exit code."""
+        self._install_signals()
+        stopped = asyncio.create_task(self._stop.wait(), name="wait for a signal")
+        try:
+            await self._serve_health()
+            self._begin(self._lag.run(), "measurement of the event loop")
+            self._work = await self._unless(stopped, self._prepare())
+            if self._work is not None:
+                await self._unless(stopped, self._keep_working(self._work))
+        except FatalError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the sentence is all that a user needs
+            return FAILED
+        finally:
+            await self._shut_down()
+            await self._close()
+            stopped.cancel()
+        logger.info("Stopped as told")
+        return STOPPED
+
+    async def _unless(self, stopped: "asyncio.Task[bool]", work: Coroutine[object, object, T]) -> T | None:
+        """What ``work`` returns or raises, or None if the stop comes first."""
+        task = asyncio.create_task(work, name="work")
+        await asyncio.wait({stopped, task}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task})
+        return None
+
+    async def _prepare(self) -> Work:
+        """All Mirrors known, nothing done about them yet."""
+        parts = self._parts
+        cluster_id = parts.settings.cluster_id
+        if cluster_id is None:
+            cluster_id = await self._asked("the cluster's uid", parts.kube.cluster_uid)
+        work = assemble(parts, parts.make_controller(cluster_id))
+
+        async def discover() -> None:
+            # The watch finds the kind by discovery, once; where it finds nothing it would wait for ever.
+            if not await parts.kube.kind_is_served():
+                raise KubeNotFound("discovery does not show the kind")
+
+        async def list_all() -> None:
+            async for page in parts.kube.mirror_pages():
+                for body in page:
+                    work.intake.observed(None, body)
+
+        try:
+            await self._asked("discovery", discover)
+            await self._asked("the list of Mirrors", list_all)
+        except KubeNotFound as error:
+            raise FatalError(f"{_NOT_SERVED} ({error}).") from error
+        return work
+
+    async def _asked(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a question without which there is no start. Waits for all but KubeNotFound to heal."""
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                return await call()
+            except KubeNotFound:
+                raise
+            except KubeError as error:
+                logger.warning("Waiting for %s: %s", what, error)
+            await self._parts.clock.sleep(delay)
+            delay = min(delay * 2, LONGEST_RETRY_SECONDS)
+
+    async def _keep_working(self, work: Work) -> None:
+        """Ends only by FatalError or by being cancelled."""
+        settings = self._parts.settings
+        work.intake.listed()
+        work.queue.start()
+        # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
+        self._begin(work.fleet.run(), "fleet observer")
+        self._begin(work.entropy.run(), "comparison with the API server")
+        watch = work.watch.start(self._shut_down, self._install_signals)
+        logger.info(
+            "Watching %d Mirrors in %s",
+            len(work.controller.known_versions()),
+            f"the namespaces {', '.join(settings.namespaces)}" if settings.namespaces else "all namespaces",
+        )
+        done, _ = await asyncio.wait({watch, *self._background}, return_when=asyncio.FIRST_COMPLETED)
+        ended = watch if watch in done else done.pop()
+        error = None if ended.cancelled() else ended.exception()
+        if ended is watch and await self._is_kind_gone():
+            raise FatalError(_DELETED) from error
+        cause = "without an error" if error is None else f"{type(error).__name__}: {error}"
+        raise FatalError(f"The {ended.get_name()} ended unexpectedly ({cause}).") from error
+
+    async def _is_kind_gone(self) -> bool:
+        try:
+            return not await self._parts.kube.kind_is_served()
+        except KubeError:
+            return False
+
+    async def _shut_down(self) -> None:
+        """End all work in good order, once, whoever asks first."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end_work(), name="end of work")
+        await asyncio.shield(self._ending)
+
+    async def _end_work(self) -> None:
+        if self._work is not None:
+            self._work.watch.stop()
+            late = await self._work.queue.drain(self._parts.settings.drain_seconds)
+            if late:
+                logger.warning("%d passes did not end in time and were cancelled", late)
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
+
+    async def _close(self) -> None:
+        if self._work is not None:
+            await self._work.watch.close()
+        await self._health.stop()
+
+    def _begin(self, work: Coroutine[object, object, None], name: str) -> None:
+        self._background.add(asyncio.create_task(work, name=name))
+
+    def _install_signals(self) -> None:
+        """Also right after kopf has put its own handlers in place: only ours know the order of the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _serve_health(self) -> None:
+        settings = self._parts.settings
+        if settings.health_port == 0:
+            return
+        try:
+            await self._health.start(settings.health_host, settings.health_port)
+        except OSError as error:
+            where = f"{settings.health_host or 'all addresses'}, port {settings.health_port}"
+            problem = f"--health-host and --health-port: {where} cannot be served: {error.strerror or error}."
+            raise FatalError(problem) from error
+
+    def _deaf_watch(self) -> str | None:
+        return None if self._work is None else self._work.entropy.deaf()
+
+    def _not_watching(self) -> str | None:
+        if self._work is None:
+            return "the Mirrors have not been listed yet"
+        return None if self._work.watch.is_running() else "the Mirrors are not watched"
+
+    def _stopping(self) -> str | None:
+        return "told to stop" if self._stop.is_set() else None
