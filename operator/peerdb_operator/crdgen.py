@@ -40,7 +40,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "object": frozenset({"properties", "required"}),
     "map": frozenset({"patternProperties", "additionalProperties", "minProperties", "maxProperties"}),
     "array": frozenset({"items", "minItems", "maxItems", LIST_TYPE, LIST_MAP_KEYS}),
-    "string": frozenset({"enum", "pattern", "minLength", "maxLength", "format"}),
+    "string": frozenset({"const", "enum", "pattern", "minLength", "maxLength", "format"}),
     "integer": frozenset({"minimum", "maximum"}),
     "boolean": frozenset(),
 }
@@ -201,8 +201,8 @@ def _without_null(raw: Schema, path: str) -> Schema:
 
 
 def _string(raw: Schema, path: str) -> Schema:
-    if "enum" in raw:
-        return {"enum": raw["enum"]}
+    if "enum" in raw or "const" in raw:
+        return {"enum": raw["enum"] if "enum" in raw else [raw["const"]]}
     if "format" in raw:
         if raw["format"] != "date-time":
             raise UnsupportedModel(path, f"format {raw['format']} is not supported")

@@ -33,7 +33,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "int_from_float": "must be a whole number, got {got}",
     "bool_type": "must be true or false, got {got}",
     "string_type": "must be a string, got {got}",
-    "string_too_short": "must have at least {min_length} characters, got {got}",
+    "string_too_short": "must be at least {min_length} long, got {got}",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must have at least {min_length} entry; leave the field out if there is nothing to list",
     "too_long": "must have at most {max_length} entries, got {actual_length}",

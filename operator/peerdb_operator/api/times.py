@@ -45,6 +45,8 @@ def _from_wire(value: object) -> object:
     return parse_time(value) if isinstance(value, str) else value
 
 
-_Time = Annotated[float, BeforeValidator(_from_wire), Field(ge=_YEAR_1, le=_YEAR_9999), WithJsonSchema(_SCHEMA)]
+_Time = Annotated[
+    float, BeforeValidator(_from_wire), Field(strict=True, ge=_YEAR_1, le=_YEAR_9999), WithJsonSchema(_SCHEMA)
+]
 Seconds = Annotated[_Time, PlainSerializer(format_seconds)]
 Micros = Annotated[_Time, PlainSerializer(format_micros)]
