@@ -1,0 +1,163 @@
+"""Which paths the gateway knows, with which methods, and what it says to the others.
+
+The table holds every route of PeerDB v0.37's flow-api; those without a message are known but not simulated. Routing
+errors are grpc-gateway's own: unknown path 404, known path with another method 501, a malformed escape a plain 400.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from tests.harness.peerdb import schema
+from tests.harness.peerdb.schema import Message
+from tests.harness.peerdb.values import Reply, Request, error
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: its name in the handler table, and the message of its body (None: not simulated)."""
+
+    name: str
+    body: Message | None
+    parameter: str = ""
+
+
+def _simulated(name: str, body: Message, parameter: str = "") -> Route:
+    return Route(name, body, parameter)
+
+
+def _known(*names: str) -> dict[str, Route]:
+    return {name: Route(name, None) for name in names}
+
+
+POST: Final[Mapping[str, Route]] = {
+    "mirrors/state_change": _simulated("state_change", schema.STATE_CHANGE),
+    "mirrors/status": _simulated("status", schema.MIRROR_STATUS),
+    "mirrors/logs": _simulated("logs", schema.LOGS),
+    "mirrors/cdc/validate": _simulated("validate", schema.CREATE),
+    "flows/tags": _simulated("set_tags", schema.SET_TAGS),
+    "dynamic_settings": _simulated("set_setting", schema.SETTING),
+    **_known(
+        "flows/cdc/create",
+        "flows/qrep/create",
+        "flows/cdc/cancel_table_addition",
+        "mirrors/cdc/batches",
+        "mirrors/cdc/graph",
+        "mirrors/row_counts",
+        "mirrors/sequences/reset",
+        "peers/create",
+        "peers/validate",
+        "peers/drop",
+        "alerts/config",
+        "scripts",
+        "instance/maintenance",
+        "flags",
+    ),
+}
+GET: Final[Mapping[str, Route]] = {
+    "version": _simulated("version", schema.NOTHING),
+    "instance/info": _simulated("instance_info", schema.NOTHING),
+    "mirrors/list": _simulated("list", schema.NOTHING),
+    "dynamic_settings": _simulated("get_settings", schema.NOTHING),
+    "flows/tags/*": _simulated("get_tags", schema.NOTHING, "flowName"),
+    **_known(
+        "mirrors/names",
+        "mirrors/total_rows_synced/*",
+        "mirrors/cdc/table_total_counts/*",
+        "mirrors/cdc/batches/*",
+        "mirrors/cdc/initial_load/*",
+        "peers/list",
+        "peers/info/*",
+        "peers/type/*",
+        "peers/schemas/*",
+        "peers/tables/*",
+        "peers/tables/all/*",
+        "peers/columns/*",
+        "peers/publications/*",
+        "peers/slots/*",
+        "peers/stats/*",
+        "alerts/config",
+        "scripts/*",
+        "instance/maintenance/status",
+    ),
+}
+DELETE: Final[Mapping[str, Route]] = _known("alerts/config/*", "scripts/*")
+TABLES: Final[Mapping[str, Mapping[str, Route]]] = {"POST": POST, "GET": GET, "DELETE": DELETE}
+
+NOT_FOUND: Final = error(5, "Not Found")
+WRONG_METHOD: Final = error(12, "Method Not Allowed")
+BAD_ESCAPE: Final = Reply(400, b"400 Bad Request", "text/plain; charset=utf-8")
+BROKEN: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A route that a request reached, with the value of its path parameter."""
+
+    route: Route
+    parameter: str = ""
+
+
+def find(request: Request) -> Match | Reply:
+    """The route of a request, or the gateway's own refusal."""
+    if "%" in request.path and BROKEN.search(request.path):
+        return BAD_ESCAPE
+    if not request.path.startswith("/v1/"):
+        return _refusal(request, NOT_FOUND)
+    path = request.path[4:]
+    found = _look_up(request.method, path)
+    if found is None and request.method == "POST" and _is_form(request):
+        found = _look_up("GET", path)
+    if found is not None:
+        return found
+    known = any(_look_up(method, path) for method in TABLES if method != request.method)
+    return _refusal(request, WRONG_METHOD if known else NOT_FOUND)
+
+
+def _refusal(request: Request, reply: Reply) -> Reply:
+    return Reply(reply.status, b"", reply.content_type) if request.method == "HEAD" else reply
+
+
+def _look_up(method: str, path: str) -> Match | None:
+    table = TABLES.get(method, {})
+    route = table.get(path)
+    if route is not None:
+        return Match(route)
+    head, slash, last = path.rpartition("/")
+    route = table.get(f"{head}/*") if slash else None
+    if route is None or "%2F" in last.upper():
+        return None
+    return Match(route, unquote_to_bytes(last).decode("utf-8", "replace"))
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+
+
+GAP: Final = "the simulator does not have this endpoint: "
+
+
+def gap(request: Request) -> Reply:
+    """The answer of a route that PeerDB has and the simulator has not."""
+    return error(12, f"{GAP}{request.method} {request.path}")
+
+
+def is_gap(reply: Reply) -> bool:
+    """Whether an answer is that of a route that is not simulated."""
+    return reply.status == WRONG_METHOD.status and GAP.encode() in reply.body
+
+
+_UNITS: Final[Mapping[str, float]] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+def grpc_timeout(request: Request) -> float | None:
+    """Seconds that a ``Grpc-Timeout`` header allows, or None."""
+    text = request.headers.get("grpc-timeout", "")
+    found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text)
+    return None if found is None else int(found[1]) * _UNITS[found[2]]
