@@ -187,9 +187,9 @@ def translate(error: Exception, path: str) -> PeerDBError:
     tls = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
     what = f"{path}: PeerDB could not be asked"
     if isinstance(tls, ssl.SSLCertVerificationError):
-        why = one_line(tls.verify_message)
+        why = one_line(str(tls))
         return PeerDBMisconfigured(f"{what}, its certificate is not trusted ({why}); check PEERDB_CA_FILE", sent=False)
-    if tls is not None and tls.reason in _NO_TLS:
+    if getattr(tls, "reason", None) in _NO_TLS:  # only errors made by OpenSSL itself have one
         return PeerDBMisconfigured(f"{what}, it does not speak TLS; PEERDB_URL should begin with http://", sent=False)
     meaning = next(_MEANINGS[kind] for kind in type(error).__mro__ if kind in _MEANINGS)
     detail = f"{type(error).__name__}: {one_line(str(error))}" if meaning.quoted else type(error).__name__
@@ -199,7 +199,7 @@ def translate(error: Exception, path: str) -> PeerDBError:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # httpcore hides its causes by raising "from None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,499 @@
+"""Over a real socket and over httpx's own exceptions: nothing is followed, repeated, kept or leaked."""
+
+import asyncio
+import base64
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import certifi
+import httpx
+import pytest
+
+from peerdb_operator.clients.peerdb import PeerDBClient, RequestedState
+from peerdb_operator.clients.peerdb_http import READ_SECONDS, HttpxTransport, Password, translate
+from peerdb_operator.clients.peerdb_transport import Patience, Reply, Request
+from peerdb_operator.errors import (
+    PeerDBError,
+    PeerDBMisconfigured,
+    PeerDBUnauthorized,
+    PeerDBUnavailable,
+    UnexpectedReply,
+)
+from tests.unit.clients.peerdb_fakes import RESET, SILENCE, FakeUi, RawRequest, a_response, run, serving
+
+VERSION = Request("GET", "version")
+CHANGE = Request("POST", "mirrors/state_change", {"flowJobName": "m", "note": "é"}, Patience.CHANGE)
+FINE = a_response("200 OK", b'{"version": "rig"}', content_type="application/json")
+AT_ONCE = dict.fromkeys(Patience, 0.05)
+
+
+def a_failing_transport(error: Exception) -> HttpxTransport:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return HttpxTransport("http://peerdb.test", inner=httpx.MockTransport(fail))
+
+
+def the_error(transport: HttpxTransport, request: Request = VERSION) -> PeerDBError:
+    async def send() -> None:
+        async with transport:
+            await transport.send(request)
+
+    with pytest.raises(PeerDBError) as caught:
+        run(send())
+    return caught.value
+
+
+# Every exception class httpx has: what it becomes, and whether the request may have taken effect
+EXPECTED: dict[type[Exception], tuple[type[PeerDBError], bool]] = {
+    httpx.CloseError: (PeerDBUnavailable, True),
+    httpx.ConnectError: (PeerDBUnavailable, False),
+    httpx.ConnectTimeout: (PeerDBUnavailable, False),
+    httpx.CookieConflict: (PeerDBUnavailable, True),
+    httpx.DecodingError: (UnexpectedReply, True),
+    httpx.HTTPError: (PeerDBUnavailable, True),
+    httpx.HTTPStatusError: (PeerDBUnavailable, True),
+    httpx.InvalidURL: (PeerDBMisconfigured, False),
+    httpx.LocalProtocolError: (PeerDBUnavailable, True),
+    httpx.NetworkError: (PeerDBUnavailable, True),
+    httpx.PoolTimeout: (PeerDBUnavailable, False),
+    httpx.ProtocolError: (PeerDBUnavailable, True),
+    httpx.ProxyError: (PeerDBUnavailable, True),
+    httpx.ReadError: (PeerDBUnavailable, True),
+    httpx.ReadTimeout: (PeerDBUnavailable, True),
+    httpx.RemoteProtocolError: (PeerDBUnavailable, True),
+    httpx.RequestError: (PeerDBUnavailable, True),
+    httpx.RequestNotRead: (PeerDBUnavailable, True),
+    httpx.ResponseNotRead: (PeerDBUnavailable, True),
+    httpx.StreamClosed: (PeerDBUnavailable, True),
+    httpx.StreamConsumed: (PeerDBUnavailable, True),
+    httpx.StreamError: (PeerDBUnavailable, True),
+    httpx.TimeoutException: (PeerDBUnavailable, True),
+    httpx.TooManyRedirects: (PeerDBUnavailable, True),
+    httpx.TransportError: (PeerDBUnavailable, True),
+    httpx.UnsupportedProtocol: (PeerDBMisconfigured, False),
+    httpx.WriteError: (PeerDBUnavailable, True),
+    httpx.WriteTimeout: (PeerDBUnavailable, True),
+    # of the socket and TLS layers, should httpx ever let them through
+    OSError: (PeerDBUnavailable, True),
+    ConnectionResetError: (PeerDBUnavailable, True),
+    ssl.SSLError: (PeerDBUnavailable, True),
+}
+
+
+def an_exception(kind: type[Exception]) -> Exception:
+    request = httpx.Request("GET", "http://peerdb.test", headers={"authorization": "Basic hunter2"})
+    if issubclass(kind, httpx.HTTPStatusError):
+        return kind("words", request=request, response=httpx.Response(500))
+    if issubclass(kind, (httpx.StreamConsumed, httpx.StreamClosed, httpx.ResponseNotRead, httpx.RequestNotRead)):
+        return kind()
+    return kind("words")
+
+
+def test_the_table_names_every_exception_of_httpx() -> None:
+    theirs = {kind for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+
+    assert theirs == {kind for kind in EXPECTED if kind.__module__.startswith("httpx")}
+
+
+@pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
+def test_each_exception_of_httpx_becomes_one_of_ours(kind: type[Exception]) -> None:
+    error = the_error(a_failing_transport(an_exception(kind)))
+
+    assert (type(error), error.sent) == EXPECTED[kind]
+    assert kind.__name__ in str(error)
+    assert isinstance(error.__cause__, kind)
+
+
+def test_a_failure_of_our_own_request_is_never_quoted() -> None:
+    error = the_error(a_failing_transport(httpx.LocalProtocolError("Illegal header value b'Basic hunter2'")))
+
+    assert "hunter2" not in str(error)
+
+
+def test_an_untrusted_certificate_is_a_matter_of_settings() -> None:
+    tls = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.__cause__ = OSError()
+    error.__cause__.__context__ = tls
+
+    ours = translate(error, "version")
+
+    assert (type(ours), ours.sent) == (PeerDBMisconfigured, False)
+    assert "self-signed certificate" in str(ours)
+    assert "PEERDB_CA_FILE" in str(ours)
+
+
+def test_a_request_arrives_as_it_was_meant() -> None:
+    async def scenario() -> tuple[list[RawRequest], list[Reply]]:
+        async with serving(lambda _: FINE) as server, HttpxTransport(f"{server.base}/api/") as transport:
+            replies = [await transport.send(request) for request in (VERSION, CHANGE)]
+            return server.seen, replies
+
+    (read, change), replies = run(scenario())
+
+    assert replies == [Reply(200, "application/json", b'{"version": "rig"}')] * 2
+    assert (read.method, read.target, read.body) == ("GET", "/api/v1/version", b"")
+    assert (change.method, change.target) == ("POST", "/api/v1/mirrors/state_change")
+    assert change.body == b'{"flowJobName":"m","note":"\\u00e9"}'
+    assert change.headers["content-type"] == "application/json"
+    assert change.headers["accept"] == "application/json"
+    assert change.headers["user-agent"].startswith("peerdb-operator/")
+    assert "content-type" not in read.headers
+    assert "authorization" not in read.headers
+
+
+def test_a_reply_without_content_type_says_so() -> None:
+    async def scenario() -> Reply:
+        async with serving(lambda _: a_response("500 x")) as server, HttpxTransport(server.base) as transport:
+            return await transport.send(VERSION)
+
+    assert run(scenario()) == Reply(500, None, b"")
+
+
+LATIN = "pä%:#$ \"'\\ß"
+
+
+@pytest.mark.parametrize("password", ["plain", "co:lon", LATIN, " blank ", "100%"])
+def test_the_ui_accepts_any_password_within_latin_1(password: str) -> None:
+    async def scenario() -> str:
+        async with (
+            serving(FakeUi(password)) as server,
+            HttpxTransport(server.base, password=Password(password)) as transport,
+        ):
+            return await PeerDBClient(transport).version()
+
+    assert run(scenario()) == "rig"
+
+
+@pytest.mark.parametrize(
+    ("password", "status"), [(Password("wrong"), 403), (Password(""), 307), (None, 307)], ids=["wrong", "empty", "none"]
+)
+def test_a_refused_command_is_never_taken_for_done(password: Password | None, status: int) -> None:
+    async def scenario() -> int:
+        async with serving(FakeUi("right")) as server, HttpxTransport(server.base, password=password) as transport:
+            client = PeerDBClient(transport)
+            with pytest.raises(PeerDBUnauthorized, match=str(status)) as caught:
+                await client.change_state("m", RequestedState.PAUSED)
+            assert caught.value.sent is False
+            return len(server.seen)
+
+    assert run(scenario()) == 1
+
+
+def test_a_redirect_is_not_followed_when_it_stays_on_the_server() -> None:
+    def elsewhere(request: RawRequest) -> bytes:
+        return FINE if request.target == "/login" else a_response("302 Found", location="/login")
+
+    async def scenario() -> tuple[Reply, int]:
+        async with serving(elsewhere) as server, HttpxTransport(server.base) as transport:
+            return await transport.send(VERSION), len(server.seen)
+
+    reply, requests = run(scenario())
+
+    assert (reply.status, requests) == (302, 1)
+
+
+def test_no_cookie_is_kept() -> None:
+    async def scenario() -> list[RawRequest]:
+        async with (
+            serving(FakeUi("p")) as server,
+            HttpxTransport(server.base, password=Password("p")) as transport,
+        ):
+            await transport.send(VERSION)
+            await transport.send(VERSION)
+            return server.seen
+
+    assert all("cookie" not in request.headers for request in run(scenario()))
+
+
+def test_nothing_of_the_environment_redirects_or_signs_a_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+
+    async def scenario() -> list[RawRequest]:
+        async with serving(lambda _: FINE) as server, HttpxTransport(server.base) as transport:
+            await transport.send(VERSION)
+            return server.seen
+
+    (request,) = run(scenario())
+
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "answer", [RESET, b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]
+)
+def test_a_command_may_have_taken_effect_when_its_answer_is_cut_off(answer: bytes) -> None:
+    async def scenario() -> int:
+        async with serving(lambda _: answer) as server, HttpxTransport(server.base) as transport:
+            with pytest.raises(PeerDBUnavailable) as caught:
+                await transport.send(CHANGE)
+            assert caught.value.sent is True
+            return len(server.seen)
+
+    assert run(scenario()) == 1
+
+
+def test_a_command_may_have_taken_effect_when_no_answer_comes() -> None:
+    async def scenario() -> int:
+        async with serving(lambda _: SILENCE) as server, HttpxTransport(server.base, read_seconds=AT_ONCE) as transport:
+            with pytest.raises(PeerDBUnavailable, match="ReadTimeout") as caught:
+                await transport.send(CHANGE)
+            assert caught.value.sent is True
+            return len(server.seen)
+
+    assert run(scenario()) == 1
+
+
+def test_a_command_was_not_sent_when_nobody_listens() -> None:
+    async def scenario() -> None:
+        async with serving(lambda _: FINE) as server:
+            base = server.base
+        async with HttpxTransport(base) as transport:
+            with pytest.raises(PeerDBUnavailable) as caught:
+                await transport.send(CHANGE)
+            assert caught.value.sent is False
+
+    run(scenario())
+
+
+def test_a_server_without_tls_is_a_matter_of_settings() -> None:
+    async def scenario() -> None:
+        async with (
+            serving(lambda _: FINE) as server,
+            HttpxTransport(server.base.replace("http:", "https:")) as transport,
+        ):
+            with pytest.raises(PeerDBMisconfigured, match="http://") as caught:
+                await transport.send(CHANGE)
+            assert caught.value.sent is False
+
+    run(scenario())
+
+
+class FakeStream(httpx.AsyncByteStream):
+    """A body that its maker decides chunk by chunk."""
+
+    def __init__(self, chunks: Callable[[], AsyncIterator[bytes]]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks()
+
+
+def a_streaming_transport(chunks: Callable[[], AsyncIterator[bytes]], slack: float) -> HttpxTransport:
+    stream = FakeStream(chunks)
+    inner = httpx.MockTransport(lambda _: httpx.Response(200, stream=stream))
+    return HttpxTransport("http://peerdb.test", inner=inner, read_seconds=AT_ONCE, slack_seconds=slack)
+
+
+def test_an_answer_that_never_ends_in_time_is_given_up() -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    error = the_error(a_streaming_transport(trickle, slack=0.0), CHANGE)
+
+    assert (type(error), error.sent) == (PeerDBUnavailable, True)
+
+
+def test_an_answer_that_never_ends_in_size_is_given_up() -> None:
+    async def flood() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(8 * 1024 * 1024)
+
+    error = the_error(a_streaming_transport(flood, slack=60.0), CHANGE)
+
+    assert (type(error), error.sent) == (UnexpectedReply, True)
+
+
+def test_an_answer_labelled_as_packed_that_is_not_is_unexpected() -> None:
+    garbled = a_response("200 OK", b"{}", content_encoding="gzip")
+
+    async def scenario() -> None:
+        async with serving(lambda _: garbled) as server, HttpxTransport(server.base) as transport:
+            with pytest.raises(UnexpectedReply):
+                await transport.send(VERSION)
+
+    run(scenario())
+
+
+def test_a_pass_that_is_cancelled_ends_its_request() -> None:
+    async def scenario() -> None:
+        async with serving(lambda _: SILENCE) as server, HttpxTransport(server.base) as transport:
+            task = asyncio.create_task(transport.send(CHANGE))
+            await server.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(scenario())
+
+
+def the_header(password: Password) -> str | None:
+    auth = password.auth()
+    if auth is None:
+        return None
+    request = next(auth.auth_flow(httpx.Request("GET", "http://peerdb.test")))
+    return base64.b64decode(request.headers["authorization"].partition(" ")[2]).decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("content", "header"),
+    [
+        (b"alpha", ":alpha"),
+        (b"alpha\n", ":alpha"),
+        (b"alpha\r\n", ":alpha"),
+        (b"alpha\n\n", ":alpha\n"),
+        (b" alpha ", ": alpha "),
+        ("pä".encode(), ":pä"),
+        (b"", None),
+        (b"\n", None),
+    ],
+)
+def test_a_password_file_holds_the_password_and_at_most_a_line_break(
+    tmp_path: Path, content: bytes, header: str | None
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+
+    assert the_header(Password(file=file)) == header
+
+
+def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    file, other = tmp_path / "password", tmp_path / "other"
+    file.write_text("alpha")
+    password = Password(file=file)
+    assert the_header(password) == ":alpha"
+
+    file.write_text("a longer one")
+    assert the_header(password) == ":a longer one"
+
+    other.write_text("as long, new")
+    other.replace(file)
+    assert the_header(password) == ":as long, new"
+
+    os.utime(file, ns=(0, 0))
+    assert the_header(password) == ":as long, new"
+
+
+def test_a_password_file_is_not_read_again_when_it_has_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("alpha")
+    password = Password(file=file)
+
+    assert password.auth() is password.auth()
+
+
+UNUSABLE: list[tuple[str, Callable[[Path], object], str]] = [
+    ("not UTF-8", lambda file: file.write_bytes(b"\xff\xfe"), "UTF-8"),
+    ("beyond Latin-1", lambda file: file.write_text("p€ssword"), "Latin-1"),
+    ("too long", lambda file: file.write_text("x" * 5000), "5000 bytes"),
+    ("missing", lambda file: file.rename(file.with_name("away")), "No such file"),
+    ("a folder", lambda file: file.rename(file.with_name("away")).parent.joinpath(file.name).mkdir(), "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("case", "spoil", "words"), UNUSABLE, ids=[case for case, _, _ in UNUSABLE])
+def test_an_unusable_password_file_stops_the_start(
+    tmp_path: Path, case: str, spoil: Callable[[Path], object], words: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("alpha")
+    spoil(file)
+
+    with pytest.raises(ValueError, match=words) as caught:
+        Password(file=file)
+
+    assert "p€ssword" not in str(caught.value), case
+
+
+@pytest.mark.parametrize(("case", "spoil", "words"), UNUSABLE, ids=[case for case, _, _ in UNUSABLE])
+def test_a_password_file_that_becomes_unusable_stops_no_more_than_the_requests(
+    tmp_path: Path, case: str, spoil: Callable[[Path], object], words: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("alpha")
+
+    async def scenario() -> int:
+        async with (
+            serving(FakeUi("alpha")) as server,
+            HttpxTransport(server.base, password=Password(file=file)) as transport,
+        ):
+            spoil(file)
+            with pytest.raises(PeerDBUnauthorized, match=words) as caught:
+                await transport.send(CHANGE)
+            assert caught.value.sent is False, case
+            return len(server.seen)
+
+    assert run(scenario()) == 0
+
+
+@pytest.mark.parametrize("password", ["p€ssword", "x" * 5000])
+def test_a_password_that_can_never_match_stops_the_start(password: str) -> None:
+    with pytest.raises(ValueError, match="PEERDB_PASSWORD") as caught:
+        Password(password)
+
+    assert password not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_password_is_in_no_representation() -> None:
+    password = Password("hunter2")
+
+    assert "hunter2" not in repr(password)
+    assert "hunter2" not in repr(vars(HttpxTransport("http://peerdb.test", password=password)))
+
+
+@pytest.mark.parametrize("base", ["http://[::1", "http://a\x00b", "http://" + "a" * 70_000])
+def test_an_address_that_is_none_stops_the_start(base: str) -> None:
+    with pytest.raises(ValueError, match="PEERDB_URL"):
+        HttpxTransport(base)
+
+
+def test_a_ca_file_is_what_is_trusted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(lambda _: FINE) as server:
+            transport = HttpxTransport(server.base, ca_file=Path(certifi.where()))
+            async with transport:
+                assert (await transport.send(VERSION)).status == 200
+
+    run(scenario())
+    broken = tmp_path / "ca.pem"
+    broken.write_text("no certificate")
+    for file in (broken, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="PEERDB_CA_FILE"):
+            HttpxTransport("https://peerdb.test", ca_file=file)
+
+
+def test_every_kind_of_call_has_its_time() -> None:
+    assert READ_SECONDS.keys() == set(Patience)
+    # PeerDB gives up on a worker after 10 s, on a synchronous drop after 6 min
+    assert READ_SECONDS[Patience.INFO] > 15
+    assert READ_SECONDS[Patience.CHANGE_CLOSED] > 360
+    assert READ_SECONDS[Patience.CHECK_SHORT] < READ_SECONDS[Patience.CHECK]
+
+
+@pytest.mark.parametrize("patience", Patience)
+def test_each_request_has_the_time_of_its_kind(patience: Patience) -> None:
+    given: list[object] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        given.append(request.extensions["timeout"])
+        return httpx.Response(200)
+
+    async def scenario() -> None:
+        async with HttpxTransport("http://peerdb.test", inner=httpx.MockTransport(remember)) as transport:
+            await transport.send(Request("GET", "version", patience=patience))
+
+    run(scenario())
+
+    seconds = READ_SECONDS[patience]
+    assert given == [{"connect": 5.0, "read": seconds, "write": seconds, "pool": 5.0}]
