@@ -204,7 +204,6 @@ def _without(value: object, locations: set[_Location]) -> object:
     if isinstance(value, Mapping):
         pruned = {key: _without(item, below[key]) if key in below else item for key, item in value.items()}
         return {key: item for key, item in pruned.items() if item is not None}
-    if isinstance(value, list):
-        items = [_without(item, below[index]) if index in below else item for index, item in enumerate(value)]
-        return [item for item in items if item is not None]
-    return None
+    items = enumerate(value if isinstance(value, list) else [])
+    kept = [_without(item, below[index]) if index in below else item for index, item in items]
+    return [item for item in kept if item is not None]

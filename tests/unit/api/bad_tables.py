@@ -31,11 +31,11 @@ BAD_TABLES: list[BadSpec] = [
         "must have at most 10000 entries, got 10001",
     ),
     BadSpec(
-        "tables are a map",
-        {"tables": {"public.a": "a"}},
+        "tables are one name",
+        {"tables": "public.orders"},
         "spec.tables",
         "must be of type array",
-        "must be a list, got an object",
+        'must be a list, got "public.orders"',
     ),
     BadSpec(
         "one source twice",
