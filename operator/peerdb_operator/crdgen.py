@@ -18,7 +18,15 @@ import yaml
 from pydantic import BaseModel
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.api.schema import LIST_MAP_KEYS, LIST_TYPE, SERVER_DEFAULT, VALIDATIONS, PrinterColumn, Resource
+from peerdb_operator.api.schema import (
+    LIST_MAP_KEYS,
+    LIST_TYPE,
+    SERVER_DEFAULT,
+    VALIDATIONS,
+    PrinterColumn,
+    Resource,
+    Rule,
+)
 
 Schema = dict[str, Any]
 
@@ -226,11 +234,11 @@ def _key_rule(pattern: str) -> Schema:
     """Structural schemas cannot constrain the keys of a map; CEL can."""
     wrong = f"!key.matches({json.dumps(pattern)})"
     ending = json.dumps(f'" must match {pattern}')
-    return {
-        "rule": f"!self.exists(key, {wrong})",
-        "message": f"every key must match {pattern}",
-        "messageExpression": f"'key \"' + self.filter(key, {wrong})[0] + {ending}",
-    }
+    return Rule(
+        rule=f"!self.exists(key, {wrong})",
+        message=f"every key must match {pattern}",
+        message_expression=f"'key \"' + self.filter(key, {wrong})[0] + {ending}",
+    ).as_schema()
 
 
 def _set_only(default: object) -> object:

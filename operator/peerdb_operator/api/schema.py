@@ -8,7 +8,7 @@ know.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -63,12 +63,6 @@ class Resource:
     short_names: tuple[str, ...]
     categories: tuple[str, ...]
     columns: tuple[PrinterColumn, ...]
-
-
-class Kind(Protocol):
-    """A root model: a pydantic model with ``spec`` and ``status`` that also says how it is served."""
-
-    RESOURCE: Resource
 
 
 def described(
