@@ -149,7 +149,7 @@ class MirrorSpec(BaseModel):
         DeletionPolicy,
         described(
             "What deleting this object does: Drop removes the mirror from PeerDB (the replicated tables stay), Retain "
-            "leaves it there, running.",
+            "leaves it there in the wished run state.",
             unset="Drop",
             changes="at any time, also while the object is being deleted",
             server_default=True,
