@@ -19,17 +19,12 @@ from pydantic.alias_generators import to_camel
 from peerdb_operator.clients.peerdb_transport import encode_json
 
 
-def word(value: object) -> object:
-    """For a ``BeforeValidator``: an enum as text, its word or the number PeerDB had no word for."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def with_raw(value: object) -> object:
     """For a ``BeforeValidator``: keep an object to the letter in the field ``raw`` of its model."""
     return {**value, "raw": value} if isinstance(value, dict) else value
 
 
-Word = Annotated[str, BeforeValidator(word)]
+Word = Annotated[str, Field(coerce_numbers_to_str=True)]  # an enum: its word, or the number PeerDB had no word for
 
 
 class Wire(BaseModel):
@@ -42,7 +37,9 @@ class Wire(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: object) -> object:
-        return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
+        if isinstance(data, dict) and None in data.values():
+            return {k: v for k, v in data.items() if v is not None}
+        return data
 
 
 class WireColumn(Wire):

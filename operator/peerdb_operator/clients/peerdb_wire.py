@@ -8,22 +8,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from peerdb_operator.clients.peerdb_config import MirrorConfig, Wire, Word, with_raw, word
+from peerdb_operator.clients.peerdb_config import MirrorConfig, Wire, Word, with_raw
 from peerdb_operator.clients.peerdb_transport import one_line
-
-
-def _state(value: object) -> object:
-    text = word(value)
-    return text.removeprefix("STATUS_") if isinstance(text, str) else text
 
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) else value
 
 
-State = Annotated[str, BeforeValidator(_state)]
+State = Annotated[Word, AfterValidator(lambda word: word.removeprefix("STATUS_"))]
 Milliseconds = Annotated[int, BeforeValidator(_whole)]  # a double on the wire
 
 
