@@ -66,6 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; nothing half-made is left.\n")
         return INTERRUPTED
     return 0
 

@@ -129,7 +129,8 @@ def test_downloads_and_packages_are_counted_when_they_happen(tmp_path: Path) -> 
 
     shown = output.getvalue()
     assert "Building etcd, kubectl, kube-apiserver v1.37.2 with Go 1.26.8" in shown
-    assert "Downloading modules: done, 2 " in shown
+    assert "Downloading modules: 0 of at most 0 modules" in shown
+    assert "Downloading modules: done, 2 modules in " in shown
     assert "Compiling and linking: 0 of 5 packages" in shown
     assert "Compiling and linking: done, 3 packages" in shown
 

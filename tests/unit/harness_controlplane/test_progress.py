@@ -59,5 +59,10 @@ def test_no_estimate_is_given_when_there_is_too_little_to_go_by() -> None:
     assert remaining(100, 100, 60) == ""
 
 
+def test_the_estimate_is_longer_when_later_units_are_heavier() -> None:
+    assert remaining(25, 100, 60) == ", about 3 min left"
+    assert remaining(25, 100, 60, slowing=1.5) == ", about 7 min left"
+
+
 def test_durations_are_spoken_in_minutes_when_they_are_long() -> None:
     assert [spoken(seconds) for seconds in (0.4, 59, 61, 600)] == ["0 s", "59 s", "1 min 1 s", "10 min 0 s"]
