@@ -6,6 +6,7 @@ Users edit status by hand: reading takes what makes sense and forgets the rest.
 from __future__ import annotations
 
 from peerdb_operator.api.status import BoundsStatus, Correction, MirrorStatus, OperationStatus
+from peerdb_operator.api.times import format_micros, parse_time
 from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
 from peerdb_operator.core.reasons import Reason
 
@@ -25,7 +26,7 @@ def write_journal(journal: Journal) -> tuple[OperationStatus | None, BoundsStatu
             step=operation.step,
             from_=operation.before or None,
             to=operation.after or None,
-            sent_at=operation.sent_at,
+            sent_at=_written(operation.sent_at),
             accepted=operation.accepted,
             created_at=operation.created_at,
         )
@@ -35,11 +36,16 @@ def write_journal(journal: Journal) -> tuple[OperationStatus | None, BoundsStatu
         generation=bounds.generation,
         goal=bounds.goal or None,
         attempts=bounds.attempts,
-        not_before=bounds.not_before,
-        corrections=[Correction(difference=difference, time=time) for difference, time in bounds.corrections],
+        not_before=None if bounds.not_before is None else _written(bounds.not_before),
+        corrections=[Correction(difference=difference, time=_written(time)) for difference, time in bounds.corrections],
         settled=bounds.settled,
         refused=bounds.refused,
     )
+
+
+def _written(seconds: float) -> float:
+    """A time as it comes back from status, so that what is written equals what is read."""
+    return parse_time(format_micros(seconds))
 
 
 def _operation(status: OperationStatus | None) -> Operation | None:

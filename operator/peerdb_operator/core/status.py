@@ -105,9 +105,9 @@ def conditions(previous: list[Condition], told: Verdict, generation: int, now: f
     return built
 
 
-def urgency(previous: MirrorStatus, following: MirrorStatus) -> Urgency:
-    """How soon ``following`` has to replace ``previous``. No side effects."""
-    if previous == following:
+def urgency(previous: MirrorStatus, following: MirrorStatus, *, told: bool) -> Urgency:
+    """How soon ``following`` has to replace ``previous``; ``told``: this pass reached a verdict. No side effects."""
+    if previous == following or not following.conditions:
         return Urgency.NOTHING
     old, new = previous.operation, following.operation
     if new is not None and (old is None or (old.id, old.sent_at) != (new.id, new.sent_at)):
@@ -115,7 +115,7 @@ def urgency(previous: MirrorStatus, following: MirrorStatus) -> Urgency:
     if _gist(previous) == _gist(following):
         return Urgency.PROGRESS
     on_the_way = any(condition.type == "Reconciling" for condition in following.conditions)
-    return Urgency.PHASE if on_the_way and following.conditions != [] else Urgency.NOW
+    return Urgency.PHASE if on_the_way or not told else Urgency.NOW
 
 
 def _gist(status: MirrorStatus) -> object:

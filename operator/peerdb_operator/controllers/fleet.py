@@ -1,0 +1,121 @@
+"""What one tick of the fleet observer means for each Mirror.
+
+Owns the comparison of PeerDB's list with what passes saw last, and which log row belongs to which mirror. A difference only wakes an
+object: decisions rest on a look of their own pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from peerdb_operator.api.times import parse_time
+from peerdb_operator.controllers.look import unknown
+from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow
+from peerdb_operator.controllers.registry import Entry, Registry
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.observed import Unknown
+from peerdb_operator.core.verdict import AWAY
+
+CLONE = "clone_"
+RUN_ID = re.compile(r"_[0-9a-f]{8}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{12}$")
+SAME_MILLISECONDS = 2.0
+ERROR_LENGTH = 500
+
+
+class FleetReader:
+    """Turns ticks into wake-ups."""
+
+    def __init__(self, registry: Registry, limits: Limits) -> None:
+        self._registry = registry
+        self._limits = limits
+        self._marked: set[str] = set()
+
+    def mark(self, uids: Iterable[str]) -> None:
+        """Wake these at the next tick, whatever it shows."""
+        self._marked.update(uids)
+
+    def take_in(self, look: FleetLook, now: float) -> list[str]:
+        """The uids to wake after one tick."""
+        woken, self._marked = self._marked, set()
+        woken.update(self._errors(look.log_rows, now))
+        if look.mirrors is None:
+            woken.update(self._outage(look, now))
+        else:
+            rows = {row.name: row for row in look.mirrors}
+            for entry in self._registry:
+                if not entry.busy and _surprises(entry, rows.get(entry.view.mirror), look.began_at):
+                    woken.add(entry.view.uid)
+        return sorted(woken)
+
+    def _outage(self, look: FleetLook, now: float) -> list[str]:
+        """PeerDB cannot be asked: everybody's clock of the outage starts, and who has not told it in time is woken."""
+        if look.error is None:
+            return []
+        blind: Unknown = unknown(look.error, look.began_at)
+        late = []
+        for entry in self._registry:
+            if entry.busy:
+                continue
+            if entry.memory.unknown_since is None:
+                entry.memory = replace(entry.memory, unknown_since=now, streak=None, gone_since=None)
+            lasts = now - (entry.memory.unknown_since or now)
+            if lasts >= self._limits.outage_quiet and not _has_told(entry, long=lasts >= self._limits.outage_unknown):
+                late.append(entry.view.uid)
+        return late if blind.reason in AWAY else [entry.view.uid for entry in self._registry]
+
+    def _errors(self, rows: Iterable[LogRow], now: float) -> list[str]:
+        woken = []
+        for row in rows:
+            for entry in self._owners(row.mirror_name):
+                fresh = entry.error is not None and now - entry.error[1] < self._limits.error_window
+                if entry.error is None or row.time >= entry.error[1]:
+                    entry.error = (" ".join(row.message.split())[:ERROR_LENGTH], row.time)
+                if not fresh and now - row.time < self._limits.error_window:
+                    woken.append(entry.view.uid)
+        return woken
+
+    def _owners(self, name: str) -> list[Entry]:
+        """The Mirrors whose own log this row is: named like the mirror, or like a copy of one of its tables."""
+        exact = self._registry.claimants(name)
+        if exact or not name.startswith(CLONE) or not RUN_ID.search(name):
+            return exact
+        body = RUN_ID.sub("", name.removeprefix(CLONE))
+        return [entry for entry in self._registry if _copies(entry, body)]
+
+
+def _copies(entry: Entry, body: str) -> bool:
+    prefix = f"{entry.view.mirror}_"
+    if not body.startswith(prefix):
+        return False
+    table = body.removeprefix(prefix)
+    return any(source.replace(".", "_") == table for source in entry.sources)
+
+
+def _surprises(entry: Entry, row: ListedMirror | None, began_at: float) -> bool:
+    """Whether the list shows something else than the newest look of a pass, and is not older than our newest command."""
+    if began_at <= entry.commanded_at:
+        return False
+    if entry.memory.unknown_since is not None:
+        return True
+    if row is None:
+        return entry.view.status.state != "Missing"
+    if row.state != entry.memory.word:
+        return True
+    return abs(row.created_at_ms - _milliseconds(entry.peerdb_created_at)) > SAME_MILLISECONDS
+
+
+def _milliseconds(created_at: str) -> float:
+    try:
+        return parse_time(created_at) * 1000.0
+    except ValueError:
+        return 0.0
+
+
+def _has_told(entry: Entry, *, long: bool) -> bool:
+    conditions = {condition.type: condition for condition in entry.view.status.conditions}
+    synced, ready = conditions.get("Synced"), conditions.get("Ready")
+    if synced is None or ready is None or synced.reason not in AWAY:
+        return False
+    return not long or ready.status.value == "Unknown"

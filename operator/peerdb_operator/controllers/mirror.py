@@ -1,0 +1,182 @@
+"""The controller of the kind Mirror: observe, plan, act, report.
+
+Owns one pass over one object. The queue guarantees one pass per object at a time; the decisions are core's; every outside system is
+behind a port. A pass never raises: what goes wrong becomes a condition, a log line and a wish to be called again.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.controllers.act import Actor
+from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.fleet import FleetReader
+from peerdb_operator.controllers.look import Identity, Observer
+from peerdb_operator.controllers.passes import Passes
+from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
+from peerdb_operator.controllers.registry import Entry, Registry
+from peerdb_operator.controllers.report import Reporter, identity
+from peerdb_operator.controllers.tuning import limits_of
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.observed import State
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.status import Report, next_status
+from peerdb_operator.core.verdict import Verdict, verdict
+from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
+from peerdb_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class MirrorController:
+    """Works on all Mirrors of one PeerDB."""
+
+    def __init__(
+        self,
+        *,
+        peerdb: PeerDBClient,
+        kube: KubePort,
+        clock: Clock,
+        rng: random.Random,
+        settings: Settings,
+        cluster_id: str,
+    ) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._cluster_id = cluster_id
+        self._listed = False
+        limits = limits_of(settings)
+        self._registry = Registry()
+        self._reporter = Reporter(
+            kube,
+            self._registry,
+            clock,
+            phase_quiet=settings.phase_quiet_seconds,
+            progress_gap=settings.progress_write_seconds,
+        )
+        brake = Brake(settings.brake_drops, settings.brake_seconds)
+        self._passes = Passes(
+            registry=self._registry,
+            observer=Observer(peerdb, clock),
+            actor=Actor(peerdb, self._reporter, clock, brake, limits),
+            reporter=self._reporter,
+            kube=kube,
+            clock=clock,
+            rng=rng,
+            brake=brake,
+            limits=limits,
+            namespace_deletion=settings.namespace_deletion,
+        )
+        self._fleet = FleetReader(self._registry, limits)
+
+    def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
+        """Project a watch event; returns the uid to wake."""
+        uid = str(body["metadata"]["uid"])
+        if event_type == "DELETED":
+            self.forget(uid)
+            return None
+        return uid if self._registry.take_in(body) else None
+
+    def listed(self) -> None:
+        """The first full LIST is in: claims can be judged now."""
+        self._listed = True
+
+    def lane(self, uid: str) -> Lane:
+        """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request."""
+        entry = self._registry.get(uid)
+        slow = entry is not None and entry.view.deleted_at is not None
+        if slow and entry is not None and entry.memory.word in {State.FAILED, State.COMPLETED}:
+            return Lane.LONG
+        return Lane.NORMAL
+
+    async def reconcile(self, uid: str) -> Rest:
+        """One pass."""
+        entry = self._registry.get(uid)
+        if entry is None or not self._listed:
+            return Rest(None)
+        entry.busy = True
+        try:
+            return await self._guarded(entry)
+        finally:
+            entry.busy = False
+
+    def fleet(self, look: FleetLook) -> list[str]:
+        """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""
+        return self._fleet.take_in(look, self._clock.now())
+
+    def known_versions(self) -> dict[str, tuple[int, str]]:
+        """What anti-entropy compares a LIST with."""
+        return {entry.view.uid: (entry.view.generation, str(entry.view.version)) for entry in self._registry}
+
+    def forget(self, uid: str) -> None:
+        """The object is gone; whoever waited for its mirror gets a pass at the next tick."""
+        entry = self._registry.remove(uid)
+        if entry is not None:
+            self._fleet.mark([other.view.uid for other in self._registry.claimants(entry.view.mirror)])
+
+    async def _guarded(self, entry: Entry) -> Rest:
+        try:
+            return await self._pass(entry)
+        except KubeConflict:
+            return await self._refresh(entry)
+        except KubeNotFound:
+            self.forget(entry.view.uid)
+            return Rest(None)
+        except KubeError as error:
+            logger.warning("Kubernetes: %s", error, extra=identity(entry))
+            return Rest(1.0, backoff=error.reason, cap=60.0)
+        except Exception as error:
+            logger.exception("a pass failed", extra=identity(entry))
+            return await self._own_fault(entry, error)
+
+    async def _pass(self, entry: Entry) -> Rest:
+        who = Identity(self._cluster_id, entry.view.namespace, entry.view.name, entry.view.uid)
+        if entry.view.deleted_at is not None:
+            return await self._passes.farewell(entry, entry.parting_wish(), who)
+        wish = entry.wish()
+        if isinstance(wish, InvalidSpec):
+            await self._tell(entry, verdict(Reason.INVALID_SPEC, wish.message))
+            return Rest(None)
+        return await self._passes.planned(entry, wish, who)
+
+    async def _refresh(self, entry: Entry) -> Rest:
+        """Our view was stale: read the object again and start over."""
+        try:
+            body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
+        except KubeNotFound:
+            self.forget(entry.view.uid)
+            return Rest(None)
+        except KubeError as error:
+            return Rest(1.0, backoff=error.reason, cap=60.0)
+        if str(body["metadata"]["uid"]) != entry.view.uid:
+            self.forget(entry.view.uid)
+            return Rest(None)
+        self._registry.take_in(body)
+        return Rest(0.05, backoff="conflict", cap=5.0)
+
+    async def _own_fault(self, entry: Entry, error: Exception) -> Rest:
+        """A bug of ours: said in the status of this object alone, tried again with patience."""
+        told = verdict(
+            Reason.INTERNAL_ERROR,
+            f"the operator failed on this Mirror ({type(error).__name__}); its log has the details",
+        )
+        try:
+            await self._tell(entry, told)
+        except KubeError as unwritten:
+            logger.warning("Kubernetes: %s", unwritten, extra=identity(entry))
+        return Rest(2.0, backoff=Reason.INTERNAL_ERROR, cap=300.0)
+
+    async def _tell(self, entry: Entry, told: Verdict) -> None:
+        """Write a verdict that needed no look at PeerDB."""
+        wish = Desired(entry.view.mirror, entry.view.generation)
+        memory = replace(entry.memory, error=None)
+        following = next_status(
+            entry.view.status, wish, None, memory, Report(told, entry.current_journal()), self._clock.now()
+        )
+        kept = following.model_copy(update={"tables": entry.view.status.tables})
+        await self._reporter.status(entry, kept, told)
