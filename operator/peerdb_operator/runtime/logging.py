@@ -18,6 +18,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _QUIET = {
     "kopf": logging.WARNING,  # its starts and stops; what goes wrong stays visible
     "kopf.objects": logging.WARNING,  # a line "Handler … succeeded" for each event
+    "kopf._core.reactor.running": logging.CRITICAL,  # tracebacks of an end that the process reports itself
+    "kopf._core.reactor.orchestration": logging.CRITICAL,
     "aiohttp.access": logging.WARNING,
     "httpx": logging.WARNING,  # a line for each request
     "httpcore": logging.WARNING,

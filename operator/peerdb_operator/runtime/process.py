@@ -38,6 +38,10 @@ class FatalError(Exception):
     """The process cannot go on; the message is a sentence for the operator's user."""
 
 
+class EndedError(FatalError):
+    """Something that should run for ever came to an end for a reason that nobody foresaw."""
+
+
 class Process:
     """One run; ``run`` may be called once."""
 
@@ -64,7 +68,8 @@ class Process:
             if self._work is not None:
                 await self._unless(stopped, self._keep_working(self._work))
         except FatalError as error:
-            logger.error("%s", error)  # noqa: TRY400 - the sentence is all that a user needs
+            # Where the reason is known, a sentence is all that a user needs.
+            logger.critical("%s", error, exc_info=error.__cause__ if isinstance(error, EndedError) else None)
             return FAILED
         finally:
             await self._shut_down()
@@ -136,18 +141,24 @@ class Process:
             f"the namespaces {', '.join(settings.namespaces)}" if settings.namespaces else "all namespaces",
         )
         done, _ = await asyncio.wait({watch, *self._background}, return_when=asyncio.FIRST_COMPLETED)
-        ended = watch if watch in done else done.pop()
+        if self._ending is not None:  # kopf has begun to end and has had the others ended first
+            await asyncio.wait({watch})
+        ended = watch if watch.done() else done.pop()
         error = None if ended.cancelled() else ended.exception()
         if ended is watch and await self._is_kind_gone():
             raise FatalError(_DELETED) from error
         cause = "without an error" if error is None else f"{type(error).__name__}: {error}"
-        raise FatalError(f"The {ended.get_name()} ended unexpectedly ({cause}).") from error
+        raise EndedError(f"The {ended.get_name()} ended unexpectedly ({cause}).") from error
 
     async def _is_kind_gone(self) -> bool:
         try:
-            return not await self._parts.kube.kind_is_served()
+            async for _ in self._parts.kube.mirror_pages():
+                return False
+        except KubeNotFound:
+            return True
         except KubeError:
             return False
+        return False
 
     async def _shut_down(self) -> None:
         """End all work in good order, once, whoever asks first."""

@@ -1,0 +1,54 @@
+"""One control plane for these tests, with the CRD in place before each of them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.controlplane.fixtures import control_plane, our_control_plane
+from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.operatorprocess import OperatorProcess, free_port
+
+__all__ = ["control_plane", "our_control_plane"]
+
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "crds" / "mirrors.peerdb.io.yaml"
+NOBODY = "http://127.0.0.1:9"
+
+Start = Callable[..., OperatorProcess]
+
+
+@pytest.fixture
+def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    our_control_plane.kubectl("apply", "-f", str(CRD))
+    our_control_plane.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io")
+    yield our_control_plane
+    our_control_plane.kubectl("delete", "mirrors", "--all", "--all-namespaces", "--ignore-not-found", check=False)
+
+
+@pytest.fixture
+def start(our_control_plane: ControlPlane) -> Iterator[Start]:
+    """Starts operators with a recording controller, and ends what a test has left running."""
+    started: list[OperatorProcess] = []
+
+    def begin(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
+        port = free_port()
+        fixed = ["--peerdb-url", NOBODY, "--kubeconfig", str(kubeconfig or our_control_plane.kubeconfig)]
+        health = ["--health-host", "127.0.0.1", "--health-port", str(port), "--log-format", "text"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.harness.recording_operator", *fixed, *health, *flags],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(["operator", "."])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(OperatorProcess(process, port))
+        return started[-1]
+
+    yield begin
+    for operator in started:
+        operator.close()
