@@ -1,0 +1,105 @@
+# The interface of the repository for people and for CI. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+PEERDB_TRANSCRIPTS ?=
+export PEERDB_TRANSCRIPTS
+export PYTHONPATH := operator:.
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements-dev.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then
+		echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1
+	fi
+	@echo "Setting up $(VENV) from requirements-dev.lock (about half a minute, once)" >&2
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV) || { echo "no virtual environment could be made: install Python's venv module (on Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Install the pinned tools and dependencies into .venv
+
+.PHONY: demo
+demo: $(READY) ## Show it: control plane, PeerDB (simulated, or PEERDB_URL= MIRROR=), operator, sample Mirrors
+	@$(BIN)/python -m tests.harness.demo $(if $(PEERDB_URL),--peerdb-url "$(PEERDB_URL)") $(if $(MIRROR),--mirror "$(MIRROR)") $(if $(YES),--yes)
+
+.PHONY: test
+test: check pytest ## Everything that has to hold: checks and all tests
+
+.PHONY: pytest
+pytest: $(READY) control-plane ## All tests, with coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup --cov --cov-report= -q
+	@$(BIN)/python -m coverage report --include='operator/peerdb_operator/core/*' --fail-under=100 --skip-covered | tail -n 3
+	@$(BIN)/python -m coverage report --omit='operator/peerdb_operator/core/*' --fail-under=90 --skip-covered | tail -n 3
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, import layers, generated files, YAML, shell
+	@$(BIN)/ruff format --check --quiet . || { echo "unformatted files: run make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo | tail -n 2
+	@$(BIN)/python -m peerdb_operator.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
+	@$(BIN)/yamllint --strict .
+	@git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
+
+.PHONY: format
+format: $(READY) ## Format the code and repair what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: generate
+generate: $(READY) ## Write the generated files (CRD)
+	@$(BIN)/python -m peerdb_operator.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
+
+.PHONY: control-plane
+control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controller manager into the cache (some minutes, once)
+	@$(BIN)/python -m tests.harness.controlplane --build-only --with-controller-manager
+
+.PHONY: unit
+unit: $(READY) ## Only the unit tests
+	@$(BIN)/python -m pytest tests/unit -n $(WORKERS) -q
+
+.PHONY: e2e
+e2e: $(READY) control-plane ## Only the tests on the real API server
+	@$(BIN)/python -m pytest tests -m e2e -n $(WORKERS) --dist loadgroup -q
+
+.PHONY: replay
+replay: $(READY) ## Play the recordings in PEERDB_TRANSCRIPTS against the simulator
+	@$(BIN)/python -m tests.harness.replay "$(PEERDB_TRANSCRIPTS)"/*.jsonl
+
+.PHONY: soak
+soak: $(READY) ## 20,000 random programs against the invariants
+	@PEERDB_PROGRAMS=20000 $(BIN)/python -m pytest tests/properties -q --timeout 0
+
+.PHONY: mutants
+mutants: $(READY) ## Seed defects into planner, deletion and journal; the tests must catch every one
+	@$(BIN)/python -m tests.properties.mutants
+
+.PHONY: bench
+bench: $(READY) control-plane ## Measure latency, memory and a burst of edits; writes docs/performance.md
+	@$(BIN)/python -m tests.bench
+
+.PHONY: lock
+lock: $(READY) ## Pin the newest allowed dependencies, with hashes
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove what is made inside the tree (the cache outside it stays)
+	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build
