@@ -1,0 +1,221 @@
+"""Credentials: where they come from, and that they stay fresh."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from peerdb_operator.clients.kube_auth import REREAD_SECONDS, KubeAccess, KubeAuth, read_access
+from peerdb_operator.errors import KubeError
+from tests.harness.fakekube import FakeKube
+
+
+class FakeTime:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeTokens:
+    """Credentials whose token a test changes, or takes away."""
+
+    def __init__(self, server: str, token: str) -> None:
+        self.server = server
+        self.token: str | None = token
+        self.reads = 0
+
+    async def __call__(self) -> KubeAccess:
+        self.reads += 1
+        if self.token is None:
+            raise KubeError("the token file is gone")
+        return KubeAccess(
+            server=self.server,
+            authorization=f"Bearer {self.token}",
+            ca_file=None,
+            cert_file=None,
+            key_file=None,
+            verify_tls=True,
+            tls_server_name=None,
+            proxy=None,
+        )
+
+
+class Scene:
+    """A server that wants a token, credentials, and a session that asks."""
+
+    def __init__(self, fake: FakeKube, tokens: FakeTokens, time: FakeTime, auth: KubeAuth) -> None:
+        self.fake, self.tokens, self.time, self.auth = fake, tokens, time, auth
+
+    async def ask(self) -> int:
+        session = await self.auth.session(connections=1)
+        async with session, session.get(f"{self.fake.address}/known") as reply:
+            return reply.status
+
+    @classmethod
+    def play(cls) -> "_Playing":
+        return _Playing("first")
+
+
+class _Playing:
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def __aenter__(self) -> Scene:
+        fake = FakeKube(token=self._token, others={"/known": {}})
+        self._runner = await fake.start()
+        tokens, time = FakeTokens(fake.address, self._token), FakeTime()
+        return Scene(fake, tokens, time, KubeAuth(tokens, await tokens(), time))
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+def test_a_rotated_token_is_used_within_a_minute() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            assert await scene.ask() == 200
+            scene.tokens.token = "second"
+            scene.time.now = REREAD_SECONDS - 1
+            assert await scene.ask() == 200
+            assert scene.tokens.reads == 1
+            scene.fake.token = "second"
+            scene.time.now = REREAD_SECONDS
+            assert await scene.ask() == 200
+
+    asyncio.run(main())
+
+
+def test_the_token_is_read_again_at_once_when_the_server_refused_it() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            scene.tokens.token = scene.fake.token = "second"
+            assert await scene.ask() == 401
+            assert await scene.ask() == 200
+            assert scene.tokens.reads == 2
+
+    asyncio.run(main())
+
+
+def test_the_old_token_stays_in_use_when_the_new_one_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            scene.tokens.token = None
+            scene.time.now = REREAD_SECONDS
+            assert await scene.ask() == 200
+            scene.time.now += REREAD_SECONDS - 1
+            assert await scene.ask() == 200
+            assert scene.tokens.reads == 2
+
+    asyncio.run(main())
+    assert "the token file is gone" in caplog.text
+    assert "first" not in caplog.text
+
+
+def test_one_read_serves_all_when_many_requests_find_the_token_old() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            scene.time.now = REREAD_SECONDS
+            assert await asyncio.gather(*(scene.ask() for _ in range(10))) == [200] * 10
+            assert scene.tokens.reads == 2
+
+    asyncio.run(main())
+
+
+def test_no_session_is_equal_to_another_one() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            one, other = await scene.auth.watch_session(), await scene.auth.watch_session()
+            assert one != other
+            await one.close()
+            assert not other.closed
+            await other.close()
+
+    asyncio.run(main())
+
+
+def test_secrets_are_not_shown_when_an_access_is_printed() -> None:
+    access = asyncio.run(FakeTokens("https://api", "hunter2")())
+    assert "hunter2" not in repr(access)
+    assert "https://api" in repr(access)
+
+
+def a_kubeconfig(path: Path, user: dict[str, object], cluster: dict[str, object] | None = None) -> str:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:6443/", **(cluster or {})}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_address_and_token_come_from_the_kubeconfig_when_one_is_given(tmp_path: Path) -> None:
+    access = asyncio.run(read_access(a_kubeconfig(tmp_path / "config", {"token": "abc"})))
+    assert access.server == "https://127.0.0.1:6443"
+    assert access.authorization == "Bearer abc"
+
+
+def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    kubeconfig = a_kubeconfig(tmp_path / "config", {"tokenFile": str(token)})
+    assert asyncio.run(read_access(kubeconfig)).authorization == "Bearer one"
+    token.write_text("two\n")
+    assert asyncio.run(read_access(kubeconfig)).authorization == "Bearer two"
+
+
+def test_basic_credentials_are_kept_as_they_are(tmp_path: Path) -> None:
+    kubeconfig = a_kubeconfig(tmp_path / "config", {"username": "me", "password": "pw"})
+    expected = "Basic " + base64.b64encode(b"me:pw").decode()
+    assert asyncio.run(read_access(kubeconfig)).authorization == expected
+
+
+def test_tls_settings_come_from_the_kubeconfig(tmp_path: Path) -> None:
+    cluster: dict[str, object] = {
+        "insecure-skip-tls-verify": True,
+        "tls-server-name": "api.example.com",
+        "proxy-url": "http://proxy:3128",
+    }
+    access = asyncio.run(read_access(a_kubeconfig(tmp_path / "config", {"token": "abc"}, cluster)))
+    assert access.verify_tls is False
+    assert access.tls_server_name == "api.example.com"
+    assert access.proxy == "http://proxy:3128"
+    assert access.tls().check_hostname is False
+
+
+def test_the_error_names_the_server_when_its_authority_is_no_certificate(tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_text("nonsense")
+    cluster: dict[str, object] = {"certificate-authority": str(authority)}
+    access = asyncio.run(read_access(a_kubeconfig(tmp_path / "config", {"token": "abc"}, cluster)))
+    with pytest.raises(KubeError, match=r"certificates for https://127.0.0.1:6443 cannot be used"):
+        access.tls()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a: [", "just text", "{}", "contexts: 3", '{"current-context": "x", "contexts": []}']
+)
+def test_a_sentence_names_the_file_when_a_kubeconfig_cannot_be_used(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken"
+    path.write_text(content)
+    with pytest.raises(KubeError, match=r"kubeconfig .*broken cannot be used") as caught:
+        asyncio.run(read_access(str(path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sentence_says_what_to_set_when_the_kubeconfig_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(KubeError, match=r"does not exist; set --kubeconfig \(KUBECONFIG\)"):
+        asyncio.run(read_access(str(tmp_path / "nope")))
+
+
+def test_a_sentence_says_what_to_set_when_there_is_neither_kubeconfig_nor_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(KubeError, match=r"no pod with a service account .*; set --kubeconfig \(KUBECONFIG\)"):
+        asyncio.run(read_access(None))
