@@ -1,7 +1,7 @@
 """Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
 
-Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops are recorded
-first. Leaves deciding to core and writing status to ``report``.
+Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
+are recorded first. Leaves deciding to core and writing status to ``report``.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Actor:
         except PeerDBError as error:
             now = self._clock.now()
             wait = doubling(PRECHECK_FIRST, failures - 1, PRECHECK_LONGEST)
-            message = f"{precheck_message(error)}; asked again in {wait:.0f} s. All edits of this Mirror wait, the mirror keeps its state"
+            message = (
+                f"{precheck_message(error)}; asked again in {wait:.0f} s. Until then all edits of this Mirror wait"
+            )
             answer = Precheck(action.key, now, precheck_reason(error), message, now + wait, failures)
         job.entry.memory = replace(job.entry.memory, precheck=answer)
 

@@ -1,7 +1,7 @@
 """What one tick of the fleet observer means for each Mirror.
 
-Owns the comparison of PeerDB's list with what passes saw last, and which log row belongs to which mirror. A difference only wakes an
-object: decisions rest on a look of their own pass.
+Owns the comparison of PeerDB's list with what passes saw last, and which log row belongs to which mirror. A difference
+only wakes an object: decisions rest on a look of their own pass.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _copies(entry: Entry, body: str) -> bool:
 
 
 def _surprises(entry: Entry, row: ListedMirror | None, began_at: float) -> bool:
-    """Whether the list shows something else than the newest look of a pass, and is not older than our newest command."""
+    """Whether the list shows something else than the newest look of a pass, and is no older than our newest command."""
     if began_at <= entry.commanded_at:
         return False
     if entry.memory.unknown_since is not None:

@@ -82,7 +82,7 @@ class Observer:
         self._too_old: str | None = None
 
     async def look(self, mirror: str, identity: Identity, *, full: bool, copying: bool) -> Sight:
-        """One look. ``full``: with config and owner tag; ``copying``: with the progress of a copy. Raises nothing of ours."""
+        """One look; raises nothing of ours. ``full``: with config and owner tag; ``copying``: with a copy's progress."""
         began = self._clock.now()
         try:
             if full and (old := await self._outdated()) is not None:
@@ -141,4 +141,6 @@ def _refusal(version: str) -> str | None:
     if match is None or tuple(int(part) for part in match.groups()) >= OLDEST_SUPPORTED:
         return None
     oldest = ".".join(str(part) for part in OLDEST_SUPPORTED)
-    return f"this PeerDB is {version}; the operator needs {oldest} or newer, where drops are asynchronous and errors are typed. Upgrade PeerDB"
+    return (
+        f"this PeerDB is {version}; the operator needs {oldest} or newer (typed errors, fixed workflow ids): upgrade it"
+    )

@@ -1,7 +1,8 @@
 """The controller of the kind Mirror: observe, plan, act, report.
 
-Owns one pass over one object. The queue guarantees one pass per object at a time; the decisions are core's; every outside system is
-behind a port. A pass never raises: what goes wrong becomes a condition, a log line and a wish to be called again.
+Owns what frames a pass over one object. The queue guarantees one pass per object at a time; the decisions are core's;
+every outside system is behind a port. A pass never raises: what goes wrong becomes a condition, a log line and a wish
+to be called again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from peerdb_operator.controllers.passes import Passes
 from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
 from peerdb_operator.controllers.registry import Entry, Registry
 from peerdb_operator.controllers.report import Reporter, identity
+from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.observed import State
@@ -61,16 +63,19 @@ class MirrorController:
         )
         brake = Brake(settings.brake_drops, settings.brake_seconds)
         self._passes = Passes(
-            registry=self._registry,
+            surroundings=Surroundings(
+                registry=self._registry,
+                kube=kube,
+                clock=clock,
+                brake=brake,
+                namespace_deletion=settings.namespace_deletion,
+            ),
             observer=Observer(peerdb, clock),
             actor=Actor(peerdb, self._reporter, clock, brake, limits),
             reporter=self._reporter,
-            kube=kube,
             clock=clock,
             rng=rng,
-            brake=brake,
             limits=limits,
-            namespace_deletion=settings.namespace_deletion,
         )
         self._fleet = FleetReader(self._registry, limits)
 

@@ -1,7 +1,7 @@
 """The two kinds of pass: towards the wish, and out of the finalizer.
 
-Owns the loop look → remember → plan, repeated while the plan asks for another look, and what happens around the one action that ends
-it. Leaves the reads to ``look``, the commands to ``act``, the writes to ``report``.
+Owns the loop look → remember → plan, repeated while the plan asks for another look, and what happens around the one
+action that ends it. Leaves the reads to ``look``, the commands to ``act``, the writes to ``report``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from peerdb_operator.controllers.act import Actor, Done, Job
-from peerdb_operator.controllers.brake import Brake
 from peerdb_operator.controllers.look import Identity, Observer, Sight, unknown
-from peerdb_operator.controllers.ports import Clock, KubePort, Rest
-from peerdb_operator.controllers.registry import Entry, Registry
+from peerdb_operator.controllers.ports import Clock, Rest
+from peerdb_operator.controllers.registry import Entry
 from peerdb_operator.controllers.report import Reporter, identity
+from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.core.case import Case, Situation
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.desired import Desired
@@ -42,8 +42,6 @@ from peerdb_operator.core.plan_types import (
 )
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
-from peerdb_operator.errors import KubeError
-from peerdb_operator.settings import NamespaceDeletion
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +53,13 @@ NOT_ASKED = Unknown(Reason.PEERDB_UNAVAILABLE, "PeerDB was not asked", 0.0)
 class Passes:
     """What passes work with."""
 
-    registry: Registry
+    surroundings: Surroundings
     observer: Observer
     actor: Actor
     reporter: Reporter
-    kube: KubePort
     clock: Clock
     rng: random.Random
-    brake: Brake
     limits: Limits
-    namespace_deletion: NamespaceDeletion
 
     async def planned(self, entry: Entry, desired: Desired, who: Identity) -> Rest:
         """One pass towards the wish."""
@@ -74,7 +69,7 @@ class Passes:
         """One pass of a Mirror that is being deleted."""
         if not entry.view.has_finalizer:
             return Rest(None)
-        return await self._run(entry, desired, who, await self._parting(entry, desired))
+        return await self._run(entry, desired, who, await self.surroundings.farewell(entry, desired))
 
     async def _run(self, entry: Entry, desired: Desired, who: Identity, parting: Farewell | None) -> Rest:
         entry.memory = replace(entry.memory, error=entry.error)
@@ -137,7 +132,7 @@ class Passes:
 
     def _plan(self, job: Job, observation: Observation, parting: Farewell | None) -> Plan:
         entry, now = job.entry, self.clock.now()
-        situation = self._situation(entry)
+        situation = self.surroundings.situation(entry)
         if parting is None:
             planned = plan(job.desired, observation, entry.memory, job.journal, situation, self.limits, now)
             if planned.compared:
@@ -203,29 +198,6 @@ class Passes:
         following = next_status(entry.view.status, job.desired, observation, entry.memory, report, self.clock.now())
         await self.reporter.status(entry, following, planned.verdict, force=force)
 
-    async def _parting(self, entry: Entry, desired: Desired) -> Farewell:
-        """What a drop rests on, read uncached in this very pass; a failed read is told as such."""
-        view = entry.view
-        retain = desired.deletion_policy.value == "Retain"
-        crd = namespace = None if not retain else False
-        if not retain:
-            try:
-                crd = await self.kube.crd_is_terminating()
-                namespace = await self.kube.namespace_is_terminating(view.namespace)
-            except KubeError as error:
-                logger.warning("Kubernetes: %s", error, extra=identity(entry))
-        operation = entry.current_journal().operation
-        if operation is not None and operation.step is Step.DROP:
-            self.brake.record(view.uid, operation.sent_at)
-        return Farewell(
-            deleted_at=view.deleted_at or 0.0,
-            heir=self.registry.heir(entry),
-            crd_terminating=crd,
-            namespace_terminating=namespace,
-            drops_with_namespace=self.namespace_deletion is NamespaceDeletion.DROP,
-            brake_wait=self.brake.wait(view.uid, self.clock.now()),
-        )
-
     def _needs_peerdb(self, job: Job, parting: Farewell | None) -> bool:
         if job.entry.view.frozen:
             return False
@@ -235,27 +207,15 @@ class Passes:
         return job.desired.wants_running or release_cause(case, parting) is None
 
     def _starts_fully(self, job: Job, parting: Farewell | None) -> bool:
-        """Until a generation has settled every look at a mirror at rest is a full one; later a sample, or what looks odd."""
+        """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""
         entry, now = job.entry, self.clock.now()
         if entry.memory.word is not None and not State.of(entry.memory.word).comparable:
             return False
         settled = job.journal.bounds.settled == job.desired.generation and job.journal.operation is None
         return parting is not None or not settled or now >= entry.sample_at
 
-    def _situation(self, entry: Entry) -> Situation:
-        view = entry.view
-        return Situation(
-            frozen=view.frozen,
-            older_claim=self.registry.older_claim(entry),
-            tables_accepted=view.status.tables is not None,
-            has_finalizer=view.has_finalizer,
-            observed_generation=view.status.observed_generation,
-            state=view.status.state or "",
-            state_since=view.status.state_since,
-        )
-
     def _rest(self, entry: Entry, wait: Wait) -> Rest:
-        """The plan's wait; a mirror at rest is next looked at when its sample is due, jittered so that not all are at once."""
+        """The plan's wait; a mirror at rest is next looked at when its (jittered) sample is due."""
         after = wait.after
         if after is not None and after >= self.limits.sample:
             after = max(1.0, entry.sample_at - self.clock.now())

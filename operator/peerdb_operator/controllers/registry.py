@@ -1,7 +1,7 @@
 """All Mirrors that the watched namespaces hold, as compact projections, and what is remembered of each.
 
-Owns the view of Kubernetes and the claims of Mirrors on PeerDB mirrors. Does no I/O. An older version of an object never replaces
-a newer one.
+Owns the view of Kubernetes and the claims of Mirrors on PeerDB mirrors. Does no I/O. An older version of an object
+never replaces a newer one.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Entry:
         return self._wish[1]
 
     def parting_wish(self) -> Desired:
-        """For a deletion, which an unreadable spec must not block: the last readable one, or to leave the mirror alone."""
+        """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
         wish = self.wish()
         if not isinstance(wish, InvalidSpec):
             return wish

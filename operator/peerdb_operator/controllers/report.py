@@ -1,7 +1,7 @@
 """The one writer of status, and of Events.
 
-Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which Events repeat. Every write carries the
-resourceVersion it was computed from, so that a stale or deposed writer gets a conflict.
+Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which Events repeat. Every
+write carries the resourceVersion it was computed from, so that a stale or deposed writer gets a conflict.
 """
 
 from __future__ import annotations

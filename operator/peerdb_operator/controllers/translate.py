@@ -52,7 +52,7 @@ def progress(snapshot: SnapshotProgress | None) -> Progress | None:
 
 
 def config_update(edit: Edit, live: MirrorConfig, *, skip_snapshot: bool) -> ConfigUpdate:
-    """The update that carries ``edit``; removals go back exactly as PeerDB reported them (it cleans up by what it is told)."""
+    """The update that carries ``edit``; removals go back as PeerDB reported them (it cleans up by what it is told)."""
     reported = {mapping.source: mapping for mapping in live.table_mappings}
     settings, snapshot = edit.settings, edit.settings.snapshot
     return ConfigUpdate(

@@ -1,0 +1,73 @@
+"""What Kubernetes says about a Mirror beside its spec: claims of other Mirrors, and why an object goes.
+
+Owns the reads that a drop rests on and the brake. Leaves what follows from them to core.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.ports import Clock, KubePort
+from peerdb_operator.controllers.registry import Entry, Registry
+from peerdb_operator.controllers.report import identity
+from peerdb_operator.core.case import Situation
+from peerdb_operator.core.deletion import Farewell
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.journal import Step
+from peerdb_operator.errors import KubeError
+from peerdb_operator.settings import NamespaceDeletion
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Reads what a decision needs to know about the objects around."""
+
+    registry: Registry
+    kube: KubePort
+    clock: Clock
+    brake: Brake
+    namespace_deletion: NamespaceDeletion
+
+    def situation(self, entry: Entry) -> Situation:
+        """Of one object, from what is known of all."""
+        view = entry.view
+        return Situation(
+            frozen=view.frozen,
+            older_claim=self.registry.older_claim(entry),
+            tables_accepted=view.status.tables is not None,
+            has_finalizer=view.has_finalizer,
+            observed_generation=view.status.observed_generation,
+            state=view.status.state or "",
+            state_since=view.status.state_since,
+        )
+
+    async def farewell(self, entry: Entry, desired: Desired) -> Farewell:
+        """What a drop rests on, read uncached in this very pass; raises nothing of ours."""
+        view = entry.view
+        operation = entry.current_journal().operation
+        if operation is not None and operation.step is Step.DROP:
+            self.brake.record(view.uid, operation.sent_at)
+        crd, namespace = await self._going(entry, desired)
+        return Farewell(
+            deleted_at=view.deleted_at or 0.0,
+            heir=self.registry.heir(entry),
+            crd_terminating=crd,
+            namespace_terminating=namespace,
+            drops_with_namespace=self.namespace_deletion is NamespaceDeletion.DROP,
+            brake_wait=self.brake.wait(view.uid, self.clock.now()),
+        )
+
+    async def _going(self, entry: Entry, desired: Desired) -> tuple[bool | None, bool | None]:
+        """Whether the CRD and the namespace go too; None for what could not be read, False where it does not matter."""
+        if desired.deletion_policy is DeletionPolicy.RETAIN:
+            return False, False
+        try:
+            return await self.kube.crd_is_terminating(), await self.kube.namespace_is_terminating(entry.view.namespace)
+        except KubeError as error:
+            logger.warning("Kubernetes: %s", error, extra=identity(entry))
+            return None, None
