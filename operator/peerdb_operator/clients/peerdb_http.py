@@ -43,8 +43,6 @@ _MAX_PASSWORD_CHARS = 4096  # the web UI refuses headers of 16 kB
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")  # what OpenSSL says of a plain HTTP server
 # How many calls run at once is the work queue's business; the web UI closes idle connections after 5 s.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=3.0)
-    max_connections=100, max_keepalive_connections=20, keepalive_expiry=3.0
-)  # the UI closes after 5 s
 
 
 class Password:
