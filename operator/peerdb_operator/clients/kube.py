@@ -8,6 +8,7 @@ Leaves credentials to ``clients.kube_auth``, the watch to kopf, and what is writ
 """
 
 import json
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,6 +33,7 @@ PAGE = 250
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _EVENT_NOTE_BYTES = 1024
+_EVENT_SUBJECT_LENGTH = 253 - 17  # a legal name less a dot and 16 digits
 _MESSAGE_LENGTH = 500
 
 _BY_STATUS: dict[int, type[KubeError]] = {
@@ -135,7 +137,7 @@ class KubeClient:
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{regarding['name']}.", "namespace": namespace},
+            "metadata": {"name": _event_name(regarding["name"]), "namespace": namespace},
             "eventTime": moment.replace("+00:00", "Z"),
             "reportingController": FIELD_MANAGER,
             "reportingInstance": socket.gethostname()[:128] or FIELD_MANAGER,
@@ -221,6 +223,11 @@ def _content(what: str, status: int, data: bytes) -> dict[str, Any]:
     kind = KubeUnavailable if status >= _FIRST_SERVER_ERROR else _BY_STATUS.get(status, KubeError)
     message = str(content.get("message", "")) if isinstance(content, dict) else ""
     raise kind(f"{what}: {status} {message[:_MESSAGE_LENGTH]}".rstrip())
+
+
+def _event_name(subject: str) -> str:
+    """A name of our own making: ``generateName`` has to be a legal name itself, and so must not end with the dot."""
+    return f"{subject[:_EVENT_SUBJECT_LENGTH].rstrip('-.')}.{secrets.token_hex(8)}"
 
 
 def _shortened(message: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
@@ -223,10 +224,21 @@ def test_an_event_names_its_object_and_fits_when_the_message_is_long() -> None:
     assert fake.asked[0].path == "/apis/events.k8s.io/v1/namespaces/data/events"
     assert event["regarding"] == regarding
     assert (event["type"], event["reason"], event["action"]) == ("Warning", "DropHeld", "Drop")
-    assert event["metadata"] == {"generateName": "orders.", "namespace": "data"}
+    assert re.fullmatch(r"orders\.[0-9a-f]{16}", event["metadata"]["name"])
+    assert event["metadata"]["namespace"] == "data"
     assert len(event["note"].encode()) <= 1024
     assert event["note"].endswith("ü…")
     assert datetime.fromisoformat(event["eventTime"]).tzinfo == UTC
+
+
+def test_an_event_s_name_is_legal_when_its_object_s_name_is_as_long_as_names_get() -> None:
+    regarding = {"kind": "Mirror", "namespace": "data", "name": f"{'a' * 235}.{'b' * 17}", "uid": "u1"}
+
+    async def body(_: FakeKube, client: KubeClient) -> None:
+        await client.emit_event(regarding, "Normal", "Running", "fine", "Reconcile")
+
+    name = play(body).events[0]["metadata"]["name"]
+    assert re.fullmatch(r"a{235}\.[0-9a-f]{16}", name)
 
 
 @pytest.mark.parametrize(
