@@ -6,9 +6,8 @@ real sockets, threads and subprocesses alone: they need real time and do not bel
 """
 
 import asyncio
-import contextlib
 import selectors
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -48,6 +47,10 @@ class FakeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._fake_time
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass without running anything, as a blocking call does."""
+        self._jump(seconds)
+
     def _jump(self, seconds: float) -> None:
         self._fake_time += seconds
 
@@ -66,11 +69,3 @@ def run_fake(main: Coroutine[object, object, T]) -> T:
     """Run to the end on a fresh fake loop. Raises NothingLeftToHappenError where a real loop would hang for ever."""
     with asyncio.Runner(loop_factory=FakeLoop) as runner:
         return runner.run(main)
-
-
-@contextlib.contextmanager
-def elapsed() -> Iterator[Callable[[], float]]:
-    """Seconds of the running loop since the block was entered."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    yield lambda: loop.time() - began

@@ -8,8 +8,9 @@ delivers nothing at all. Reads metadata only. Leaves what to do about an object 
 import logging
 import random
 from collections.abc import Callable
+from typing import Any, Protocol
 
-from peerdb_operator.controllers.ports import Clock, Controller, KubePort, MirrorVersion
+from peerdb_operator.controllers.ports import Clock, Controller, MirrorVersion
 from peerdb_operator.errors import KubeError, KubeNotFound
 from peerdb_operator.runtime.intake import Intake, version_number
 
@@ -23,13 +24,25 @@ DEAF_SECONDS = 140.0
 """Twice the time after which a silent watch is connected anew."""
 
 
+class Source(Protocol):
+    """The part of ``KubePort`` that a comparison needs."""
+
+    async def list_mirror_versions(self) -> list[MirrorVersion]:
+        """See ``KubePort``."""
+        ...
+
+    async def get_mirror(self, namespace: str, name: str) -> dict[str, Any]:
+        """See ``KubePort``."""
+        ...
+
+
 class AntiEntropy:
     """Compares on a jittered rhythm; ``deaf`` feeds the liveness probe."""
 
     def __init__(
         self,
         *,
-        kube: KubePort,
+        kube: Source,
         controller: Controller,
         intake: Intake,
         wake: Callable[[str], None],

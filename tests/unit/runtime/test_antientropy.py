@@ -1,0 +1,219 @@
+"""Anti-entropy and the deafness of a watch."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from peerdb_operator.controllers.ports import MirrorVersion
+from peerdb_operator.errors import KubeUnavailable
+from peerdb_operator.runtime.antientropy import DEAF_SECONDS, FIRST_LOOK_SECONDS, JITTER, AntiEntropy
+from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.runtime.queue import Urgency
+from tests.harness.fakeloop import FakeClock, run_fake
+from tests.unit.runtime.fakes import FakeCluster, FakeController, a_body
+
+PERIOD = 300.0
+
+
+class Scene:
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.cluster = cluster
+        self.controller = FakeController()
+        self.woken: list[tuple[str, Urgency]] = []
+        self.intake = Intake(self.controller, lambda uid, urgency: self.woken.append((uid, urgency)))
+        self.intake.listed()
+        self.entropy = AntiEntropy(
+            kube=self.cluster,
+            controller=self.controller,
+            intake=self.intake,
+            wake=lambda uid: self.woken.append((uid, Urgency.LOOK)),
+            clock=FakeClock(),
+            rng=random.Random(1),
+            period=PERIOD,
+        )
+
+    def watched(self, body: dict[str, object]) -> None:
+        self.intake.watched("MODIFIED", body)
+        self.woken.clear()
+
+
+def play(script: Callable[[Scene], Coroutine[object, object, None]], cluster: FakeCluster | None = None) -> Scene:
+    scene = Scene(cluster or FakeCluster())
+    run_fake(script(scene))
+    return scene
+
+
+def test_nothing_happens_when_watch_and_list_agree() -> None:
+    async def script(scene: Scene) -> None:
+        body = a_body("u1", 5)
+        scene.cluster.put(body)
+        scene.watched(body)
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.woken == []
+    assert scene.cluster.gets == []
+    assert scene.controller.forgotten == []
+
+
+def test_a_mirror_that_the_watch_never_showed_is_fetched_and_woken() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.put(a_body("u1", 5))
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.controller.versions == {"u1": (1, "5")}
+    assert scene.woken == [("u1", Urgency.EDIT)]
+
+
+def test_a_newer_version_is_fetched_and_an_older_one_is_not() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("old", 5))
+        scene.watched(a_body("new", 9))
+        scene.cluster.put(a_body("old", 7, generation=2))
+        scene.cluster.put(a_body("new", 8))
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.cluster.gets == ["old"]
+    assert scene.woken == [("old", Urgency.EDIT)]
+
+
+def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_woken_once() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("gone", 5))
+        await scene.entropy.compare()
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.controller.forgotten == ["gone"]
+    assert scene.woken == [("gone", Urgency.LOOK)]
+
+
+def test_a_mirror_that_appears_while_the_list_runs_is_not_taken_for_gone() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.appear_in = scene.controller
+        scene.cluster.on_list = [a_body("young", 9)]
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.controller.forgotten == []
+    assert "young" in scene.controller.versions
+
+
+def test_a_mirror_that_is_deleted_between_list_and_read_is_passed_over() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.put(a_body("short", 5))
+        scene.cluster.put(a_body("other", 6))
+        scene.cluster.hidden_from_get = {"short"}
+        await scene.entropy.compare()
+
+    assert list(play(script).controller.versions) == ["other"]
+
+
+def test_nothing_is_forgotten_when_the_list_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.cluster.error = KubeUnavailable("the API server is away")
+        await scene.entropy.compare()
+
+    assert play(script).controller.forgotten == []
+    assert "the API server is away" in caplog.text
+
+
+def test_comparing_goes_on_when_a_comparison_crashed(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.error = ZeroDivisionError("our own bug")
+        task = asyncio.create_task(scene.entropy.run())
+        await asyncio.sleep(FIRST_LOOK_SECONDS + 2 * PERIOD)
+        task.cancel()
+        assert scene.cluster.lists >= 2
+
+    play(script)
+    assert "our own bug" in caplog.text
+
+
+def test_comparisons_come_soon_after_the_start_and_then_on_a_jittered_rhythm() -> None:
+    times: list[float] = []
+
+    class Timed(FakeCluster):
+        async def list_mirror_versions(self) -> list[MirrorVersion]:
+            times.append(asyncio.get_running_loop().time())
+            return await super().list_mirror_versions()
+
+    async def script(scene: Scene) -> None:
+        task = asyncio.create_task(scene.entropy.run())
+        await asyncio.sleep(20 * PERIOD)
+        task.cancel()
+
+    play(script, Timed())
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert times[0] == FIRST_LOOK_SECONDS
+    assert all(PERIOD * (1 - JITTER) <= pause <= PERIOD * (1 + JITTER) for pause in pauses)
+    assert len(set(pauses)) == len(pauses)
+
+
+def test_the_watch_counts_as_deaf_when_it_withholds_a_change_for_long() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.cluster.put(a_body("u1", 7))
+        await scene.entropy.compare()
+        assert scene.entropy.deaf() is None
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        problem = scene.entropy.deaf()
+        assert problem is not None
+        assert "version 7 of u1" in problem
+
+    play(script)
+
+
+def test_the_watch_is_not_deaf_when_it_was_merely_late() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.cluster.put(a_body("u1", 7))
+        await scene.entropy.compare()
+        await asyncio.sleep(DEAF_SECONDS / 2)
+        scene.watched(a_body("u1", 8))
+        await asyncio.sleep(DEAF_SECONDS)
+        assert scene.entropy.deaf() is None
+
+    play(script)
+
+
+def test_the_watch_is_deaf_although_the_change_came_by_another_way() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.put(a_body("u1", 7))
+        await scene.entropy.compare()
+        assert scene.controller.versions == {"u1": (1, "7")}
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        await scene.entropy.compare()
+        assert scene.entropy.deaf() is not None
+
+    play(script)
+
+
+def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.put(a_body("u1", 7))
+        await scene.entropy.compare()
+        scene.cluster.bodies.clear()
+        await scene.entropy.compare()
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        assert scene.entropy.deaf() is None
+
+    play(script)
+
+
+def test_each_lateness_is_counted_by_itself_when_a_mirror_changes_all_the_time() -> None:
+    async def script(scene: Scene) -> None:
+        for version in range(10, 20):
+            scene.cluster.put(a_body("u1", version))
+            await scene.entropy.compare()
+            scene.watched(a_body("u1", version))
+            await asyncio.sleep(PERIOD)
+        assert scene.entropy.deaf() is None
+
+    play(script)

@@ -1,0 +1,54 @@
+"""The way of objects into the process."""
+
+import pytest
+
+from peerdb_operator.runtime.intake import Intake, version_number
+from peerdb_operator.runtime.queue import Urgency
+from tests.unit.runtime.fakes import FakeController, a_body
+
+
+def an_intake() -> tuple[Intake, FakeController, list[tuple[str, Urgency]]]:
+    woken: list[tuple[str, Urgency]] = []
+    controller = FakeController()
+    return Intake(controller, lambda uid, urgency: woken.append((uid, urgency))), controller, woken
+
+
+def test_what_the_first_list_holds_waits_behind_users_who_edit() -> None:
+    intake, controller, woken = an_intake()
+    intake.observed(None, a_body("u1", 1))
+    intake.listed()
+    intake.watched("MODIFIED", a_body("u2", 2))
+    intake.watched(None, a_body("u3", 3))
+    assert woken == [("u1", Urgency.LOOK), ("u2", Urgency.EDIT), ("u3", Urgency.EDIT)]
+    assert controller.was_listed
+
+
+def test_nobody_is_woken_when_the_controller_sees_nothing_new() -> None:
+    intake, _, woken = an_intake()
+    intake.watched("ADDED", a_body("u1", 5))
+    intake.watched("MODIFIED", a_body("u1", 4))
+    assert [uid for uid, _ in woken] == ["u1"]
+
+
+def test_only_what_the_watch_showed_counts_as_delivered() -> None:
+    intake, _, _ = an_intake()
+    intake.observed(None, a_body("u1", 9))
+    assert intake.delivered("u1") == 0
+    intake.watched("MODIFIED", a_body("u1", 8))
+    assert intake.delivered("u1") == 8
+
+
+@pytest.mark.parametrize("how", ["deleted", "forgotten"])
+def test_nothing_is_remembered_of_an_object_that_is_gone(how: str) -> None:
+    intake, _, _ = an_intake()
+    intake.watched("ADDED", a_body("u1", 5))
+    if how == "deleted":
+        intake.watched("DELETED", a_body("u1", 6))
+    else:
+        intake.forget("u1")
+    assert intake.delivered("u1") == 0
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("123", 123), ("", 0), ("abc", 0), ("-1", 0)])
+def test_a_version_that_is_no_number_counts_as_the_oldest(text: str, number: int) -> None:
+    assert version_number(text) == number
