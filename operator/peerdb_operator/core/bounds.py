@@ -1,7 +1,7 @@
 """How often an edit may be tried: the bounds that keep a wish PeerDB does not follow from pausing a mirror for ever.
 
-Two unproven edits towards one goal, or three corrections of one difference within an hour, and the next try waits: ten minutes,
-doubling to six hours. A new generation starts afresh.
+Two unproven edits towards one goal, or three corrections of one difference within an hour, and the next try waits: ten
+minutes, doubling to six hours. A new generation starts afresh.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def withheld_by(bounds: Bounds, edit: Edit, config: LiveConfig, limits: Limits, 
     if corrections_of(bounds, edit.identity(), limits, now) >= limits.corrections:
         return Withheld(
             Reason.DRIFT_LOOP,
-            f"somebody or something undoes this change in PeerDB again and again ({edit.names()}); find out who edits the mirror, "
-            "or change the spec. The mirror keeps running",
+            f"somebody or something undoes this change in PeerDB again and again ({edit.names()}); find out who edits "
+            "the mirror, or change the spec. The mirror keeps running",
             until=bounds.not_before,
         )
     if bounds.goal != edit.applied_to(config).fingerprint:
@@ -46,8 +46,8 @@ def withheld_by(bounds: Bounds, edit: Edit, config: LiveConfig, limits: Limits, 
         )
     return Withheld(
         Reason.EDIT_NOT_APPLIED,
-        f"PeerDB accepted the edit ({edit.names()}) but does not show it; see the mirror's log in PeerDB, or change the spec. "
-        "The mirror keeps running",
+        f"PeerDB accepted the edit ({edit.names()}) but does not show it; see the mirror's log in PeerDB, or change "
+        "the spec. The mirror keeps running",
         until=bounds.not_before,
     )
 
@@ -59,7 +59,7 @@ def corrections_of(bounds: Bounds, identity: str, limits: Limits, now: float) ->
 
 
 def after_unproven(bounds: Bounds, goal: str, limits: Limits, now: float, *, refused: Reason | None = None) -> Bounds:
-    """Count an edit that reached PeerDB without proof; one that PeerDB refused for its content uses the attempts up at once."""
+    """Count an edit that reached PeerDB without proof; one refused for its content uses the attempts up at once."""
     attempts = bounds.attempts + 1 if bounds.goal == goal else 1
     if refused is not None:
         attempts = max(attempts, limits.attempts)

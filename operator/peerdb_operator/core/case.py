@@ -21,8 +21,8 @@ from peerdb_operator.core.verdict import Verdict, stalled
 class Situation:
     """What Kubernetes says beside the spec.
 
-    ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a table list has been
-    accepted before (``status.tables`` exists). ``state``/``state_since``: as last written to status.
+    ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a list has
+    been accepted before (``status.tables`` exists). ``state``/``state_since``: as last written to status.
     """
 
     frozen: bool = False
@@ -82,7 +82,7 @@ class Case:
         return since is not None and self.now - since >= self.limits.paused_patience
 
     def in_state_since(self) -> float:
-        """When the present state began: as written in status if that speaks of this state, else as seen by this process."""
+        """When the present state began: as written in status if that speaks of it, else as seen by this process."""
         situation = self.situation
         if situation.state_since is not None and situation.state.upper() == self.seen.word:
             return min(situation.state_since, self.memory.word_since)
@@ -106,7 +106,10 @@ class Case:
         *,
         accept: bool = False,
     ) -> Plan:
-        """A plan of this case: a withheld difference outranks the verdict of a step on the way, never that of a pass that waits for doubt."""
+        """A plan of this case.
+
+        A withheld difference outranks the verdict of a step on the way, never that of a pass that waits for doubt.
+        """
         withheld = self.change if isinstance(self.change, Withheld) else None
         told = verdict
         if withheld is not None and withheld.reason is not Reason.CONFIG_UNREADABLE and verdict is not None:

@@ -1,7 +1,7 @@
 """Which edit comes next, or why none may be sent.
 
-Owns the rules that keep an update harmless (PeerDB v0.37 flow/workflows/cdc_flow.go processCDCFlowConfigUpdate skips, wedges or
-loses those that break them). Does not know when an edit is sent: that is the planner's.
+Owns the rules that keep an update harmless (PeerDB v0.37 flow/workflows/cdc_flow.go processCDCFlowConfigUpdate skips,
+wedges or loses those that break them). Does not know when an edit is sent: that is the planner's.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def diff_tables(desired: Desired, config: LiveConfig) -> TableDiff:
 
 
 def next_change(desired: Desired, config: LiveConfig, *, edit_bytes: int) -> Edit | Withheld | None:
-    """The next single edit towards the spec, the reason why there is none, or None when nothing differs. No side effects."""
+    """The next single edit towards the spec, why there is none, or None when nothing differs. No side effects."""
     diff = diff_tables(desired, config)
     settings = settings_edit(desired, config)
     if not (diff.added or diff.takes_away) and settings.is_empty:
@@ -102,8 +102,9 @@ def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: i
     tables = _remapped_names(diff)
     return Withheld(
         Reason.TABLE_CHANGE_REJECTED,
-        f"spec.tables: PeerDB cannot change the mapping of a live table: {tables}; put the old mapping back, or take the table out of the "
-        "list, wait for Ready, empty its destination table, then add it with the new mapping. All other edits wait",
+        f"spec.tables: PeerDB cannot change the mapping of a live table: {tables}; put the old mapping back, or take "
+        "the table out of the list, wait for Ready, empty its destination table, then add it with the new mapping. "
+        "All other edits wait",
     )
 
 
@@ -139,7 +140,8 @@ def _shared_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, 
     told = listed([f"{wish.destination} still holds the rows of {holder[wish.destination]}" for wish in freed])
     return Withheld(
         Reason.DESTINATION_IN_USE,
-        f"spec.tables: {told}; choose another destination, or set spec.snapshot.addedTables to Skip to add without a copy. All other edits wait",
+        f"spec.tables: {told}; choose another destination, or set spec.snapshot.addedTables to Skip to add without a "
+        "copy. All other edits wait",
     )
 
 
@@ -149,7 +151,8 @@ def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_byte
         return None
     return Withheld(
         Reason.EDIT_TOO_LARGE,
-        f"spec.tables: the mapping of {listed(large)} alone is larger than {edit_bytes // 1024} KiB; shorten its exclude or columns list",
+        f"spec.tables: the mapping of {listed(large)} alone is larger than {edit_bytes // 1024} KiB; "
+        "shorten its exclude or columns list",
     )
 
 
@@ -160,7 +163,7 @@ def _freed(config: LiveConfig, diff: TableDiff) -> tuple[TableWish, ...]:
 
 
 def _cut(config: LiveConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> Edit:
-    """The first request of the whole difference: never an empty live list, never over the size, freed destinations later."""
+    """The first request of the difference: never an empty live list, never over the size, freed destinations later."""
     freed = {wish.source for wish in _freed(config, diff)}
     addable = [wish for wish in diff.added if wish.source not in freed]
     replaces_all = len(diff.removed) == len(config.tables)

@@ -1,7 +1,8 @@
 """The smaller planner: what happens to the PeerDB mirror of a Mirror that is being deleted.
 
-Two ways out of the finalizer: *release* (the mirror stays, and runs again if we had stopped it) and *drop*. A drop needs our owner tag,
-read in this very pass, and knowledge of why the object goes: a namespace or a CRD on its way out drops nothing.
+Two ways out of the finalizer: *release* (the mirror stays, and runs again if we had stopped it) and *drop*. A drop
+needs our owner tag, read in this very pass, and knowledge of why the object goes: a namespace or a CRD on its way out
+drops nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ RETRY_LONGEST = 10.0
 class Farewell:
     """What a deletion rests on beside the case; ``None`` for a read of Kubernetes that failed.
 
-    ``deleted_at``: deletionTimestamp. ``heir``: namespace/name of another live Mirror for the same PeerDB mirror. ``brake_wait``: seconds
-    until this operator may drop the next mirror.
+    ``deleted_at``: deletionTimestamp. ``heir``: namespace/name of another live Mirror for the same PeerDB mirror.
+    ``brake_wait``: seconds until this operator may drop the next mirror.
     """
 
     deleted_at: float
@@ -64,7 +65,10 @@ def frozen(case: Case, farewell: Farewell) -> Plan | None:
         return None
     if release_cause(case, farewell) is not None:
         return case.plan("release frozen", Wait(None), action=Release(hand_over=False))
-    message = 'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, or set deletionPolicy: Retain'
+    message = (
+        'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
+        "or set spec.deletionPolicy: Retain"
+    )
     return case.plan("frozen", Wait(None), verdict(Reason.RECONCILE_DISABLED, message))
 
 

@@ -36,7 +36,7 @@ class TableWish:
     columns: frozenset[Column] | None = None
 
     def as_mapping(self) -> TableMapping:
-        """The mapping that PeerDB shows once this table has been added (PeerDB fills what is left out with zero values)."""
+        """The mapping that PeerDB shows once this table has been added; it fills what is left out with zero values."""
         blank = TableMapping(self.source, self.destination)
         return TableMapping(
             source=self.source,
@@ -77,18 +77,20 @@ class SnapshotWish:
 
 @dataclass(frozen=True, slots=True)
 class DropFlags:
-    """The final flags of a drop request: ``statistics`` deletes PeerDB's counters, ``keep_destination`` keeps its raw table and stage."""
+    """The flags of a drop request: ``statistics`` deletes PeerDB's counters, ``keep_destination`` keeps its table."""
 
     statistics: bool = False
     keep_destination: bool = False
 
     def encode(self) -> str:
         """One word for the journal, so that a repeated request is the identical one."""
-        return f"statistics={'Delete' if self.statistics else 'Keep'},destinationMetadata={'Keep' if self.keep_destination else 'Delete'}"
+        statistics = "Delete" if self.statistics else "Keep"
+        metadata = "Keep" if self.keep_destination else "Delete"
+        return f"statistics={statistics},destinationMetadata={metadata}"
 
     @classmethod
     def decode(cls, text: str) -> DropFlags:
-        """The flags of a journal entry; anything unreadable means the defaults, which delete least."""
+        """The flags of a journal entry; anything unreadable means the defaults of the API."""
         return cls(statistics="statistics=Delete" in text, keep_destination="destinationMetadata=Keep" in text)
 
 

@@ -1,7 +1,8 @@
 """The last rules of a deletion: dropping the PeerDB mirror.
 
-The request is recorded before it is sent, repeated word for word every minute in every state but TERMINATING, and done when PeerDB says
-twice that the mirror is gone (PeerDB v0.37 flow/cmd/handler.go FlowStateChange answers 200 also to drops that get lost).
+The request is recorded before it is sent, repeated word for word every minute in every state but TERMINATING, and done
+when PeerDB says twice that the mirror is gone (PeerDB v0.37 flow/cmd/handler.go FlowStateChange answers 200 also to
+drops that get lost).
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def brake(case: Case, farewell: Farewell) -> Plan | None:
         return None
     limits = case.limits
     message = (
-        f"held: this operator drops at most {limits.brake_drops} mirrors in {limits.brake_window / 60:.0f} minutes; the next in "
-        f"{farewell.brake_wait:.0f} s at the latest. To keep the mirror, set spec.deletionPolicy: Retain"
+        f"held: this operator drops at most {limits.brake_drops} mirrors in {limits.brake_window / 60:.0f} minutes. "
+        "To keep the mirror, set spec.deletionPolicy: Retain"
     )
     return case.plan("drop held", Wait(farewell.brake_wait), verdict(Reason.DROP_HELD, message))
 
@@ -116,8 +117,8 @@ def _late(case: Case, age: float) -> Verdict | None:
         return None
     error = f"; its newest error: {case.memory.error[0]}" if case.memory.error is not None else ""
     message = (
-        f"PeerDB has been dropping the mirror for more than {case.limits.deadline_terminating / 60:.0f} minutes{error}; "
-        "are both its databases reachable?"
+        f"PeerDB has been dropping the mirror for more than {case.limits.deadline_terminating / 60:.0f} minutes"
+        f"{error}; are both its databases reachable?"
     )
     return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message)
 

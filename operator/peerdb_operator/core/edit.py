@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from peerdb_operator.core.config import LiveConfig, SnapshotValues, TableMapping
 from peerdb_operator.core.desired import Desired, SnapshotWish, TableWish
@@ -19,7 +19,7 @@ class SettingsEdit:
 
     batch_size: int | None = None
     idle_timeout: int | None = None
-    snapshot: SnapshotWish = SnapshotWish()
+    snapshot: SnapshotWish = field(default_factory=SnapshotWish)
     env: tuple[tuple[str, str], ...] = ()
 
     @property

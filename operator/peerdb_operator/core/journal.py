@@ -1,7 +1,7 @@
 """The command in flight: what was sent, and what the next looks prove about it.
 
-A reply of PeerDB is not evidence (it answers 200 to what it ignores, loses or queues); state and config fingerprint together are.
-Owns the judgement of one open operation. Does not send, and does not know the spec beyond the goal it is handed.
+A reply of PeerDB is not evidence (it answers 200 to what it ignores, loses or queues); state and config fingerprint
+together are. Owns the judgement of one open operation. Does not send, and does not know the spec.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One journal entry. ``before`` and ``after`` are fingerprints around an edit (a drop keeps its flags in ``after``)."""
+    """One journal entry. ``before`` and ``after`` are fingerprints around an edit (a drop: its flags)."""
 
     id: str
     step: Step
@@ -44,8 +44,8 @@ class Operation:
 class Bounds:
     """What limits repeated edits; outlives the operation.
 
-    ``goal``: fingerprint that the newest edit was to reach; ``attempts``: unproven edits towards it; ``not_before``: when the next
-    may be sent; ``corrections``: difference and time of the newest edits that corrected a settled generation.
+    ``goal``: fingerprint that the newest edit was to reach; ``attempts``: unproven edits towards it; ``not_before``:
+    when the next may be sent; ``corrections``: difference and time of the newest edits of a settled generation;
     ``settled``: newest generation that had a settled verdict; ``refused``: why PeerDB refused the goal, if it did.
     """
 

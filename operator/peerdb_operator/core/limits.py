@@ -1,4 +1,4 @@
-"""The numbers that decisions rest on, in seconds, counts and bytes. Defaults live in the settings; here are only their names and meaning."""
+"""The numbers that decisions rest on, in seconds, counts and bytes: their names, meanings and defaults."""
 
 from __future__ import annotations
 

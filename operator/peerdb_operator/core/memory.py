@@ -1,7 +1,7 @@
 """What this process remembers of earlier looks at one mirror.
 
-Nothing here survives a restart and nothing has to: every rule that needs two looks starts counting again, which only makes
-us slower. What must survive lives in the journal.
+Nothing here survives a restart and nothing has to: every rule that needs two looks starts counting again, which only
+makes us slower. What must survive lives in the journal.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class Precheck:
-    """The newest answer of PeerDB to one set of additions. ``reason`` is None for a pass; ``retry_at`` when a failure is asked again."""
+    """The newest answer of PeerDB to one set of additions.
+
+    ``reason`` is None when they passed; ``retry_at``: when a failure is asked again.
+    """
 
     key: str
     at: float
@@ -85,9 +88,9 @@ class Memory:
 
 
 def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now: float) -> tuple[Memory, Observation]:
-    """Add one look; return the new memory and what may be concluded. ``gap``: seconds between two 404s that prove absence.
+    """Add one look; return the new memory and what may be concluded. No side effects.
 
-    No side effects.
+    ``gap``: seconds between two 404s that prove absence.
     """
     memory = replace(memory, confirmed=False)
     match look:
@@ -161,7 +164,7 @@ def _since(since: float | None, *, holds: bool, at: float) -> float | None:
 
 def _streak(streak: Streak | None, seen: Seen) -> Streak | None:
     if not isinstance(seen.config, LiveConfig):
-        # A light look says nothing about the config: it must not lengthen a run, nor need it break one of the same state.
+        # A light look says nothing about the config: it does not lengthen a run, nor break one of the same state.
         return (
             streak if seen.config is ConfigGap.NOT_ASKED and streak is not None and streak.word == seen.word else None
         )

@@ -81,7 +81,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The mirror exists. ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the request began."""
+    """The mirror exists.
+
+    ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the request began.
+    """
 
     word: str
     created_at: str

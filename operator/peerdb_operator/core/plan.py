@@ -1,7 +1,8 @@
-"""The planner: an ordered list of rules, the first that matches wins. Pure, total, deterministic; at most one action a plan.
+"""The planner: an ordered list of rules, the first that matches wins. Pure, total, deterministic; one action at most.
 
-Rules 1 to 7 decide whether this mirror may be worked on at all (``rules_doubt``, ``rules_claim``, ``rules_phase``), rule 8 settles what
-is in flight (``rules_flight``), rules 9 to 14 choose the next step (``rules_step``). Deletion has its own list (``deletion``).
+Rules 1 to 7 decide whether this mirror may be worked on at all (``rules_doubt``, ``rules_claim``, ``rules_phase``),
+rule 8 settles what is in flight (``rules_flight``), rules 9 to 14 choose the next step (``rules_step``). Deletion has
+its own list (``deletion``, ``drop``).
 """
 
 from __future__ import annotations

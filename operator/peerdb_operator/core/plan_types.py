@@ -25,7 +25,10 @@ class LookTwice:
 
 @dataclass(frozen=True, slots=True)
 class Validate:
-    """Ask PeerDB whether the additions of ``edit`` would work; remember the answer under ``key``; plan again in the same pass."""
+    """Ask PeerDB whether the additions of ``edit`` would work, remember the answer, plan again in the same pass.
+
+    ``timeout`` is in seconds; ``copy``: whether the rows that exist are to be copied.
+    """
 
     edit: Edit
     key: str
@@ -40,7 +43,7 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Send PAUSED. ``operation`` is recorded after a reply that does not deny the request; None repeats a recorded one."""
+    """Send PAUSED. ``operation`` is recorded after a reply that does not deny it; None repeats a recorded one."""
 
     operation: Operation | None
 
@@ -62,7 +65,10 @@ class SendEdit:
 
 @dataclass(frozen=True, slots=True)
 class Disarm:
-    """Send an empty update with requested state RUNNING: it overwrites an update that waits unseen for the next pause."""
+    """Send an empty update with requested state RUNNING: it overwrites one that waits unseen for the next pause.
+
+    The plan's journal is closed already and holds once PeerDB has answered 200; after a failure the old one stays.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Remove our finalizer; with ``hand_over``, first overwrite the owner tag with "released" (tried once). ``warning`` becomes an Event."""
+    """Remove our finalizer.
+
+    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). ``warning`` becomes
+    an Event.
+    """
 
     hand_over: bool
     warning: str = ""
@@ -87,7 +97,10 @@ Action = LookFully | LookTwice | Validate | TakeOver | Pause | Resume | SendEdit
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """When to look again: in ``after`` seconds; with ``backoff``, longer each time in a row (exponential, by class, at most ``cap``)."""
+    """When to look again: in ``after`` seconds, or None to rest until woken.
+
+    With ``backoff``, longer each time in a row (exponential, by class, at most ``cap`` seconds).
+    """
 
     after: float | None
     backoff: str | None = None

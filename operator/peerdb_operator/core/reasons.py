@@ -1,4 +1,4 @@
-"""The closed set of reasons that conditions carry. Adding one means adding its row in ``verdict`` and in the documentation."""
+"""The closed set of reasons that conditions carry. A new one needs a row in ``verdict`` and in the documentation."""
 
 from __future__ import annotations
 

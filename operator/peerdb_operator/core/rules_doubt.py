@@ -55,7 +55,10 @@ def unknown_word(case: Case) -> Plan | None:
     lasts = case.now - case.memory.word_since
     if lasts < case.limits.outage_quiet:
         return case.plan("unknown word", wait)
-    message = f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; nothing is sent until it shows a known one"
+    message = (
+        f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; "
+        "nothing is sent until it shows a known one"
+    )
     return case.plan("unknown word", wait, away(Reason.UNEXPECTED_REPLY, message, long=True))
 
 
@@ -64,8 +67,8 @@ def absent(case: Case) -> Plan | None:
     if not isinstance(case.observation, Absent):
         return None
     message = (
-        f'PeerDB has no mirror named "{case.desired.mirror}"; create it in PeerDB, or correct spec.mirrorName in a new Mirror. '
-        "It is picked up when it appears"
+        f'PeerDB has no mirror named "{case.desired.mirror}"; create it in PeerDB, or correct spec.mirrorName in a new '
+        "Mirror. It is picked up when it appears"
     )
     closed = case.with_journal(Journal(None, case.journal.bounds))
     return closed.plan("absent", Wait(case.limits.slow_look), verdict(Reason.MIRROR_NOT_FOUND, message))

@@ -1,7 +1,7 @@
 """Rule 8: what became of the command in flight.
 
-What is effective closes and the same pass goes on; what is open makes everything else wait, except the resume that no mirror is
-denied after two minutes.
+What is effective closes and the same pass goes on; what is open makes everything else wait, except the resume that no
+mirror is denied after two minutes.
 """
 
 from __future__ import annotations

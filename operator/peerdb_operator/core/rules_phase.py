@@ -45,7 +45,10 @@ def completed(case: Case) -> Plan | None:
     if next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes) is None:
         message = "the snapshot-only mirror has completed"
         return case.plan("completed", Wait(case.limits.sample), verdict(Reason.COMPLETED, message), accept=True)
-    message = "the mirror has completed and PeerDB ignores edits of a completed mirror; put the spec back, or resync it in PeerDB"
+    message = (
+        "the mirror has completed and PeerDB ignores edits of a completed mirror; "
+        "put the spec back, or resync it in PeerDB"
+    )
     return case.plan("completed, changed", Wait(case.limits.sample), verdict(Reason.TABLE_CHANGE_REJECTED, message))
 
 

@@ -71,7 +71,7 @@ def pause_to_edit(case: Case) -> Plan | None:
 
 
 def resume_after_patience(case: Case) -> Plan | None:
-    """Rule 13, last part: no mirror that should run stays paused for more than the patience, whatever the edit still needs."""
+    """Rule 13, last part: no mirror that should run stays paused beyond the patience, whatever the edit still needs."""
     if case.state is not State.PAUSED or not case.stopped_too_long:
         return None
     if isinstance(case.change, Edit) and case.config is not None:
@@ -204,7 +204,10 @@ def _paused_verdict(case: Case) -> Verdict | None:
     if case.config is None:
         return unreadable(case, Truth.TRUE)
     if isinstance(case.change, Edit):
-        message = f"paused as wished; waiting for spec.state Running to {case.change.names()} (PeerDB resumes a mirror when it edits it)"
+        message = (
+            f"paused as wished; waiting for spec.state Running to {case.change.names()} "
+            "(PeerDB resumes a mirror when it edits it)"
+        )
         return verdict(Reason.PAUSED_WITH_PENDING_CHANGES, message)
     return verdict(Reason.PAUSED, "paused as wished")
 

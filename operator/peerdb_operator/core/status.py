@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import assert_never
 
 from peerdb_operator.api.status import (
     MAX_ERROR,
@@ -28,6 +29,7 @@ from peerdb_operator.core.observed import Absent, Observation, Seen, Unknown
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict
 
 ERROR_REFRESH = 600.0
+MAX_STATE = 64
 ALWAYS = ("Ready", "Synced")
 ONLY_WHILE_TRUE = ("Reconciling", "Stalled")
 
@@ -59,7 +61,7 @@ def next_status(
     now: float,
 ) -> MirrorStatus:
     """The status after a pass; ``observation`` None when PeerDB was not asked. No side effects."""
-    state, since = _state(previous, observation, now)
+    state, since = _state(previous, observation, memory, now)
     operation, bounds = write_journal(report.journal)
     told = report.verdict
     evaluated = told is not None and told.reason not in AWAY
@@ -140,19 +142,21 @@ def _kept(before: Condition | None, *, always: bool) -> ConditionStatus:
     return ConditionStatus.UNKNOWN if always else ConditionStatus.FALSE
 
 
-def _state(previous: MirrorStatus, observation: Observation | None, now: float) -> tuple[str | None, float | None]:
+def _state(
+    previous: MirrorStatus, observation: Observation | None, memory: Memory, now: float
+) -> tuple[str | None, float | None]:
     match observation:
         case Seen(word=word):
-            state = word.capitalize()
+            state, since = word.capitalize()[:MAX_STATE], memory.word_since if memory.word == word else now
         case Absent():
-            state = "Missing"
+            state, since = "Missing", now
         case Unknown() | None:
             return previous.state, previous.state_since
-    return (
-        (state, previous.state_since)
-        if state == previous.state and previous.state_since is not None
-        else (state, now // 1)
-    )
+        case _ as never:
+            assert_never(never)
+    if state == previous.state and previous.state_since is not None:
+        return state, previous.state_since
+    return state, since // 1
 
 
 def _tables(

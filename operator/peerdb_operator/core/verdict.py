@@ -113,7 +113,7 @@ def verdict(reason: Reason, message: str) -> Verdict:
 
 
 def stalled(reason: Reason, message: str) -> Verdict:
-    """The spec cannot be applied, whatever the reason's own row says (an unanswered precheck carries the reason of its error)."""
+    """The spec cannot be applied, whatever the reason's own row says."""
     return Verdict(reason, message, Truth.FALSE, Truth.FALSE, stalled=Truth.TRUE)
 
 
