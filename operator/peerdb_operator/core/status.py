@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import assert_never
 
 from peerdb_operator.api.status import (
     MAX_ERROR,
@@ -25,7 +24,7 @@ from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.ledger import write_journal
 from peerdb_operator.core.memory import Memory
-from peerdb_operator.core.observed import Absent, Observation, Seen, Unknown
+from peerdb_operator.core.observed import Observation, Seen, Unknown
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict
 
 ERROR_REFRESH = 600.0
@@ -145,15 +144,12 @@ def _kept(before: Condition | None, *, always: bool) -> ConditionStatus:
 def _state(
     previous: MirrorStatus, observation: Observation | None, memory: Memory, now: float
 ) -> tuple[str | None, float | None]:
-    match observation:
-        case Seen(word=word):
-            state, since = word.capitalize()[:MAX_STATE], memory.word_since if memory.word == word else now
-        case Absent():
-            state, since = "Missing", now
-        case Unknown() | None:
-            return previous.state, previous.state_since
-        case _ as never:
-            assert_never(never)
+    if observation is None or isinstance(observation, Unknown):
+        return previous.state, previous.state_since
+    state, since = "Missing", now
+    if isinstance(observation, Seen):
+        state = observation.word.capitalize()[:MAX_STATE]
+        since = memory.word_since if memory.word == observation.word else now
     if state == previous.state and previous.state_since is not None:
         return state, previous.state_since
     return state, since // 1
