@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from peerdb_operator import __version__, app
+from peerdb_operator import __version__
+from peerdb_operator.app import main as run_operator
 from peerdb_operator.settings import Settings, SettingsError, flag_of, is_secret, load_settings, variable_of
 
 PROGRAM = "peerdb-operator"
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for sentence in error.sentences:
             sys.stderr.write(f"{PROGRAM}: {sentence}\n")
         return BAD_SETTINGS
-    return app.main(settings)
+    return run_operator(settings)
 
 
 def _parser() -> argparse.ArgumentParser:
