@@ -16,6 +16,7 @@ from peerdb_operator.clients.kube import KubeClient
 from peerdb_operator.clients.kube_auth import KubeAuth
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
+from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import Clock, Controller
 from peerdb_operator.errors import KubeError
 from peerdb_operator.runtime.assembly import Parts
@@ -52,9 +53,7 @@ class App:
 
 def mirror_controller(world: World) -> Controller:
     """The controller of the kind Mirror."""
-    from peerdb_operator.controllers.mirror import MirrorController  # noqa: PLC0415 - lift it to the top once it exists
-
-    controller: Controller = MirrorController(
+    return MirrorController(
         peerdb=world.peerdb,
         kube=world.kube,
         clock=world.clock,
@@ -62,7 +61,6 @@ def mirror_controller(world: World) -> Controller:
         settings=world.settings,
         cluster_id=world.cluster_id,
     )
-    return controller
 
 
 async def build_app(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> App:

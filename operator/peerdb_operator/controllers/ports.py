@@ -108,7 +108,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ListedMirror:
-    """One row of ``GET mirrors/list``: ``state`` is PeerDB's word as it came, ``created_at_ms`` epoch milliseconds."""
+    """One row of ``GET mirrors/list``: ``state`` is PeerDB's word without ``STATUS_``."""
 
     name: str
     state: str

@@ -1,7 +1,8 @@
 """The way of an object into the process: watch events and lists are shown to the controller, which says whom to wake.
 
 Owns the record of which version the *watch* has delivered of each object. That is what tells a watch that is merely
-behind from one that has gone deaf; versions that came by another way do not count.
+behind from one that has gone deaf; versions that came by another way do not count. It also remembers who has been
+deleted, for a read that was on its way meanwhile must not bring anybody back.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +11,24 @@ from typing import Any
 from peerdb_operator.controllers.ports import Controller
 from peerdb_operator.runtime.queue import Urgency
 
+REMEMBERED_DELETIONS = 10_000
+"""Far more than can be deleted while one read is on its way."""
+
 
 class Intake:
     """Shows objects to the controller in O(1) and wakes the queue."""
 
-    def __init__(self, controller: Controller, wake: Callable[[str, Urgency], None]) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        wake: Callable[[str, Urgency], None],
+        remembered_deletions: int = REMEMBERED_DELETIONS,
+    ) -> None:
         self._controller = controller
         self._wake = wake
+        self._remembered_deletions = remembered_deletions
         self._delivered: dict[str, int] = {}
+        self._deleted: dict[str, None] = {}
         self._listed = False
 
     def watched(self, event_type: str | None, body: Mapping[str, Any]) -> None:
@@ -25,12 +36,17 @@ class Intake:
         metadata = body["metadata"]
         if event_type == "DELETED":
             self._delivered.pop(metadata["uid"], None)
+            self._deleted[metadata["uid"]] = None
+            if len(self._deleted) > self._remembered_deletions:
+                del self._deleted[next(iter(self._deleted))]
         else:
             self._delivered[metadata["uid"]] = version_number(metadata["resourceVersion"])
         self.observed(event_type, body)
 
     def observed(self, event_type: str | None, body: Mapping[str, Any]) -> None:
         """One object from anywhere."""
+        if event_type is None and body["metadata"]["uid"] in self._deleted:
+            return
         uid = self._controller.observe(event_type, body)
         if uid is not None:
             # What the very first list holds was there before us: a user who edits now goes first.

@@ -10,7 +10,8 @@ import pytest
 
 from tests.harness.controlplane.fixtures import control_plane, our_control_plane
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.operatorprocess import OperatorProcess, free_port
+from tests.harness.operator_process import FOREIGN, free_port
+from tests.harness.recorded_process import RecordedProcess
 
 __all__ = ["control_plane", "our_control_plane"]
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds" / "mirrors.peerdb.io.yaml"
 NOBODY = "http://127.0.0.1:9"
 
-Start = Callable[..., OperatorProcess]
+Start = Callable[..., RecordedProcess]
 
 
 @pytest.fixture
@@ -32,21 +33,22 @@ def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
 @pytest.fixture
 def start(our_control_plane: ControlPlane) -> Iterator[Start]:
     """Starts operators with a recording controller, and ends what a test has left running."""
-    started: list[OperatorProcess] = []
+    started: list[RecordedProcess] = []
 
-    def begin(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
+    def begin(*flags: str, kubeconfig: Path | None = None) -> RecordedProcess:
         port = free_port()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         fixed = ["--peerdb-url", NOBODY, "--kubeconfig", str(kubeconfig or our_control_plane.kubeconfig)]
         health = ["--health-host", "127.0.0.1", "--health-port", str(port), "--log-format", "text"]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.harness.recording_operator", *fixed, *health, *flags],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(["operator", "."])},
+            env={**inherited, "PYTHONPATH": os.pathsep.join(["operator", "."])},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        started.append(OperatorProcess(process, port))
+        started.append(RecordedProcess(process, port))
         return started[-1]
 
     yield begin

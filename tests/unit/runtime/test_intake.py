@@ -38,6 +38,26 @@ def test_only_what_the_watch_showed_counts_as_delivered() -> None:
     assert intake.delivered("u1") == 8
 
 
+def test_nobody_comes_back_when_a_read_overtook_the_deletion() -> None:
+    intake, controller, woken = an_intake()
+    intake.watched("ADDED", a_body("u1", 5))
+    intake.watched("DELETED", a_body("u1", 6))
+    woken.clear()
+    intake.observed(None, a_body("u1", 5))
+    assert controller.versions == {}
+    assert woken == []
+
+
+def test_deletions_are_not_remembered_without_end() -> None:
+    controller = FakeController()
+    intake = Intake(controller, lambda *_: None, remembered_deletions=2)
+    for uid in ("u1", "u2", "u3"):
+        intake.watched("DELETED", a_body(uid, 5))
+        intake.observed(None, a_body(uid, 4))
+    intake.observed(None, a_body("u1", 4))
+    assert list(controller.versions) == ["u1"]
+
+
 @pytest.mark.parametrize("how", ["deleted", "forgotten"])
 def test_nothing_is_remembered_of_an_object_that_is_gone(how: str) -> None:
     intake, _, _ = an_intake()

@@ -1,4 +1,4 @@
-"""A running operator seen from outside: its lines, its health, its end.
+"""A recording operator seen from outside: what it recorded, its health, its end.
 
 Owns reading both outputs without ever blocking the operator, and bounded waits for what they say. Leaves starting the
 process to the caller.
@@ -7,7 +7,6 @@ process to the caller.
 import json
 import queue
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -21,15 +20,8 @@ PATIENCE = 40.0
 Line = dict[str, Any]
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class OperatorProcess:
-    """Wraps a process that prints one JSON object per line and logs to standard error."""
+class RecordedProcess:
+    """Wraps a process of ``tests.harness.recording_operator``: JSON lines on one stream, its log on the other."""
 
     def __init__(self, process: "subprocess.Popen[str]", health_port: int) -> None:
         self._process = process
