@@ -2,8 +2,7 @@
 
 Turns a pydantic model into what an API server accepts as a structural schema: references inlined, optional fields as
 plain ones, numbers with a format, no floats, nothing kept that the schema does not name. It is deterministic, and it is
-strict: a construct it does not know, a string, number, list or map without bounds, and a property without a description
-raise ``UnsupportedModel`` with the place, instead of ending up in a CRD that promises less than it seems to.
+strict: an unknown construct, anything without bounds and a property without a description raise ``UnsupportedModel``.
 
 What a CRD contains beyond JSON schema (CEL rules, list types, defaults that the server fills in, printer columns)
 stands beside the fields, see ``api.schema``.
@@ -32,7 +31,7 @@ Schema = dict[str, Any]
 
 _HEADER: Final = """\
 # Generated from operator/peerdb_operator/api; do not edit.
-# Renew with: python -m peerdb_operator.crdgen > crds/{name}.yaml
+# Renew with: make generate
 """
 
 _OBJECT_META: Final[Mapping[str, Schema]] = {
@@ -42,7 +41,6 @@ _OBJECT_META: Final[Mapping[str, Schema]] = {
 }
 
 _INT32: Final = (-(2**31), 2**31 - 1)
-
 _ANNOTATIONS: Final = frozenset({"title", "description", "default", SERVER_DEFAULT, VALIDATIONS, "type"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "object": frozenset({"properties", "required"}),
