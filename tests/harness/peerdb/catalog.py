@@ -88,24 +88,33 @@ class Databases:
     ``source_tables``: the tables that exist (None: every well-formed name does). ``publications``: the tables of each
     custom publication, under ``*`` those of any other (a name that is neither does not exist; None: every publication
     exists and holds every table). ``filled``: destinations with rows in them; copies add to it, removals and drops
-    leave it alone.
+    leave it alone. ``missing_columns``: a column that a destination table lacks. The ``no_...`` sets except single
+    things from what the others allow.
     """
 
     source_tables: set[str] | None = None
     publications: dict[str, set[str]] | None = None
     filled: set[str] = field(default_factory=set)
+    missing_columns: dict[str, str] = field(default_factory=dict)
+    no_sources: set[str] = field(default_factory=set)
+    no_publications: set[str] = field(default_factory=set)
+    not_published: set[tuple[str, str]] = field(default_factory=set)
 
     def has_source(self, table: str) -> bool:
         """Whether a source table exists."""
-        return self.source_tables is None or table in self.source_tables
+        return table not in self.no_sources and (self.source_tables is None or table in self.source_tables)
 
     def published(self, publication: str, table: str) -> bool:
         """Whether a custom publication carries a table."""
+        if (publication, table) in self.not_published:
+            return False
         known = self.publications
         return known is None or table in known.get(publication, known.get(ANY_PUBLICATION, set()))
 
     def has_publication(self, publication: str) -> bool:
         """Whether a custom publication exists."""
+        if publication in self.no_publications:
+            return False
         return self.publications is None or not {publication, ANY_PUBLICATION}.isdisjoint(self.publications)
 
 

@@ -101,6 +101,7 @@ class Control:
         held = {ANY_PUBLICATION: publication} if isinstance(publication, list) else publication
         self.engine.put_databases(
             source_tables=given.source_tables, publications=held, filled=given.filled_destinations,
+            missing_columns=given.missing_columns,
         )  # fmt: skip
         self.engine.world.peers.update(given.peers)
         databases = self.engine.world.databases

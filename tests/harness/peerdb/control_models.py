@@ -137,6 +137,7 @@ class DatabasesIn(Body):
     source_tables: list[str] | None = None
     publication: list[str] | dict[str, list[str]] | None = None
     filled_destinations: list[str] | None = None
+    missing_columns: dict[str, str] | None = None
     peers: dict[str, str] = {}
 
 

@@ -30,7 +30,7 @@ from tests.harness.peerdb.reading import Reader, too_large
 from tests.harness.peerdb.side_routes import SideRoutes
 from tests.harness.peerdb.state_change import StateChange
 from tests.harness.peerdb.validation import Validator
-from tests.harness.peerdb.values import RESET, Answer, Base, Deferred, Reply, Request, error
+from tests.harness.peerdb.values import EMPTY, RESET, Answer, Base, Deferred, Reply, Request, error
 from tests.harness.peerdb.workflow import Machine
 from tests.harness.peerdb.world import World
 
@@ -61,6 +61,7 @@ class Engine(Hands):
         side = SideRoutes(world)
         super().__init__(world, machine, copies)
         self.password = password
+        self._cached_version: Reply | None = None
         self.handlers: dict[str, Handler] = {
             "state_change": state_change.handle, "status": reader.status, "list": reader.list, "logs": side.logs,
             "validate": validator.handle, "get_tags": side.get_tags, "set_tags": side.set_tags,
@@ -117,10 +118,14 @@ class Engine(Hands):
         onward = ui.front(request, self.password, has_secret=self.knobs.ui_secret)
         if isinstance(onward, Reply):
             return onward
+        if request.path == ui.CACHED and self._cached_version is not None:
+            return self._cached_version
         if self.knobs.ui_upstream_down:
             return ui.NO_ANSWER
         answer = self._faulty(onward)
         if isinstance(answer, Reply):
+            if request.path == ui.CACHED and answer.status == EMPTY.status:
+                self._cached_version = answer
             return ui.NO_ANSWER if answer.fault is not None else ui.passed_through(request, answer)
         return self._waiting_ui(request, answer)
 

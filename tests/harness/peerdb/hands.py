@@ -71,6 +71,7 @@ class Hands:
     def put_databases(
         self, *, source_tables: Iterable[str] | None = None,
         publications: Mapping[str, Iterable[str]] | None = None, filled: Iterable[str] | None = None,
+        missing_columns: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Replace what the databases hold; None leaves ``filled`` as it is and the other two unrestricted."""
         known = self.world.databases
@@ -78,6 +79,7 @@ class Hands:
             source_tables=None if source_tables is None else set(source_tables),
             publications=None if publications is None else {name: set(held) for name, held in publications.items()},
             filled=known.filled if filled is None else set(filled),
+            missing_columns=known.missing_columns if missing_columns is None else dict(missing_columns),
         )
         self.log.hand_moved(self.world.now, "databases")
 
@@ -157,6 +159,43 @@ class Hands:
             case _:
                 pass
 
+    def create_mirror(self, name: str, config: Config, *, source_type: str, destination_type: str) -> Mirror:
+        """A new mirror as ``flows/cdc/create`` makes it: SETUP, SNAPSHOT, RUNNING (or COMPLETED).
+
+        An existing row (FAILED, COMPLETED, an orphan) is started anew with this configuration.
+        """
+        workflow = Workflow(config.copy(), Phase.SETUP, emptied=not config.tables)
+        mirror = self.world.mirrors.get(name)
+        if mirror is None or mirror.row is None:
+            mirror = self.world.insert_row(name, Status.SETUP, config, workflow)
+        mirror.workflow = workflow
+        if mirror.row is not None:
+            mirror.row.source_type, mirror.row.destination_type = source_type, destination_type
+        self.log.hand_moved(self.world.now, f"created mirror {name}")
+        self.copies.start(mirror, workflow)
+        return mirror
+
+    def replace_workflow(self, name: str, config: Config) -> None:
+        """A fresh workflow that starts in RUNNING with this configuration; what the old one was doing is over."""
+        mirror = self.world.mirrors.get(name)
+        if mirror is None or mirror.row is None:
+            return
+        if mirror.workflow is not None:
+            self.world.cancel(mirror.workflow.timer)
+            mirror.workflow.phase = Phase.CLOSED
+        mirror.workflow = Workflow(config.copy(), Phase.CDC)
+        mirror.row.config = config
+        self.world.set_status(mirror, Status.RUNNING)
+        self.log.hand_moved(self.world.now, f"replaced the workflow of {name}")
+
+    def orphan(self, name: str) -> None:
+        """The workflow of a mirror is cancelled or terminated in Temporal; the row stays as it is."""
+        mirror = self.world.mirrors.get(name)
+        if mirror is not None and mirror.workflow is not None:
+            self.world.cancel(mirror.workflow.timer)
+            mirror.workflow.phase = Phase.CLOSED
+            self.log.hand_moved(self.world.now, f"orphaned {name}")
+
     def remove_mirror(self, name: str) -> bool:
         """Make a mirror vanish with its workflow; statistics and logs stay. False when there was none."""
         mirror = self.world.mirrors.pop(name, None)
@@ -177,8 +216,7 @@ class Hands:
             if workflow is None or workflow.closed:
                 continue
             if world.scoped(knobs.orphan, mirror.name):
-                world.cancel(workflow.timer)
-                workflow.phase = Phase.CLOSED
+                self.orphan(mirror.name)
             elif world.scoped(knobs.wedged, mirror.name) and workflow.phase is not Phase.WEDGED:
                 world.cancel(workflow.timer)
                 workflow.phase = Phase.WEDGED
@@ -190,6 +228,8 @@ class Hands:
             return
         databases = self.world.databases
         for table in mirror.workflow.applying.added:
+            databases.no_sources.discard(table.source)
+            databases.not_published.discard((mirror.workflow.live.publication, table.source))
             if databases.source_tables is not None:
                 databases.source_tables.add(table.source)
             if databases.publications is not None:

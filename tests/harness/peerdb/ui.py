@@ -27,6 +27,8 @@ WRONG_METHOD: Final = Reply(405, b"", None)
 BAD_REQUEST: Final = Reply(400, b"", None)
 HEADERS_TOO_LARGE: Final = Reply(431, b"", None)
 OPTIONS: Final = Reply(204, b"", None, (("allow", "DELETE, GET, HEAD, OPTIONS, POST"),))
+CACHED: Final = "/api/version"
+"""A route of the UI's own: its first success is repeated for ever."""
 PAGE: Final = b'<!DOCTYPE html><html lang="en" class="light"><head><title>PeerDB</title></head><body></body></html>'
 HTML: Final = "text/html; charset=utf-8"
 
@@ -82,6 +84,8 @@ def _reencoded(query: str) -> str:
 def _forward(request: Request, path: str, query: str) -> Reply | Request:
     if path == "/peers":
         return Reply(200, PAGE, HTML)
+    if path == CACHED and request.method in {"GET", "HEAD"}:
+        return Request("GET", "/v1/version", headers={"user-agent": "node"}, base=Base.UI)
     if not path.startswith("/api/v1/"):
         return Reply(404, PAGE, HTML)
     if re.search(r"%(?![0-9a-fA-F]{2})", path) or not _is_utf8(path):

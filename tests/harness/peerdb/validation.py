@@ -124,6 +124,9 @@ class Validator:
                 return "destination table identifier is empty"
             if kind == "POSTGRES" and not well_formed(table.destination):
                 return f"invalid table identifier: {table.destination}"
+            column = self.world.databases.missing_columns.get(table.destination)
+            if column is not None:
+                return f"source column {column} (as {column}) not found in destination table {table.destination}"
         allowed = config.env.get(ALLOW_NON_EMPTY, self.world.settings.get(ALLOW_NON_EMPTY, "")) == "true"
         if config.resync or not config.do_initial_snapshot or (kind == "CLICKHOUSE" and allowed):
             return None
