@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.harness.controlplane.ports import LOOPBACK
+from tests.harness.controlplane.ports import LOOPBACK, Reservation
 from tests.harness.controlplane.supervision import Supervision
-from tests.harness.operatorprocess import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
@@ -74,7 +73,8 @@ class RunningOperator:
         """Start it; ``wait_ready`` says when it works."""
         self._directory = Path(tempfile.mkdtemp(prefix="peerdb-operator-"))
         self.log_file = self._directory / "operator.log"
-        self.health_port = free_port()
+        with Reservation() as free:
+            self.health_port = free.port
         self._supervision = Supervision(self._directory)
         try:
             self.pid = self._supervision.start(NAME, launch.argv(self.health_port), self.log_file)
