@@ -109,24 +109,32 @@ class KubeAuth:
         await self._refresh()
         access = self._access
         connector = aiohttp.TCPConnector(limit=connections, ssl=access.tls(), socket_factory=_attentive_socket)
-        return aiohttp.ClientSession(
+
+        async def authorize(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            await self._refresh()
+            if session.closed:  # kopf closes it for all requests when one is refused; aiohttp would fail an assertion
+                raise aiohttp.ClientConnectionError("the session was closed while its credentials were read")
+            return await self._authorized(request, handler)
+
+        session = aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": USER_AGENT},
             proxy=access.proxy,
             trust_env=access.proxy is None,
             read_bufsize=2**21,
-            middlewares=(self.authorize,),
+            middlewares=(authorize,),
         )
+        return session
 
     async def watch_session(self) -> aiohttp.ClientSession:
         """A new session without a limit: each watched namespace holds one connection for good."""
         return await self.session(connections=0)
 
-    async def authorize(
+    async def _authorized(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Client middleware: put the current header on each request, and read it anew after a refusal."""
-        await self._refresh()
         if self._access.authorization is not None:
             request.headers["Authorization"] = self._access.authorization
         if self._access.tls_server_name is not None:

@@ -78,6 +78,10 @@ class Process:
         logger.info("Stopped as told")
         return STOPPED
 
+    def stop(self) -> None:
+        """What SIGTERM does: returns at once, ``run`` ends in good order."""
+        self._stop.set()
+
     async def _unless(self, stopped: "asyncio.Task[bool]", work: Coroutine[object, object, T]) -> T | None:
         """What ``work`` returns or raises, or None if the stop comes first."""
         task = asyncio.create_task(work, name="work")
@@ -189,7 +193,7 @@ class Process:
         """Also right after kopf has put its own handlers in place: only ours know the order of the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.stop)
 
     async def _serve_health(self) -> None:
         settings = self._parts.settings

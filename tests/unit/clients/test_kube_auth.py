@@ -5,6 +5,7 @@ import base64
 import json
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from peerdb_operator.clients.kube_auth import REREAD_SECONDS, KubeAccess, KubeAuth, read_access
@@ -27,9 +28,14 @@ class FakeTokens:
         self.server = server
         self.token: str | None = token
         self.reads = 0
+        self.may_be_read = asyncio.Event()
+        self.may_be_read.set()
+        self.being_read = asyncio.Event()
 
     async def __call__(self) -> KubeAccess:
         self.reads += 1
+        self.being_read.set()
+        await self.may_be_read.wait()
         if self.token is None:
             raise KubeError("the token file is gone")
         return KubeAccess(
@@ -121,6 +127,23 @@ def test_one_read_serves_all_when_many_requests_find_the_token_old() -> None:
             scene.time.now = REREAD_SECONDS
             assert await asyncio.gather(*(scene.ask() for _ in range(10))) == [200] * 10
             assert scene.tokens.reads == 2
+
+    asyncio.run(main())
+
+
+def test_a_connection_error_is_raised_when_the_session_is_closed_while_credentials_are_read() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            session = await scene.auth.watch_session()
+            scene.time.now = REREAD_SECONDS
+            scene.tokens.may_be_read.clear()
+            scene.tokens.being_read.clear()
+            request = asyncio.create_task(session.get(f"{scene.fake.address}/known").__aenter__())
+            await scene.tokens.being_read.wait()
+            await session.close()
+            scene.tokens.may_be_read.set()
+            with pytest.raises(aiohttp.ClientConnectionError, match="closed while its credentials were read"):
+                await request
 
     asyncio.run(main())
 
