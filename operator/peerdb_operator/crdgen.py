@@ -110,7 +110,7 @@ def render(model: type[BaseModel]) -> str:
     """The CRD as YAML, with a header that says where it comes from."""
     crd = crd_of(model)
     body: str = yaml.safe_dump(crd, sort_keys=False, width=110, allow_unicode=True)
-    return _HEADER.format(name=crd["metadata"]["name"]) + body
+    return _HEADER + body
 
 
 def _column(column: PrinterColumn) -> Schema:

@@ -209,4 +209,4 @@ def test_names_come_from_the_resource_when_another_kind_is_generated() -> None:
     crd = crd_of(Peer)
     assert crd["metadata"]["name"] == "peers.example.org"
     assert crd["spec"]["names"]["listKind"] == "PeerList"
-    assert "# Renew with: python -m peerdb_operator.crdgen > crds/peers.example.org.yaml" in render(Peer)
+    assert "# Renew with: make generate" in render(Peer)
