@@ -1,0 +1,45 @@
+"""What the files of this folder share: the CRD, a simulated PeerDB and a namespace for each file."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import QUICK, World
+from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.peerdb.process import SimulatorProcess
+
+CRD_FILE = Path(__file__).parents[2] / "crds" / "mirrors.peerdb.io.yaml"
+
+MakeWorld = Callable[..., World]
+
+
+def install_crd(cluster: ControlPlane) -> None:
+    """Make the API server serve the kind."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io", "--timeout=60s")
+
+
+def make_namespace(cluster: ControlPlane, name: str) -> None:
+    """A namespace to work in."""
+    wish = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(wish))
+
+
+@pytest.fixture(scope="module")
+def make_world(our_control_plane: ControlPlane) -> Iterator[MakeWorld]:
+    """Makes worlds, each with a PeerDB and a namespace of its own, and ends them; no operator runs in them yet."""
+    install_crd(our_control_plane)
+    made: list[World] = []
+
+    def make(namespace: str, *, knobs: dict[str, object] | None = None, password: str | None = None) -> World:
+        make_namespace(our_control_plane, namespace)
+        sim = SimulatorProcess.start(knobs={**QUICK, **(knobs or {})}, password=password)
+        made.append(World(our_control_plane, sim, namespace))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+        world.sim.stop()
