@@ -7,6 +7,7 @@ process to the caller.
 import json
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -18,6 +19,13 @@ from typing import Any, TextIO
 PATIENCE = 40.0
 
 Line = dict[str, Any]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class RecordedProcess:

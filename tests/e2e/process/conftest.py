@@ -10,13 +10,13 @@ import pytest
 
 from tests.harness.controlplane.fixtures import control_plane, our_control_plane
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.operator_process import FOREIGN, free_port
-from tests.harness.recorded_process import RecordedProcess
+from tests.harness.recorded_process import RecordedProcess, free_port
 
 __all__ = ["control_plane", "our_control_plane"]
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds" / "mirrors.peerdb.io.yaml"
+FOREIGN = ("PEERDB_", "KUBECONFIG", "KUBERNETES_")
 NOBODY = "http://127.0.0.1:9"
 
 Start = Callable[..., RecordedProcess]
