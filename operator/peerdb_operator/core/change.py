@@ -65,7 +65,7 @@ def next_change(desired: Desired, config: LiveConfig, *, edit_bytes: int) -> Edi
     settings = settings_edit(desired, config)
     if not (diff.added or diff.takes_away) and settings.is_empty:
         return None
-    for check in (_empty_mirror, _remapped, _shared_destinations, _oversize):
+    for check in (_empty_mirror, _remapped, _shared_destinations, _emptying, _freed_destinations, _oversize):
         refusal = check(desired, config, diff, edit_bytes)
         if refusal is not None:
             return refusal
@@ -108,7 +108,7 @@ def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: i
     )
 
 
-def _shared_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Withheld | None:
+def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Withheld | None:
     twice = [name for name, count in Counter(wish.destination for wish in diff.added).items() if count > 1]
     if twice:
         return Withheld(
@@ -124,17 +124,24 @@ def _shared_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, 
             Reason.DESTINATION_IN_USE,
             f"spec.tables: destination in use: {told}; choose another destination. All other edits wait",
         )
-    freed = _freed(config, diff)
-    if not freed:
+    return None
+
+
+def _emptying(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Withheld | None:
+    stays = len(diff.removed) < len(config.tables) or len(_freed(config, diff)) < len(diff.added)
+    if stays or not diff.removed:
         return None
-    if len(freed) == len(diff.added) and len(diff.removed) == len(config.tables):
-        told = listed([f"{wish.source} onto {wish.destination}" for wish in freed])
-        return Withheld(
-            Reason.TABLE_CHANGE_REJECTED,
-            f"spec.tables: replacing every table onto its own destination would empty the mirror first: {told}; "
-            "keep one table, or drop and create the mirror again",
-        )
-    if desired.skip_snapshot:
+    told = listed([f"{wish.source} onto {wish.destination}" for wish in diff.added])
+    return Withheld(
+        Reason.TABLE_CHANGE_REJECTED,
+        f"spec.tables: replacing every table onto its own destination would empty the mirror first: {told}; "
+        "keep one table, or drop and create the mirror again",
+    )
+
+
+def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Withheld | None:
+    freed = _freed(config, diff)
+    if desired.skip_snapshot or not freed:
         return None
     holder = {table.destination: table.source for table in diff.removed}
     told = listed([f"{wish.destination} still holds the rows of {holder[wish.destination]}" for wish in freed])
@@ -146,7 +153,8 @@ def _shared_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, 
 
 
 def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_bytes: int) -> Withheld | None:
-    large = [wish.source for wish in diff.added if wire_size(wish.as_mapping()) > edit_bytes]
+    mappings = (*(wish.as_mapping() for wish in diff.added), *diff.removed)
+    large = [table.source for table in mappings if wire_size(table) > edit_bytes]
     if not large:
         return None
     return Withheld(
