@@ -27,7 +27,9 @@ def for_generation(bounds: Bounds, generation: int) -> Bounds:
 
 def withheld_by(bounds: Bounds, edit: Edit, config: LiveConfig, limits: Limits, now: float) -> Withheld | None:
     """Why this edit may not be tried yet, or None."""
-    if bounds.not_before is None or now >= bounds.not_before:
+    waits = 0.0 if bounds.not_before is None else bounds.not_before - now
+    if not 0.0 < waits <= limits.retry_longest:
+        # Over, or nothing that this operator ever writes: people edit status by hand.
         return None
     if corrections_of(bounds, edit.identity(), limits, now) >= limits.corrections:
         return Withheld(

@@ -10,6 +10,9 @@ from peerdb_operator.api.times import format_micros, parse_time
 from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
 from peerdb_operator.core.reasons import Reason
 
+REFUSALS = (Reason.EDIT_NOT_APPLIED, Reason.EDIT_TOO_LARGE)
+"""What an edit that PeerDB refused for its content may be called."""
+
 
 def read_journal(status: MirrorStatus) -> Journal:
     """The journal that a status carries."""
@@ -81,7 +84,4 @@ def _bounds(status: BoundsStatus | None) -> Bounds:
 
 
 def _refused(text: str | None) -> Reason | None:
-    try:
-        return None if text is None else Reason(text)
-    except ValueError:
-        return None
+    return next((reason for reason in REFUSALS if reason == text), None)
