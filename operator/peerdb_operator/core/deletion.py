@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.journal import Finding, Journal, Operation, Step, judge
+from peerdb_operator.core.memory import absence_gap
 from peerdb_operator.core.observed import Absent, OwnerKind, Seen, State, Unknown
 from peerdb_operator.core.plan_types import LookFully, Plan, Release, Resume, Wait
 from peerdb_operator.core.reasons import Reason
@@ -69,7 +70,8 @@ def frozen(case: Case, farewell: Farewell) -> Plan | None:
         'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
         "or set spec.deletionPolicy: Retain"
     )
-    return case.plan("frozen", Wait(None), verdict(Reason.RECONCILE_DISABLED, message))
+    # Looked at again now and then: nobody tells this object when its namespace or the CRD goes as well.
+    return case.plan("frozen", Wait(case.limits.slow_look), verdict(Reason.RECONCILE_DISABLED, message))
 
 
 def release(case: Case, farewell: Farewell) -> Plan | None:
@@ -77,20 +79,24 @@ def release(case: Case, farewell: Farewell) -> Plan | None:
     cause = release_cause(case, farewell)
     if cause is None:
         return None
-    if _drop_sent(case):
-        return case.plan(
-            "release dropped",
-            Wait(None),
-            action=Release(hand_over=False, warning=f"{cause}, but its drop is already under way"),
-        )
+    if drop_sent(case):
+        warning = f"{cause}, but its drop is already under way"
+        return case.plan("release dropped", Wait(None), action=Release(hand_over=False, warning=warning))
     hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.heir is not None
-    if not case.desired.wants_running:
-        return case.plan("release", Wait(None), action=Release(hands_over))
-    since = max(farewell.deleted_at, case.memory.release_since if case.memory.release_since is not None else case.now)
-    if case.now - since >= case.limits.release_patience:
-        warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: check it in PeerDB'
-        return case.plan("release after patience", Wait(None), action=Release(hands_over, warning))
-    return _restore(case, hands_over)
+    look = case.observation
+    if isinstance(look, Absent):
+        return case.plan("gone", Wait(None), action=Release(hand_over=False))
+    if isinstance(look, Seen) and not case.is_full:
+        return case.plan("look fully", Wait(0.0), action=LookFully())
+    held = _held(case, look)
+    if held is None:
+        ours = isinstance(look, Unknown) or look.owner.kind is OwnerKind.OURS
+        return case.plan("release", Wait(None), action=Release(hand_over=hands_over and ours))
+    released_since = case.memory.release_since if case.memory.release_since is not None else case.now
+    if case.now - max(farewell.deleted_at, released_since) < case.limits.release_patience:
+        return held
+    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: check it in PeerDB'
+    return case.plan("release after patience", Wait(None), action=Release(hands_over, warning))
 
 
 def stay_when_blind(case: Case, farewell: Farewell) -> Plan | None:
@@ -104,7 +110,7 @@ def stay_when_blind(case: Case, farewell: Farewell) -> Plan | None:
     if not isinstance(look, Unknown):
         return None
     if look.reason is Reason.MIRROR_NOT_FOUND:
-        return case.plan("one 404", Wait(case.limits.dropped_gap if _drop_sent(case) else case.limits.absence_gap))
+        return case.plan("one 404", Wait(absence_gap(case.limits, drop_sent=drop_sent(case))))
     lasts = case.now - (case.memory.unknown_since if case.memory.unknown_since is not None else case.now)
     wait = Wait(1.0, look.reason, RETRY_LONGEST * 3)
     if lasts < case.limits.outage_quiet:
@@ -135,29 +141,35 @@ def not_ours(case: Case, _farewell: Farewell) -> Plan | None:
     return case.plan("not ours", Wait(None), action=Release(hand_over=False))
 
 
-def _restore(case: Case, hands_over: bool) -> Plan:
-    """Before a release: see the mirror running again if we had stopped it."""
-    told = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
-    look = case.observation
+def drop_sent(case: Case) -> bool:
+    """Whether a drop of this very mirror is recorded."""
+    operation = case.journal.operation
+    if operation is None or operation.step is not Step.DROP:
+        return False
+    return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at
+
+
+def _held(case: Case, look: Seen | Unknown) -> Plan | None:
+    """What a release still waits for, so that no mirror of ours stays stopped; None when nothing."""
+    if not case.desired.wants_running:
+        return None
     if isinstance(look, Unknown):
         return case.plan("restore blind", Wait(1.0, look.reason, RETRY_LONGEST))
-    if isinstance(look, Absent):
-        return case.plan("gone", Wait(None), action=Release(hand_over=False))
-    if not case.is_full:
-        return case.plan("look fully", Wait(0.0), action=LookFully())
     if look.owner.kind is not OwnerKind.OURS:
-        return case.plan("release, not ours", Wait(None), action=Release(hand_over=False))
+        doubt = unowned_doubt(case) if look.owner.kind is OwnerKind.NONE else 0.0
+        return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
+    told = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
     operation = case.journal.operation
     if operation is not None and _still_open(case, look, operation):
         return case.plan("restore in flight", Wait(case.limits.look_first), told)
     if look.state is State.PAUSING:
         return case.plan("restore pausing", Wait(case.limits.look_short), told)
     if look.state is not State.PAUSED:
-        return case.plan("release", Wait(None), action=Release(hands_over))
-    repeated = operation is not None and operation.step is Step.RESUME
-    journal = case.journal if repeated else Journal(None, case.journal.bounds)
+        return None
+    repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == look.created_at
+    kept = case if repeated else case.with_journal(Journal(None, case.journal.bounds))
     action = Resume(None if repeated else case.operation(Step.RESUME))
-    return case.with_journal(journal).plan("restore", Wait(case.limits.look_short), told, action)
+    return kept.plan("restore", Wait(case.limits.look_short), told, action)
 
 
 def _still_open(case: Case, look: Seen, operation: Operation) -> bool:
@@ -169,9 +181,5 @@ def _still_open(case: Case, look: Seen, operation: Operation) -> bool:
     blind = operation.step is Step.EDIT and case.config is None
     if blind and case.now - operation.sent_at >= case.limits.forget:
         return False
-    return judge(operation, look, case.memory, case.limits, case.now) is Finding.WAIT
-
-
-def _drop_sent(case: Case) -> bool:
-    operation = case.journal.operation
-    return operation is not None and operation.step is Step.DROP
+    finding = judge(operation, look, case.memory, case.limits, case.now)
+    return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)

@@ -11,6 +11,7 @@ from peerdb_operator.core.case import Case, growing
 from peerdb_operator.core.deletion import (
     DeletionRule,
     Farewell,
+    drop_sent,
     frozen,
     gone,
     look_fully,
@@ -27,6 +28,7 @@ from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import Verdict, verdict
 
 HOPELESS_REPEAT = 600.0
+WAY_OUT = "recreate it in PeerDB first, or, to let the object go without a drop, set spec.deletionPolicy: Retain"
 
 
 def wait_for_flight(case: Case, _farewell: Farewell) -> Plan | None:
@@ -34,7 +36,8 @@ def wait_for_flight(case: Case, _farewell: Farewell) -> Plan | None:
     operation = case.journal.operation
     if operation is None or operation.step not in {Step.EDIT, Step.RESUME} or case.state is not State.PAUSED:
         return None
-    if operation.created_at != case.seen.created_at or case.now - operation.sent_at >= case.limits.forget:
+    age = case.now - max(operation.sent_at, case.memory.sent_at or 0.0)
+    if operation.created_at != case.seen.created_at or abs(age) >= case.limits.forget:
         return None
     told = verdict(Reason.DROPPING, "the drop waits until the resume that was sent before it shows")
     return case.plan("drop waits for flight", Wait(case.limits.look_short), told)
@@ -51,14 +54,14 @@ def under_way(case: Case, _farewell: Farewell) -> Plan | None:
 def repeat(case: Case, _farewell: Farewell) -> Plan | None:
     """The drop is recorded but does not show: the identical request again."""
     operation = case.journal.operation
-    if operation is None or operation.step is not Step.DROP:
+    if operation is None or not drop_sent(case):
         return None
-    hopeless = _hopeless(case)
-    period = HOPELESS_REPEAT if hopeless is not None else case.limits.drop_repeat
-    due = max(operation.sent_at, case.memory.sent_at or 0.0) + period - case.now
-    told = hopeless or _dropping(case)
-    if due > 0:
-        return case.plan("drop sent", Wait(min(due, case.limits.look_first if hopeless is None else due)), told)
+    told = _terminated(case) or _orphaned(case) or _dropping(case)
+    period = HOPELESS_REPEAT if told.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
+    age = case.now - max(operation.sent_at, case.memory.sent_at or 0.0)
+    if abs(age) < period:
+        wait = growing(age, case.limits) if told.reason is Reason.DROPPING else period - age
+        return case.plan("drop sent", Wait(min(period - age, wait)), told)
     action = Drop(DropFlags.decode(operation.after), operation, first=False)
     return case.plan("repeat drop", Wait(case.limits.look_first), told, action)
 
@@ -123,18 +126,14 @@ def _late(case: Case, age: float) -> Verdict | None:
     return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message)
 
 
-def _hopeless(case: Case) -> Verdict | None:
-    """States that PeerDB cannot drop, with the way out in words."""
-    out = "to let the object go without a drop, set spec.deletionPolicy: Retain"
+def _terminated(case: Case) -> Verdict | None:
     since = case.memory.doubtful_since
-    if case.state is State.TERMINATED and since is not None and case.seen.at - since >= case.limits.doubt_gap:
-        return verdict(
-            Reason.MIRROR_TERMINATED,
-            f"the mirror is TERMINATED, which PeerDB cannot drop; recreate it in PeerDB first, or, {out}",
-        )
-    if case.memory.orphaned:
-        return verdict(
-            Reason.MIRROR_ORPHANED,
-            f"the mirror's workflow is gone, so PeerDB cannot drop it; recreate it in PeerDB first, or, {out}",
-        )
-    return None
+    if case.state is not State.TERMINATED or since is None or case.seen.at - since < case.limits.doubt_gap:
+        return None
+    return verdict(Reason.MIRROR_TERMINATED, f"the mirror is TERMINATED, which PeerDB cannot drop; {WAY_OUT}")
+
+
+def _orphaned(case: Case) -> Verdict | None:
+    if not case.memory.orphaned:
+        return None
+    return verdict(Reason.MIRROR_ORPHANED, f"the mirror's workflow is gone, so PeerDB cannot drop it; {WAY_OUT}")
