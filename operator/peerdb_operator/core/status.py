@@ -25,12 +25,15 @@ from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.ledger import write_journal
 from peerdb_operator.core.memory import Memory
 from peerdb_operator.core.observed import Observation, Seen, Unknown
+from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict
 
 ERROR_REFRESH = 600.0
 MAX_STATE = 64
 ALWAYS = ("Ready", "Synced")
 ONLY_WHILE_TRUE = ("Reconciling", "Stalled")
+UNEVALUATED = AWAY | {Reason.RECONCILE_DISABLED, Reason.INTERNAL_ERROR}
+"""Verdicts that say nothing about the spec of this generation."""
 
 
 class Urgency(IntEnum):
@@ -63,7 +66,7 @@ def next_status(
     state, since = _state(previous, observation, memory, now)
     operation, bounds = write_journal(report.journal)
     told = report.verdict
-    evaluated = told is not None and told.reason not in AWAY
+    evaluated = told is not None and told.reason not in UNEVALUATED
     return previous.model_copy(
         update={
             "observed_generation": desired.generation if evaluated else previous.observed_generation,
@@ -85,6 +88,8 @@ def conditions(previous: list[Condition], told: Verdict, generation: int, now: f
     """All conditions of a verdict; ``lastTransitionTime`` moves only when ``status`` flips. No side effects."""
     known = {condition.type: condition for condition in previous}
     truths = {"Ready": told.ready, "Synced": told.synced, "Reconciling": told.reconciling, "Stalled": told.stalled}
+    if told.reconciling is Truth.KEEP and "Stalled" in known and known["Stalled"].status is ConditionStatus.TRUE:
+        truths["Reconciling"] = Truth.FALSE  # never both, whatever was written by hand
     built = []
     for kind, truth in truths.items():
         before = known.get(kind)
@@ -115,16 +120,15 @@ def urgency(previous: MirrorStatus, following: MirrorStatus, *, told: bool) -> U
         return Urgency.NOW
     if _gist(previous) == _gist(following):
         return Urgency.PROGRESS
-    on_the_way = any(condition.type == "Reconciling" for condition in following.conditions)
-    return Urgency.PHASE if on_the_way or not told else Urgency.NOW
+    return Urgency.PHASE if _is_on_the_way(following) or not told else Urgency.NOW
 
 
 def _gist(status: MirrorStatus) -> object:
-    """What matters of a status: not texts, times and counts on the way."""
+    """What matters of a status: not texts, times and counts; on the way the reason tells more than the state."""
     tables = status.tables
     return (
         status.observed_generation,
-        status.state,
+        None if _is_on_the_way(status) else status.state,
         [
             (condition.type, condition.status, condition.reason, condition.observed_generation)
             for condition in status.conditions
@@ -133,6 +137,10 @@ def _gist(status: MirrorStatus) -> object:
         status.bounds,
         None if tables is None else tables.summary,
     )
+
+
+def _is_on_the_way(status: MirrorStatus) -> bool:
+    return any(condition.type == "Reconciling" for condition in status.conditions)
 
 
 def _kept(before: Condition | None, *, always: bool) -> ConditionStatus:
