@@ -11,10 +11,10 @@ from peerdb_operator.core.edit import Edit
 from peerdb_operator.core.journal import Journal, Operation, Step
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.memory import Memory
-from peerdb_operator.core.observed import Observation, OwnerKind, Seen, State
+from peerdb_operator.core.observed import ConfigGap, Observation, Owner, OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Action, Plan, Wait
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import Verdict, stalled
+from peerdb_operator.core.verdict import Verdict, withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Situation:
     """What Kubernetes says beside the spec.
 
     ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a list has
-    been accepted before (``status.tables`` exists). ``state``/``state_since``: as last written to status.
+    been accepted before (``status.tables`` exists). ``state``/``state_since``, and ``reason`` of Ready: as last written
+    to status.
     """
 
     frozen: bool = False
@@ -32,6 +33,7 @@ class Situation:
     observed_generation: int = -1
     state: str = ""
     state_since: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,15 @@ class Case:
     @property
     def is_full(self) -> bool:
         """Whether this look carries the owner tag and an answer about the config."""
-        return self.seen.owner.kind is not OwnerKind.NOT_ASKED
+        return self.seen.owner.kind is not OwnerKind.NOT_ASKED and self.seen.config is not ConfigGap.NOT_ASKED
+
+    @property
+    def owner(self) -> Owner:
+        """The owner tag of this look, or else the last one read of this mirror; never enough for a write to PeerDB."""
+        known = self.memory.owner
+        if self.seen.owner.kind is OwnerKind.NOT_ASKED and known is not None and known[0] == self.seen.created_at:
+            return known[1]
+        return self.seen.owner
 
     @property
     def config(self) -> LiveConfig | None:
@@ -79,14 +89,28 @@ class Case:
     def stopped_too_long(self) -> bool:
         """Whether the mirror should run and has shown nothing but PAUSED for the whole patience."""
         since = self.memory.stopped_since
-        return since is not None and self.now - since >= self.limits.paused_patience
+        stopped = self.desired.wants_running and self.state is State.PAUSED and since is not None
+        return stopped and self.now - (since or 0.0) >= self.limits.paused_patience
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether this generation has not been evaluated yet."""
+        return self.situation.observed_generation != self.desired.generation
+
+    def known_refusal(self) -> Verdict | None:
+        """What an earlier comparison of this generation found, which stays true while the mirror is on its way."""
+        known = self.memory.withheld
+        if known is None or known[0] != self.desired.generation or known[1] is Reason.CONFIG_UNREADABLE:
+            return None
+        return withheld(known[1], known[2], pending=self.is_pending)
 
     def in_state_since(self) -> float:
-        """When the present state began: as written in status if that speaks of it, else as seen by this process."""
-        situation = self.situation
-        if situation.state_since is not None and situation.state.upper() == self.seen.word:
-            return min(situation.state_since, self.memory.word_since)
-        return self.memory.word_since
+        """When the present state began: as this process saw it begin, else as status says if that speaks of it."""
+        situation, memory = self.situation, self.memory
+        written = situation.state_since if situation.state.upper() == self.seen.word else None
+        if written is None or memory.came_from is not None:
+            return memory.word_since
+        return min(written, memory.word_since)
 
     def operation(self, step: Step, *, before: str = "", after: str = "") -> Operation:
         """A new journal entry of this moment."""
@@ -108,13 +132,14 @@ class Case:
     ) -> Plan:
         """A plan of this case.
 
-        A withheld difference outranks the verdict of a step on the way, never that of a pass that waits for doubt.
+        A withheld difference outranks the verdict of a step on the way and of a mirror at rest, never that of a pass
+        that waits for doubt.
         """
-        withheld = self.change if isinstance(self.change, Withheld) else None
+        held = self.change if isinstance(self.change, Withheld) else None
         told = verdict
-        if withheld is not None and withheld.reason is not Reason.CONFIG_UNREADABLE and verdict is not None:
-            told = stalled(withheld.reason, withheld.message)
-        return Plan(action, told, wait, self.journal, accept, withheld, self.compared, rule)
+        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE and verdict is not None:
+            told = withheld(held.reason, held.message, pending=self.is_pending)
+        return Plan(action, told, wait, self.journal, accept, held, self.compared, rule)
 
 
 def growing(age: float, limits: Limits) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from typing import assert_never
 
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.limits import Limits
@@ -29,7 +30,11 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One journal entry. ``before`` and ``after`` are fingerprints around an edit (a drop: its flags)."""
+    """One journal entry.
+
+    ``before`` and ``after`` are fingerprints around an edit. A drop has its flags in ``after``; a resume that gives an
+    edit up, the edit's goal.
+    """
 
     id: str
     step: Step
@@ -93,6 +98,8 @@ def judge(operation: Operation, seen: Seen, memory: Memory, limits: Limits, now:
             return _judge_edit_paused(operation, seen.config, memory, limits, now)
         case Step.DROP:
             return Finding.WAIT
+        case _ as never:
+            assert_never(never)
 
 
 def _judge_pause(operation: Operation, seen: Seen, memory: Memory, limits: Limits, now: float) -> Finding:

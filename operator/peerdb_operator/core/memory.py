@@ -16,6 +16,7 @@ from peerdb_operator.core.observed import (
     Gone,
     Look,
     Observation,
+    Owner,
     OwnerKind,
     Progress,
     Seen,
@@ -62,8 +63,14 @@ class Memory:
     stopped_since: float | None = None
     """Since when every look showed PAUSED while the wish was Running."""
     gone_since: float | None = None
+    moved: bool = False
+    """Whether the state has changed since the newest full look."""
+    stopped_for: float = 0.0
+    """How long the newest stop of a mirror that should run had lasted when it ended; 0 while one lasts."""
     doubtful_since: float | None = None
     """Since when every look showed FAILED, or every look showed TERMINATED."""
+    owner: tuple[str, Owner] | None = None
+    """PeerDB's createdAt of the mirror whose tag was read last, and that tag."""
     unowned: tuple[str, float] | None = None
     """PeerDB's createdAt of the untagged mirror, and since when every tag reading was empty."""
     unreadable_since: float | None = None
@@ -103,7 +110,9 @@ def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now
             return broken, look
         case Gone():
             since = memory.gone_since if memory.gone_since is not None else look.at
-            fresh = Memory(gone_since=since, release_since=memory.release_since, error=memory.error)
+            fresh = Memory(
+                gone_since=since, sent_at=memory.sent_at, release_since=memory.release_since, error=memory.error
+            )
             if look.at - since >= gap:
                 return fresh, Absent(look.at)
             return fresh, Unknown(
@@ -125,15 +134,19 @@ def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: floa
         came_from=memory.word if changed else memory.came_from,
         word_since=now if changed else memory.word_since,
         streak=_streak(memory.streak, seen),
+        moved=seen.owner.kind is OwnerKind.NOT_ASKED and (memory.moved or (changed and memory.word is not None)),
         stopped_since=_since(memory.stopped_since, holds=stopped, at=now),
+        stopped_for=_stopped_for(memory, state, now),
         gone_since=None,
         doubtful_since=_since(None if changed else memory.doubtful_since, holds=doubtful, at=seen.at),
+        owner=memory.owner if seen.owner.kind is OwnerKind.NOT_ASKED else (seen.created_at, seen.owner),
         unowned=_unowned(memory.unowned, seen),
         unreadable_since=_unreadable(memory.unreadable_since, seen, now),
         unknown_since=None,
         progress=progress,
         progress_at=progress_at,
         pausing_seen=memory.pausing_seen or state is State.PAUSING,
+        orphaned=memory.orphaned and not changed,
     )
 
 
@@ -160,6 +173,12 @@ def _since(since: float | None, *, holds: bool, at: float) -> float | None:
     if not holds:
         return None
     return at if since is None else since
+
+
+def _stopped_for(memory: Memory, state: State, now: float) -> float:
+    if state is State.PAUSED:
+        return 0.0
+    return memory.stopped_for if memory.stopped_since is None else now - memory.stopped_since
 
 
 def _streak(streak: Streak | None, seen: Seen) -> Streak | None:

@@ -29,17 +29,19 @@ RULES: tuple[Rule, ...] = (
     rules_doubt.unknown_word,
     rules_doubt.absent,
     rules_claim.older_claim,
+    rules_claim.unread_owner,
     rules_claim.other_owner,
     rules_claim.unsupported,
     rules_claim.first_contact,
+    rules_step.quiet,
     rules_phase.failed,
     rules_phase.terminated,
     rules_phase.completed,
     rules_phase.in_transition,
-    rules_step.quiet,
     rules_step.look_fully,
     rules_flight.in_flight,
     rules_step.compare,
+    rules_flight.wait_out,
     rules_step.paused_as_wished,
     rules_step.pause_as_wished,
     rules_step.pause_to_edit,
@@ -61,8 +63,13 @@ def plan(
     now: float,
 ) -> Plan:
     """The next step for a Mirror that is not being deleted. No side effects."""
-    journal = replace(journal, bounds=for_generation(journal.bounds, desired.generation))
-    return follow(RULES, Case(desired, observation, memory, journal, situation, limits, now))
+    fresh = for_generation(journal.bounds, desired.generation)
+    case = Case(desired, observation, memory, replace(journal, bounds=fresh), situation, limits, now)
+    planned = follow(RULES, case)
+    if planned.verdict is None and planned.action is None and planned.journal.bounds == fresh:
+        # A pass that has nothing to tell must not look as if it had: the old generation's bounds stay until one does.
+        return replace(planned, journal=replace(planned.journal, bounds=journal.bounds))
+    return planned
 
 
 def follow(rules: tuple[Rule, ...], case: Case) -> Plan:

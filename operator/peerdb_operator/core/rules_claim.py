@@ -6,7 +6,7 @@ from peerdb_operator.core.case import Case
 from peerdb_operator.core.change import describe_conflict, diff_tables
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.observed import OwnerKind
-from peerdb_operator.core.plan_types import Plan, TakeOver, Wait
+from peerdb_operator.core.plan_types import LookFully, Plan, TakeOver, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import Truth, verdict
 
@@ -22,12 +22,19 @@ def older_claim(case: Case) -> Plan | None:
     return case.plan("older claim", Wait(case.limits.slow_look), verdict(Reason.NAME_CONFLICT, message))
 
 
+def unread_owner(case: Case) -> Plan | None:
+    """Nothing is told of a generation's mirror before it is known whose it is."""
+    if case.has_settled or case.owner.kind is not OwnerKind.NOT_ASKED:
+        return None
+    return case.plan("whose is it", Wait(0.0), action=LookFully())
+
+
 def other_owner(case: Case) -> Plan | None:
     """The owner tag names somebody else."""
-    if case.seen.owner.kind is not OwnerKind.OTHER:
+    if case.owner.kind is not OwnerKind.OTHER:
         return None
     message = (
-        f'the PeerDB mirror "{case.desired.mirror}" belongs to {case.seen.owner.value} (its tag peerdb.io/owner); '
+        f'the PeerDB mirror "{case.desired.mirror}" belongs to {case.owner.value} (its tag peerdb.io/owner); '
         'if that owner is gone, set the tag to "released" in PeerDB'
     )
     closed = case.with_journal(Journal(None, case.journal.bounds))

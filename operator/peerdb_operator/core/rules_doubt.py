@@ -42,8 +42,7 @@ def unknown(case: Case) -> Plan | None:
         return case.plan(
             "unknown", replace(wait, after=min(wait.after or soon, soon), cap=min(wait.cap, max(soon, RETRY_FIRST)))
         )
-    pending = case.situation.observed_generation != case.desired.generation
-    told = away(look.reason, look.message, long=pending or lasts >= case.limits.outage_unknown)
+    told = away(look.reason, look.message, long=case.is_pending or lasts >= case.limits.outage_unknown)
     return case.plan("unknown", wait, told)
 
 
@@ -59,7 +58,8 @@ def unknown_word(case: Case) -> Plan | None:
         f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; "
         "nothing is sent until it shows a known one"
     )
-    return case.plan("unknown word", wait, away(Reason.UNEXPECTED_REPLY, message, long=True))
+    told = away(Reason.UNEXPECTED_REPLY, message, long=case.is_pending or lasts >= case.limits.outage_unknown)
+    return case.plan("unknown word", wait, told)
 
 
 def absent(case: Case) -> Plan | None:

@@ -6,7 +6,7 @@ mirror is denied after two minutes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import assert_never
 
 from peerdb_operator.core.bounds import after_proven, after_unproven
 from peerdb_operator.core.case import Case, growing
@@ -22,7 +22,6 @@ TOLD = {
     Step.PAUSE: (Reason.PAUSING, "the mirror is asked to pause"),
     Step.RESUME: (Reason.RESUMING, "the mirror is asked to resume"),
     Step.EDIT: (Reason.EDITING, "the edit is sent; waiting until PeerDB shows it"),
-    Step.DROP: (Reason.EDITING, "a drop is recorded in status though the Mirror is not being deleted"),
 }
 
 
@@ -33,27 +32,50 @@ def in_flight(case: Case) -> Plan | Case | None:
         return None
     if operation.created_at != case.seen.created_at or operation.step is Step.DROP:
         return close(case)
+    if operation.sent_at - case.now >= case.limits.forget:
+        # Written by hand or by a clock gone wrong: a command from the future would stay in flight for ever.
+        return close(case)
     match _finding(case, operation):
         case Finding.EFFECTIVE:
-            return close(case, proven=operation.step is Step.EDIT)
+            return _effective(case, operation)
         case Finding.NOT_EFFECTIVE:
             return close(case, unproven=operation)
         case Finding.ARMED:
             return _armed(case, operation)
         case Finding.RESEND:
-            # The step is repeated if planning afresh still asks for it; see ``rules_step``.
+            # Repeated if planning afresh still asks for it, else waited out: see ``wait_out`` and ``rules_step``.
             return case
         case Finding.WAIT:
             return _wait(case, operation)
+        case _ as never:
+            assert_never(never)
 
 
-def close(case: Case, *, proven: bool = False, unproven: Operation | None = None) -> Case:
-    """The case without its operation; an edit that PeerDB accepted counts."""
+def wait_out(case: Case) -> Plan | None:
+    """A pause or resume without effect that nobody asks for any more may still arrive: all else waits for that."""
+    operation = case.journal.operation
+    if operation is None:
+        return None
+    runs, edits = case.desired.wants_running, isinstance(case.change, Edit)
+    asked = (edits or not runs) if operation.step is Step.PAUSE else (runs and (case.stopped_too_long or not edits))
+    return None if asked else _wait(case, operation)
+
+
+def close(case: Case, *, unproven: Operation | None = None) -> Case:
+    """The case without its operation; an unproven edit counts if PeerDB accepted it, or if it cost a long stop."""
     bounds = case.journal.bounds
-    if proven:
-        bounds = after_proven(bounds, case.limits, case.now)
-    elif unproven is not None and unproven.step is Step.EDIT and unproven.accepted:
+    long_stop = case.memory.stopped_for >= case.limits.paused_patience
+    if unproven is not None and unproven.step is Step.EDIT and (unproven.accepted or long_stop):
         bounds = after_unproven(bounds, unproven.after, case.limits, case.now)
+    return case.with_journal(Journal(None, bounds))
+
+
+def _effective(case: Case, operation: Operation) -> Case:
+    bounds = case.journal.bounds
+    if operation.step is Step.EDIT:
+        bounds = after_proven(bounds, case.limits, case.now)
+    elif operation.step is Step.RESUME and operation.after:
+        bounds = after_unproven(bounds, operation.after, case.limits, case.now)
     return case.with_journal(Journal(None, bounds))
 
 
@@ -71,7 +93,7 @@ def _armed(case: Case, operation: Operation) -> Plan | Case:
     change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
     still_goal = isinstance(change, Edit) and change.applied_to(case.config).fingerprint == operation.after
     closed = close(case, unproven=operation)
-    if still_goal or (case.desired.wants_running and change is not None):
+    if still_goal or (case.desired.wants_running and isinstance(change, Edit)):
         return closed
     told = verdict(
         Reason.EDITING,
@@ -81,22 +103,13 @@ def _armed(case: Case, operation: Operation) -> Plan | Case:
 
 
 def _wait(case: Case, operation: Operation) -> Plan:
-    reason, message = TOLD[operation.step]
-    if case.stopped_too_long and case.now - (case.memory.sent_at or 0.0) >= case.limits.resend:
+    edits = operation.step is Step.EDIT
+    if edits and case.stopped_too_long and case.now - (case.memory.sent_at or 0.0) >= case.limits.resend:
         told = verdict(
             Reason.RESUMING,
             "the mirror has been paused for too long while an edit is unproven; it is resumed meanwhile",
         )
-        return _count_stop(case, operation).plan("resume in flight", Wait(case.limits.look_first), told, Resume(None))
+        return case.plan("resume in flight", Wait(case.limits.look_first), told, Resume(None))
     age = case.now - operation.sent_at
-    short = case.state is State.PAUSED and age < case.limits.outage_quiet
-    wait = case.limits.look_short if short else growing(age, case.limits)
-    return case.plan("in flight", Wait(wait), verdict(reason, message))
-
-
-def _count_stop(case: Case, operation: Operation) -> Case:
-    """A stop that ends by patience counts as an attempt; one whose 200 is recorded counts when it closes."""
-    if operation.step is not Step.EDIT or operation.accepted:
-        return case
-    counted = replace(operation, accepted=True)
-    return case.with_journal(replace(case.journal, operation=counted))
+    wait = case.limits.look_short if case.state is State.PAUSED else growing(age, case.limits)
+    return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(*TOLD[operation.step]))

@@ -9,7 +9,7 @@ from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import LookFully, Plan, Wait
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import Truth, Verdict, stalled, verdict
+from peerdb_operator.core.verdict import Truth, Verdict, verdict
 
 
 def failed(case: Case) -> Plan | None:
@@ -38,7 +38,7 @@ def completed(case: Case) -> Plan | None:
         return None
     case = _closed(case)
     if not case.is_full:
-        return case.plan("completed", Wait(case.limits.sample), action=None if case.has_settled else LookFully())
+        return case.plan("completed", Wait(0.0), action=LookFully())
     if case.config is None:
         told = unreadable(case, Truth.TRUE)
         return case.plan("completed, unreadable", Wait(case.limits.tick), told)
@@ -58,12 +58,10 @@ def in_transition(case: Case) -> Plan | None:
     if reason is None:
         return None
     age = case.now - case.in_state_since()
-    wait = Wait(
-        case.limits.look_short
-        if case.state is State.PAUSING and age < case.limits.outage_quiet
-        else growing(age, case.limits)
-    )
-    return case.plan(f"in {case.state}", wait, _deadline(case) or _known_refusal(case) or verdict(reason, _told(case)))
+    often = case.state is State.PAUSING and age < case.limits.deadline_pausing
+    wait = Wait(case.limits.look_short if often else growing(age, case.limits))
+    told = _deadline(case) or case.known_refusal() or verdict(reason, _told(case))
+    return case.plan(f"in {case.state}", wait, told)
 
 
 def unreadable(case: Case, as_state_says: Truth) -> Verdict | None:
@@ -96,14 +94,6 @@ def _transition_reason(case: Case) -> Reason | None:
     operation = case.journal.operation
     ours = operation is not None and operation.step is Step.EDIT
     return Reason.ADDING_TABLES if ours or case.memory.came_from == State.PAUSED else Reason.SNAPSHOTTING
-
-
-def _known_refusal(case: Case) -> Verdict | None:
-    """What an earlier comparison of this generation found stays true while the mirror is on its way."""
-    known = case.memory.withheld
-    if known is None or known[0] != case.desired.generation:
-        return None
-    return stalled(known[1], known[2])
 
 
 def _deadline(case: Case) -> Verdict | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from peerdb_operator.core.bounds import after_sending, after_unproven, withheld_by
+from peerdb_operator.core.bounds import after_sending, withheld_by
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.change import Withheld, describe_conflict, diff_tables, next_change
 from peerdb_operator.core.edit import Edit, precheck_key
@@ -22,19 +22,21 @@ from peerdb_operator.core.verdict import Truth, Verdict, verdict
 
 PRECHECK_PAUSED = 30.0
 PRECHECK_RUNNING = 120.0
+AT_REST: dict[State, frozenset[str]] = {
+    State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
+    State.PAUSED: frozenset({Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES}),
+    State.COMPLETED: frozenset({Reason.COMPLETED}),
+}
 
 
 def quiet(case: Case) -> Plan | None:
-    """A light look at a settled mirror that shows what was expected."""
-    expected = State.RUNNING if case.desired.wants_running else State.PAUSED
-    if case.is_full or case.journal.operation is not None or not case.has_settled or case.state is not expected:
+    """A light look at a settled mirror that shows what its status tells, and nothing has happened to it in between."""
+    if case.is_full or case.journal.operation is not None or not case.has_settled or case.memory.moved:
         return None
-    refreshed = (
-        _health(case)
-        if case.state is State.RUNNING and case.situation.observed_generation == case.desired.generation
-        else None
-    )
-    return case.plan("quiet", Wait(_settled_wait(case)), refreshed)
+    expected = {State.COMPLETED, State.RUNNING if case.desired.wants_running else State.PAUSED}
+    if case.state not in expected or case.is_pending or case.situation.reason not in AT_REST[case.state]:
+        return None
+    return case.plan("quiet", Wait(_settled_wait(case)), _health(case) if case.state is State.RUNNING else None)
 
 
 def look_fully(case: Case) -> Plan | None:
@@ -51,7 +53,7 @@ def paused_as_wished(case: Case) -> Plan | None:
     """Rule 10, PAUSED: settled; an edit would resume the mirror, so a possible one waits."""
     if case.desired.wants_running or case.state is not State.PAUSED:
         return None
-    return _without_flight(case).plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
+    return case.plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
 
 
 def pause_as_wished(case: Case) -> Plan | None:
@@ -71,16 +73,17 @@ def pause_to_edit(case: Case) -> Plan | None:
 
 
 def resume_after_patience(case: Case) -> Plan | None:
-    """Rule 13, last part: no mirror that should run stays paused beyond the patience, whatever the edit still needs."""
-    if case.state is not State.PAUSED or not case.stopped_too_long:
+    """Rule 13, last part: no mirror that should run stays paused beyond the patience, whatever the edit still needs.
+
+    The resume carries the goal it gives up: the stop counts as an attempt once the mirror is seen running.
+    """
+    if not case.stopped_too_long:
         return None
+    goal = ""
     if isinstance(case.change, Edit) and case.config is not None:
         goal = case.change.applied_to(case.config).fingerprint
-        bounds = after_unproven(case.journal.bounds, goal, case.limits, case.now)
-        case = case.with_journal(replace(case.journal, bounds=bounds))
-    return _resume(
-        case, "resume after patience", "the edit took too long; the mirror is resumed and the edit tried again"
-    )
+    message = "the edit took too long; the mirror is resumed and the edit tried again"
+    return _resume(case, "resume after patience", message, gives_up=goal)
 
 
 def wait_for_config(case: Case) -> Plan | None:
@@ -105,7 +108,7 @@ def edit(case: Case) -> Plan | None:
     operation = case.operation(
         Step.EDIT, before=case.config.fingerprint, after=change.applied_to(case.config).fingerprint
     )
-    noted = case.with_journal(Journal(case.journal.operation, after_sending(case.journal.bounds, change, case.now)))
+    noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
     told = verdict(Reason.EDITING, f"sent to PeerDB: {change.names()}")
     return noted.plan("edit", Wait(case.limits.look_short), told, SendEdit(change, operation), accept=True)
 
@@ -120,8 +123,8 @@ def resume(case: Case) -> Plan | None:
 def settled(case: Case) -> Plan:
     """Rule 14: RUNNING, wished so, and nothing to send."""
     if case.config is None:
-        return _without_flight(case).plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, Truth.TRUE))
-    return _without_flight(case).plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
+        return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, Truth.TRUE))
+    return case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
 
 
 def _change(case: Case) -> Edit | Withheld | None:
@@ -165,30 +168,15 @@ def _validate(case: Case, change: Edit, timeout: float) -> Plan:
 
 
 def _pause(case: Case, rule: str, message: str) -> Plan:
-    repeated = _in_flight(case, Step.PAUSE)
-    kept = case if repeated else _without_flight(case)
-    action = Pause(None if repeated else case.operation(Step.PAUSE))
-    return kept.plan(
-        rule, Wait(case.limits.look_short), verdict(Reason.PAUSING, message), action, accept=_accepts(case)
-    )
+    action = Pause(case.operation(Step.PAUSE) if case.journal.operation is None else None)
+    told = verdict(Reason.PAUSING, message)
+    return case.plan(rule, Wait(case.limits.look_short), told, action, accept=_accepts(case))
 
 
-def _resume(case: Case, rule: str, message: str) -> Plan:
-    repeated = _in_flight(case, Step.RESUME)
-    kept = case if repeated else _without_flight(case)
-    action = Resume(None if repeated else case.operation(Step.RESUME))
-    return kept.plan(
-        rule, Wait(case.limits.look_short), verdict(Reason.RESUMING, message), action, accept=_accepts(case)
-    )
-
-
-def _in_flight(case: Case, step: Step) -> bool:
-    operation = case.journal.operation
-    return operation is not None and operation.step is step
-
-
-def _without_flight(case: Case) -> Case:
-    return case.with_journal(Journal(None, case.journal.bounds))
+def _resume(case: Case, rule: str, message: str, *, gives_up: str = "") -> Plan:
+    action = Resume(case.operation(Step.RESUME, after=gives_up) if case.journal.operation is None else None)
+    told = verdict(Reason.RESUMING, message)
+    return case.plan(rule, Wait(case.limits.look_short), told, action, accept=_accepts(case))
 
 
 def _accepts(case: Case) -> bool:

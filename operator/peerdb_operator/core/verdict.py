@@ -117,6 +117,14 @@ def stalled(reason: Reason, message: str) -> Verdict:
     return Verdict(reason, message, Truth.FALSE, Truth.FALSE, stalled=Truth.TRUE)
 
 
+def withheld(reason: Reason, message: str, *, pending: bool) -> Verdict:
+    """A difference cannot be sent: the spec's fault, or PeerDB's for want of an answer to the precheck.
+
+    ``pending``: this generation has not been evaluated yet.
+    """
+    return away(reason, message, long=pending) if reason in AWAY else stalled(reason, message)
+
+
 def away(reason: Reason, message: str, *, long: bool) -> Verdict:
     """PeerDB cannot be asked; ``long``: for minutes, or while a new generation waits."""
     if not long:
