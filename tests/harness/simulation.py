@@ -1,0 +1,241 @@
+"""The whole system in one process on simulated time: PeerDB, API servers, and operators that can die at any step.
+
+Owns the wiring of the real controller, queue, intake, fleet observer and anti-entropy onto fakes, and who knew what
+when. Leaves to tests what people do, what breaks, and what must hold. The only part of the product's process that is
+not here is kopf: a fake watch delivers events in order.
+
+    simulation = Simulation(seed=1)
+    simulation.engine.put_mirror("orders", state=Status.RUNNING, tables=[Table("public.a", "a")])
+    simulation.cluster.create("orders", {"tables": [{"source": "public.a", "destination": "a"}]})
+    operator = simulation.operator()
+    simulation.run(30.0)
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.controllers.mirror import MirrorController
+from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.errors import KubeError
+from peerdb_operator.runtime.antientropy import AntiEntropy
+from peerdb_operator.runtime.fleet import FleetObserver
+from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.runtime.queue import WorkQueue
+from peerdb_operator.settings import Settings
+from tests.harness.fakecluster import Body, FakeCluster
+from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
+from tests.harness.peerdb.engine import EPOCH, Engine
+from tests.harness.peerdb.knobs import Knobs
+from tests.harness.peerdb.values import Answer, Request
+from tests.harness.simloop import Process, SimClock, SimLoop
+from tests.harness.simtransport import Call, Network, SimTransport
+
+HUMAN = "human"
+
+
+@dataclass(slots=True, eq=False)
+class Pass:
+    """One pass over one object. ``known`` is the newest version of the object that the process had been told of."""
+
+    n: int
+    who: str
+    uid: str
+    began: float
+    known: Body
+    ended: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One life of an operator: a process with its parts. ``name`` is unique; ``known`` is what it was told, by uid."""
+
+    name: str
+    began: float
+    process: Process
+    known: dict[str, Body] = field(default_factory=dict)
+    passes: dict[object, Pass] = field(default_factory=dict)
+    controller: MirrorController | None = None
+    watch: FakeWatch | None = None
+
+    def learn(self, body: Body) -> None:
+        """Remember the newest version of an object."""
+        uid = body["metadata"]["uid"]
+        older = self.known.get(uid)
+        if older is None or int(older["metadata"]["resourceVersion"]) < int(body["metadata"]["resourceVersion"]):
+            self.known[uid] = body
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still do something."""
+        return not self.process.dead
+
+
+class Operator:
+    """An operator with an identity: started, killed and started again. At most one run of it is ours to talk about."""
+
+    def __init__(self, simulation: "Simulation", cluster: FakeCluster, name: str, settings: Settings) -> None:
+        self._simulation = simulation
+        self._name = name
+        self._lives = 0
+        self.cluster = cluster
+        self.settings = settings
+        self.kube = KubeFaults()
+        self.run: Run | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self.run is not None and self.run.alive
+
+    def start(self) -> Run:
+        """Begin a new life; a former one is left alone (kill it first, or have two)."""
+        self._lives += 1
+        simulation = self._simulation
+        run = Run(f"{self._name}#{self._lives}", simulation.now, Process(self._name))
+        self.run = run
+        simulation.runs.append(run)
+        run.process.context.run(self._assemble, run)
+        return run
+
+    def kill(self) -> None:
+        """The end without a farewell."""
+        if self.run is not None:
+            self.run.process.kill()
+            if self.run.watch is not None:
+                self.run.watch.close()
+
+    def _assemble(self, run: Run) -> None:
+        simulation, settings = self._simulation, self.settings
+        loop, clock = simulation.loop, simulation.clock
+        chance = random.Random(f"{simulation.seed}/{run.name}")
+        transport = SimTransport(
+            simulation.engine, simulation.network, chance, run.name, lambda: run.passes.get(asyncio.current_task())
+        )
+        peerdb = PeerDBClient(transport)
+        kube = FakePort(self.cluster, run.name, self.kube, chance, run.learn)
+        controller = MirrorController(
+            peerdb=peerdb, kube=kube, clock=clock, rng=chance, settings=settings, cluster_id=self.cluster.uid
+        )
+        run.controller = controller
+        limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
+        queue = WorkQueue(self._watched(run, controller), controller.lane, limits, chance)
+        intake = Intake(controller, queue.wake)
+
+        def deliver(kind: str | None, body: Body) -> None:
+            run.learn(body)
+            intake.watched(kind, body)
+
+        run.watch = FakeWatch(self.cluster, loop, deliver, self.kube, chance, run.process.context.copy())
+        entropy = AntiEntropy(
+            kube=kube, controller=controller, intake=intake, wake=queue.wake, clock=clock, rng=chance,
+            period=settings.anti_entropy_seconds,
+        )  # fmt: skip
+        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds)
+
+        async def main() -> None:
+            while True:
+                try:
+                    for body in await kube.list_mirrors():
+                        intake.observed(None, body)
+                    break
+                except KubeError:
+                    await clock.sleep(1.0)
+            intake.listed()
+            queue.start()
+            loop.spawn(run.process, fleet.run(), "fleet")
+            loop.spawn(run.process, entropy.run(), "entropy")
+            if run.watch is not None and run.alive:
+                run.watch.open()
+
+        loop.spawn(run.process, main(), "main")
+
+    def _watched(self, run: Run, controller: MirrorController) -> "Callable[[str], Any]":
+        """The controller's pass, with a note of what was known when it began."""
+
+        async def reconcile(uid: str) -> Rest:
+            task = asyncio.current_task()
+            noted = self._simulation.note_pass(run, uid)
+            run.passes[task] = noted
+            try:
+                return await controller.reconcile(uid)
+            finally:
+                noted.ended = self._simulation.now
+                run.passes.pop(task, None)
+
+        return reconcile
+
+
+class Simulation:
+    """Everything that exists. Times are seconds since the epoch."""
+
+    def __init__(self, seed: int = 0, *, knobs: Knobs | None = None) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"{seed}/world")
+        self.engine = Engine(now=EPOCH, rng=random.Random(f"{seed}/peerdb"), knobs=knobs)
+        self.watchdogs: list[Callable[[], None]] = []
+        self.loop = SimLoop(EPOCH, self.engine, self._after_step)  # type: ignore[abstract]  # what is missing is not used
+        self.clock = SimClock(self.loop)
+        self.network = Network()
+        self.cluster = FakeCluster(self._now, uid="alpha")
+        self.runs: list[Run] = []
+        self.passes: list[Pass] = []
+
+    @property
+    def now(self) -> float:
+        """The time of the whole world."""
+        return self.loop.time()
+
+    def operator(self, *, cluster: FakeCluster | None = None, name: str = "operator", **settings: object) -> Operator:
+        """An operator that has been started."""
+        built = Operator(self, cluster or self.cluster, name, some_settings(**settings))
+        built.start()
+        return built
+
+    def another_cluster(self, uid: str = "beta") -> FakeCluster:
+        """A second cluster beside the first, for an operator of its own."""
+        return FakeCluster(self._now, uid=uid)
+
+    def run(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        self.loop.run_until(self.now + seconds)
+        if self.loop.failures:
+            raise AssertionError(f"a callback failed: {self.loop.failures}")
+
+    def run_while(self, waiting: Callable[[], bool], limit: float, step: float = 0.25) -> bool:
+        """Let time pass until ``waiting`` ends; False when it has not within ``limit`` seconds."""
+        end = self.now + limit
+        while waiting():
+            if self.now >= end:
+                return False
+            self.run(step)
+        return True
+
+    def human(self, method: str, path: str, body: bytes = b"") -> Answer:
+        """Somebody else asks PeerDB for something, at this moment."""
+        call = Call(self.engine.log.last + 1, HUMAN, None, self.now)
+        self.network.calls[call.n] = call
+        answer = self.engine.handle(Request(method, path, body))
+        self._after_step()
+        return answer
+
+    def note_pass(self, run: Run, uid: str) -> Pass:
+        """A pass begins."""
+        noted = Pass(len(self.passes) + 1, run.name, uid, self.now, run.known.get(uid, {}))
+        self.passes.append(noted)
+        return noted
+
+    def _now(self) -> float:
+        return self.loop.time()
+
+    def _after_step(self) -> None:
+        for watchdog in self.watchdogs:
+            watchdog()
+
+
+def some_settings(**changed: object) -> Settings:
+    """The product's default settings, whatever the environment says."""
+    return Settings.model_construct(peerdb_url="http://peerdb.test", **changed)  # type: ignore[arg-type]  # by name, as pydantic itself takes them

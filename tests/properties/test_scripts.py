@@ -1,0 +1,46 @@
+"""Programs written by hand, on the same simulated world as the random ones."""
+
+from tests.harness.fakecluster import Body
+from tests.harness.peerdb.config import Table
+from tests.harness.peerdb.values import Status
+from tests.harness.simulation import Simulation
+
+
+def a_spec(*names: str, **more: object) -> Body:
+    """A spec with the tables public.<name> onto <name>."""
+    return {"tables": [{"source": f"public.{name}", "destination": name} for name in names], **more}
+
+
+def ready(simulation: Simulation, name: str) -> tuple[str, str]:
+    """Status and reason of Ready."""
+    status = simulation.cluster.get(("data", name))["status"]
+    conditions = {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
+    return conditions.get("Ready", ("", ""))
+
+
+def test_a_mirror_follows_edits_a_pause_and_a_deletion_on_simulated_time() -> None:
+    simulation = Simulation(seed=1)
+    simulation.engine.put_mirror("orders", state=Status.RUNNING, tables=[Table("public.a", "a")])
+    simulation.cluster.create("orders", a_spec("a"))
+    simulation.operator()
+    simulation.run(10)
+    assert ready(simulation, "orders") == ("True", "Running")
+
+    simulation.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    simulation.run(1)
+    assert ready(simulation, "orders") == ("Unknown", "Pausing")
+    simulation.run(40)
+    assert ready(simulation, "orders") == ("True", "Running")
+    mirror = simulation.engine.mirror("orders")
+    assert mirror is not None
+    assert mirror.workflow is not None
+    assert [table.source for table in mirror.workflow.live.tables] == ["public.a", "public.b"]
+
+    simulation.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    simulation.run(20)
+    assert ready(simulation, "orders") == ("True", "Paused")
+
+    simulation.cluster.delete("orders")
+    simulation.run(20)
+    assert simulation.cluster.mirrors == {}
+    assert simulation.engine.state("orders") is None
