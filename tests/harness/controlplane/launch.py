@@ -79,6 +79,11 @@ class ControlPlane:
         return self._access.kubeconfig
 
     @property
+    def kubectl_program(self) -> Path:
+        """The kubectl that `kubectl` runs."""
+        return self._access.kubectl
+
+    @property
     def url(self) -> str:
         """Base address of the API server, e.g. `https://127.0.0.1:41213`."""
         return self._access.url

@@ -145,8 +145,13 @@ class SimulatorProcess(Control):
         command = [sys.executable, "-m", "tests.harness.peerdb", "--exit-with-parent", "--port", str(port)]
         command += ["--clock", clock, "--seed", str(seed), *extra]
         command += ["--password", password] if password is not None else []
-        process = subprocess.Popen(  # our own interpreter with our own arguments
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        process = subprocess.Popen(  # our own interpreter with our own arguments; Ctrl-C is for whoever started it
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         running = cls(process, _first_line(process))
         if knobs:
