@@ -103,10 +103,9 @@ class AntiEntropy:
     def _is_news(self, known: dict[str, tuple[int, str]], version: MirrorVersion) -> bool:
         uid, _, _, _, resource_version, _ = version
         number = version_number(resource_version)
-        if self._intake.delivered(uid) < number:
-            self._missed.setdefault(uid, (number, self._clock.now()))
-        else:
-            self._missed.pop(uid, None)
+        delivered = self._intake.delivered(uid)
+        if delivered < number and delivered >= self._missed.get(uid, (0, 0.0))[0]:
+            self._missed[uid] = (number, self._clock.now())
         return uid not in known or version_number(known[uid][1]) < number
 
     async def _fetch(self, version: MirrorVersion) -> None:

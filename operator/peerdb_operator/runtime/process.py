@@ -207,7 +207,9 @@ class Process:
             raise FatalError(problem) from error
 
     def _deaf_watch(self) -> str | None:
-        return None if self._work is None else self._work.entropy.deaf()
+        if self._work is None:
+            return None
+        return "the watch has ended" if self._work.watch.has_ended() else self._work.entropy.deaf()
 
     def _not_watching(self) -> str | None:
         if self._work is None:

@@ -171,10 +171,10 @@ class WorkQueue:
         if again is Urgency.EDIT or (again is not None and not entry.backing_off):
             entry.backing_off = False
             self._enqueue(uid, entry, again)
-        elif delay is not None and self._open:
+        elif delay is not None:
             loop = asyncio.get_running_loop()
             entry.timer = loop.call_later(delay, self._time_is_up, uid, entry, context=self._context)
-        elif delay is None:
+        else:
             del self._entries[uid]
 
     def _delay(self, entry: _Entry, rest: Rest) -> float | None:

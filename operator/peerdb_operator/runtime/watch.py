@@ -51,6 +51,10 @@ class Watch:
         """Whether kopf has been started and has not ended."""
         return self._task is not None and not self._task.done()
 
+    def has_ended(self) -> bool:
+        """Whether kopf was started and has ended."""
+        return self._task is not None and self._task.done()
+
     def stop(self) -> None:
         """Ask kopf to end; returns at once."""
         self._stop.set()

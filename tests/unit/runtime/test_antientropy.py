@@ -207,6 +207,19 @@ def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
     play(script)
 
 
+def test_the_watch_is_deaf_when_it_was_late_once_and_then_withholds_another_change() -> None:
+    async def script(scene: Scene) -> None:
+        scene.cluster.put(a_body("u1", 7))
+        await scene.entropy.compare()
+        scene.watched(a_body("u1", 7))
+        scene.cluster.put(a_body("u1", 9))
+        await scene.entropy.compare()
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        assert scene.entropy.deaf() is not None
+
+    play(script)
+
+
 def test_each_lateness_is_counted_by_itself_when_a_mirror_changes_all_the_time() -> None:
     async def script(scene: Scene) -> None:
         for version in range(10, 20):

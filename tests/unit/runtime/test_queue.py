@@ -231,10 +231,40 @@ def test_edits_overtake_looks_when_all_slots_are_taken() -> None:
         queue.wake("d", Urgency.EDIT)
         queue.wake("c", Urgency.LOOK)
         queue.wake("e", Urgency.EDIT)
-        queue.wake("b", Urgency.EDIT)
+        queue.wake("c", Urgency.EDIT)
         await asyncio.sleep(10)
 
-    assert play(script, normal=1).order == ["a", "d", "e", "b", "c"]
+    assert play(script, normal=1).order == ["a", "d", "e", "c", "b"]
+
+
+def test_a_place_that_was_given_up_is_not_used_again_when_an_object_is_woken_anew() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        for uid in ("busy", "a", "b"):
+            reconciler.takes[uid] = 1
+        queue.start()
+        queue.wake("busy")
+        queue.wake("a")
+        queue.wake("b")
+        queue.wake("a", Urgency.EDIT)
+        await asyncio.sleep(1.5)
+        queue.wake("a")
+        await asyncio.sleep(10)
+
+    assert play(script, normal=1).order == ["busy", "a", "b", "a"]
+
+
+def test_an_edit_during_a_failing_pass_counts_although_a_look_was_asked_for_after_it() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["a"] = [Rest(after=100, backoff="PeerDBError")]
+        reconciler.takes["a"] = 2
+        queue.start()
+        queue.wake("a")
+        await asyncio.sleep(1)
+        queue.wake("a", Urgency.EDIT)
+        queue.wake("a", Urgency.LOOK)
+        await asyncio.sleep(10)
+
+    assert play(script).times("a") == [0.0, 2.0]
 
 
 def test_no_more_passes_run_than_the_lane_allows_when_many_objects_wake() -> None:
@@ -281,7 +311,9 @@ def test_a_pass_counts_against_its_lane_of_the_moment_when_the_lane_changed_whil
         reconciler.lanes["a"] = reconciler.lanes["b"] = Lane.LONG
         await asyncio.sleep(6)
         assert reconciler.order == ["busy", "a"]
+        queue.wake("other")
         await asyncio.sleep(100)
+        assert reconciler.times("other") == [6.0]
 
     assert play(script, normal=1, long=1).times("b") == [55.0]
 
