@@ -123,6 +123,7 @@ class Workflow:
     phase: Phase
     inbox: deque[Signal] = field(default_factory=deque)
     unread: list[Signal] = field(default_factory=list)
+    carried: list[Signal] = field(default_factory=list)
     not_before: float = 0.0
     pending: Update | None = None
     applying: Update | None = None

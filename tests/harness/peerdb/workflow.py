@@ -122,9 +122,7 @@ class Machine:
 
     def _race_at_boundary(self, mirror: Mirror, workflow: Workflow, signal: StateSignal) -> None:
         if self.world.choose(mirror.name, "state race", ("lose", "keep")) == "keep":
-            workflow.inbox.appendleft(signal)
-            wait = (workflow.timer.due - self.world.now if workflow.timer else 0.0) + 0.001
-            self.world.after(max(wait, 0.001), partial(self._deliver, mirror, workflow), mirror=mirror.name)
+            workflow.carried.append(signal)
         else:
             self.world.signal(mirror.name, "lost", signal)
 
@@ -177,6 +175,9 @@ class Machine:
         workflow.timer = None
         workflow.not_before = self.world.now + self.world.draw(Span.BOOT)
         self.world.set_status(mirror, Status.RUNNING)
+        while workflow.carried:
+            workflow.inbox.appendleft(workflow.carried.pop())
+            self.world.after(Span.LAG, partial(self._deliver, mirror, workflow), mirror=mirror.name)
 
     def boundary(self, mirror: Mirror, workflow: Workflow) -> None:
         """The workflow replaces itself by a fresh run: signals delivered but not read are discarded."""

@@ -46,7 +46,7 @@ class Facts:
 
     def remark(self, words: str, mirror: str | None) -> None:
         """A remark may say that a workflow was ended from outside PeerDB."""
-        if mirror and ORPHANING.search(words) and "temporal" in words.lower() and self._live(mirror):
+        if mirror and ends_a_workflow(words) and self._live(mirror):
             self._note(f"the workflow of {mirror} was ended by hand", mirror)
             self.stage.engine.orphan(mirror)
 
@@ -141,6 +141,11 @@ class Facts:
     def _tell(self, fact: str) -> None:
         if fact not in self.told:
             self.told.append(fact)
+
+
+def ends_a_workflow(words: str) -> bool:
+    """Whether a remark says that somebody ended a workflow in Temporal."""
+    return ORPHANING.search(words) is not None and "temporal" in words.lower()
 
 
 def remarks(step: Note | Watch) -> str:

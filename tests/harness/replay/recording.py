@@ -17,6 +17,7 @@ ABSENT = "ABSENT"
 SHORT_STEP = 0.02
 LATE = 0.3
 BURST = 1.0
+EARLY = 60.0
 
 Json = Mapping[str, Any]
 
@@ -146,10 +147,23 @@ def load(path: Path) -> Scenario:
             mirror = step.mirror
             clock += step.seconds or max((float(row[1]) / 1000 for row in step.catalog), default=0.0)
         steps.append(step)
+        _by_beginning(steps)
     for index, step in enumerate(steps):
         if isinstance(step, Watch):
             _place(steps, index, step)
     return Scenario(name, steps)
+
+
+def _by_beginning(steps: list[Step]) -> None:
+    """A call that was noted when it ended belongs before those that began while it lasted."""
+    at = len(steps) - 1
+    call = steps[at]
+    while isinstance(call, Call) and at > 0:
+        before = steps[at - 1]
+        if not isinstance(before, Call) or before.at <= call.at:
+            return
+        steps[at], steps[at - 1] = before, call
+        at -= 1
 
 
 def _step(raw: Json, clock: float, mirror: str | None) -> Step:
@@ -190,19 +204,30 @@ def _place(steps: Sequence[Step], index: int, watch: Watch) -> None:
 
 
 def _beginning(movers: list[tuple[int, Call]], watch: Watch, following: float | None) -> tuple[int, float]:
-    """The call nearest to where its length puts the start; failing that, the last burst of calls on the mirror."""
+    """The call nearest to where its length puts the start, else the first of the last burst; but one that fits."""
+    guess = movers[-1][1].at
     if following is not None and watch.seconds is not None:
         guess = following - watch.seconds
         at, call = min(movers, key=lambda item: abs(item[1].at - guess))
-        if abs(call.at - guess) < BURST:
+        if abs(call.at - guess) < BURST and _fits(call, watch):
             return at, call.at
     burst = [movers[-1]]
     while len(burst) < len(movers) and burst[0][1].at - movers[-len(burst) - 1][1].at < BURST:
         burst.insert(0, movers[-len(burst) - 1])
-    opening = str(watch.polled[0][0]) if watch.polled else None
-    fitting = [item for item in burst if opening is None or item[1].before.get(watch.mirror, opening) == opening]
-    at, call = (fitting or burst)[0]
+    fitting = [item for item in burst if _fits(item[1], watch)]
+    earlier = [item for item in movers[: -len(burst)] if _fits(item[1], watch)]
+    at, call = (fitting[:1] or earlier[-1:] or burst)[0]
     return at, call.at
+
+
+def _fits(call: Call, watch: Watch) -> bool:
+    """Whether the mirror was, at this call, where the watch began."""
+    told = call.before.get(watch.mirror)
+    if told is None or not watch.polled:
+        return True
+    state, opening, seen_at = _word(told), _word(watch.polled[0][0]), float(watch.polled[0][1])
+    early = [_word(row[0]) for row in watch.catalog if float(row[1]) <= seen_at + EARLY]
+    return state == opening if not early else opening in {state, *early} and state != early[0]
 
 
 def _movers(block: list[tuple[int, Call]]) -> list[tuple[int, Call]]:

@@ -97,10 +97,21 @@ class Stage:
             held = self.held(name)
             over += held[0].due - self.engine.now if held else math.inf
 
+    def let_panic(self, name: str) -> None:
+        """The copy of an addition to an emptied mirror ends in a panic that no row shows."""
+        held = self.held(name)
+        if held and held[0].due <= self.engine.now and self._will_panic(name):
+            self.fire_next(name)
+
+    def _will_panic(self, name: str) -> bool:
+        mirror = self.engine.mirror(name)
+        workflow = None if mirror is None else mirror.workflow
+        return workflow is not None and workflow.emptied and workflow.phase is Phase.ADDING
+
     def fire_unseen(self, name: str) -> bool:
         """Let the next held thing happen if it need not show in the row."""
         held = self.held(name)
-        return bool(held) and held[0].span in UNSEEN and self.fire_next(name)
+        return bool(held) and (held[0].span in UNSEEN or self._will_panic(name)) and self.fire_next(name)
 
     def step_to(self, name: str, state: str) -> bool:
         """Drive a mirror to its next change of state; whether that is ``state``."""
