@@ -58,7 +58,8 @@ class Copies:
             if clone.table in workflow.live.tables:
                 message = f"replicated {clone.partitions} partitions to destination for table {clone.table.destination}"
                 world.say(clone.name(mirror.name), message)
-        if workflow.doomed or (workflow.resyncing and workflow.live.slot):
+        slot_in_the_way = workflow.resyncing and bool(workflow.live.slot)
+        if slot_in_the_way if workflow.doomed is None else workflow.doomed:
             world.say(mirror.name, "slot error (type: irrecoverable_existing_slot): slot already exists", "error")
             self.fail(mirror, workflow)
         elif workflow.resyncing:

@@ -130,7 +130,8 @@ class Edits:
         if workflow.emptied:
             workflow.phase = Phase.WEDGED
             return
-        if workflow.doomed or world.scoped(world.knobs.failing_addition, mirror.name):
+        failing = world.scoped(world.knobs.failing_addition, mirror.name)
+        if failing if workflow.doomed is None else workflow.doomed:
             world.say(mirror.name, "failed to add tables to the mirror: snapshot workflow failed", "error")
             self.copies.fail(mirror, workflow)
             return

@@ -198,9 +198,11 @@ class Engine(Hands):
             message[route.parameter] = found.parameter
         return self._within(routes.grpc_timeout(request), partial(self.handlers[route.name], message))
 
-    def _within(self, limit: float | None, call: Callable[[], Answer]) -> Answer:
+    def _within(self, limit: float | Reply | None, call: Callable[[], Answer]) -> Answer:
         """A ``Grpc-Timeout`` cancels the server's work when it is over."""
         late = error(4, "context deadline exceeded")
+        if isinstance(limit, Reply):
+            return limit
         if limit is None:
             return call()
         if limit < LEAST_CALL:

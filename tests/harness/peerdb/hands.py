@@ -133,6 +133,8 @@ class Hands:
         elif workflow.phase is Phase.REMOVING:
             workflow.applying = update or Update(removed=(Table("public.gone", "gone"),))
         self.copies.fill(tables)
+        if workflow.live.do_initial_snapshot and workflow.phase not in {Phase.SETUP, Phase.SNAPSHOT}:
+            self.copies.record(mirror, tables, end=self.world.now)
 
     def _set_going(self, mirror: Mirror, workflow: Workflow) -> None:
         then, machine = self.machine.then, self.machine

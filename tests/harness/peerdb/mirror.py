@@ -117,7 +117,10 @@ class Timer:
 
 @dataclass(slots=True, eq=False)
 class Workflow:
-    """The running (or closed) workflow of a mirror. ``live`` is its own view of the configuration."""
+    """The running (or closed) workflow of a mirror. ``live`` is its own view of the configuration.
+
+    ``doomed`` says how the copy under way ends: FAILED, not FAILED, or (None) as the simulation has it.
+    """
 
     live: Config
     phase: Phase
@@ -133,7 +136,7 @@ class Workflow:
     copying: tuple[Table, ...] = ()
     resyncing: bool = False
     emptied: bool = False
-    doomed: bool = False
+    doomed: bool | None = None
     history_expired: bool = False
 
     @property

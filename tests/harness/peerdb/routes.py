@@ -156,8 +156,10 @@ def is_gap(reply: Reply) -> bool:
 _UNITS: Final[Mapping[str, float]] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
-def grpc_timeout(request: Request) -> float | None:
-    """Seconds that a ``Grpc-Timeout`` header allows, or None."""
-    text = request.headers.get("grpc-timeout", "")
+def grpc_timeout(request: Request) -> float | Reply | None:
+    """Seconds that a ``Grpc-Timeout`` header allows, the refusal of a malformed one, or None."""
+    text = request.headers.get("grpc-timeout")
+    if not text:
+        return None
     found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text)
-    return None if found is None else int(found[1]) * _UNITS[found[2]]
+    return error(3, f"invalid grpc-timeout: {text}") if found is None else int(found[1]) * _UNITS[found[2]]

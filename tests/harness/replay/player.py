@@ -103,12 +103,13 @@ class Player:
 
     # -- what lies before a call ---------------------------------------------------------------------------------
 
-    def _prepare(self, before: Mapping[str, str], at: float) -> None:
+    def _prepare(self, before: Mapping[str, str], at: float, grace: float = 0.0) -> None:
+        """Bring every mirror to where it was seen; unseen ones to where they were ``grace`` seconds ago."""
         for mirror in sorted(self.own):
             state = word(before[mirror]) if mirror in before else None
             watched = self.watches.on(mirror, self.index)
             if watched is not None:
-                self.watches.fire_before(*watched, at, state)
+                self.watches.fire_before(*watched, at if mirror in before else at - grace, state)
             elif state is not None:
                 self.stage.drive_to(mirror, state)
             else:
@@ -133,7 +134,7 @@ class Player:
 
     def _call(self, call: Call) -> None:
         self.stage.pass_to(call.at)
-        self._prepare(call.before, call.at)
+        self._prepare(call.before, call.at, SLACK if call.path.startswith(READS) else 0.0)
         self.watches.open(self.index)
         if call.ui is not None and call.ui not in UI_VARIANTS:
             self.outcome.skipped[f"calls through a UI of kind {call.ui}"] += 1
@@ -215,7 +216,10 @@ class Player:
 
     def _slip(self, call: Call) -> bool:
         """Let what may have come true while the call lasted come true; False when there is nothing more."""
-        name = mirror_of(call)
+        names = [mirror_of(call)] if call.path != "mirrors/list" else sorted(self.own)
+        return any(self._slip_one(call, name) for name in names)
+
+    def _slip_one(self, call: Call, name: str) -> bool:
         if self.stage.fire_unseen(name):
             return True
         watched = self.watches.on(name, self.index)
@@ -251,7 +255,7 @@ class Player:
     def _look(self, note: Note) -> None:
         if note.mirror is None:
             return
-        if "state" in note.data:
+        if note.data.get("state"):
             self._prepare({note.mirror: word(note.data["state"])}, self.stage.engine.now - EPOCH)
         trouble = note_difference(self.stage, note.mirror, note.data)
         if trouble is not None:

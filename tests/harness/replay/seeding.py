@@ -79,6 +79,20 @@ def _first_config(scenario: Scenario, name: str, since: int) -> Config:
     return Config()
 
 
+def _first_batch(scenario: Scenario, name: str, since: int) -> int | None:
+    """The batch size that is seen first after a step."""
+    for step in scenario.steps[since:]:
+        if isinstance(step, Note) and step.mirror == name and "batch" in step.data:
+            return cast("int", step.data["batch"])
+        if isinstance(step, Call) and step.body.get("flowJobName") == name:
+            recorded = step.response.get("json")
+            if isinstance(recorded, dict) and "cdcStatus" in recorded:
+                return cast("int", recorded["cdcStatus"]["config"]["maxBatchSize"])
+            if "flowConfigUpdate" in step.body:
+                return None
+    return None
+
+
 def _config_of(call: Call) -> Json:
     found = call.body.get("connectionConfigs")
     return found if isinstance(found, dict) else {}
@@ -137,10 +151,22 @@ class Seeder:
             return
         if workflow is not None and not workflow.closed and not self._appears(call, index):
             return
-        config = _decoded(raw)
+        config = _decoded(self._winner(raw, call, index))
         if config.env:
             config.env = {**PINNED_ENV, **config.env}
         self.stage.create(name, config)
+
+    def _winner(self, raw: Json, call: Call, index: int) -> Json:
+        """Of creates that race for one name all get 200 and one configuration wins: the one that is seen later."""
+        name = raw.get("flowJobName")
+        rivals = [
+            _config_of(other)
+            for other in self.scenario.steps[index:]
+            if isinstance(other, Call) and other.path == call.path and other.ok and other.at <= call.end
+            and _config_of(other).get("flowJobName") == name
+        ]  # fmt: skip
+        seen = _first_batch(self.scenario, str(name), index)
+        return next((rival for rival in rivals if rival.get("maxBatchSize", 0) == seen), raw)
 
     def _appears(self, call: Call, index: int) -> bool:
         """Whether the mirror is seen at all before anybody creates it again."""

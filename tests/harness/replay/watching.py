@@ -100,7 +100,7 @@ class Watches:
                 return self._opening(mirror, at), step.at
             if isinstance(step, Watch) and step.mirror == mirror and step.polled:
                 return word(step.polled[0][0]), None
-            if isinstance(step, Note) and step.mirror == mirror and "state" in step.data:
+            if isinstance(step, Note) and step.mirror == mirror and step.data.get("state"):
                 return word(step.data["state"]), None
         return None, None
 
