@@ -82,7 +82,12 @@ class Observer:
         self._too_old: str | None = None
 
     async def look(self, mirror: str, identity: Identity, *, full: bool, copying: bool) -> Sight:
-        """One look; raises nothing of ours. ``full``: with config and owner tag; ``copying``: with a copy's progress."""
+        """One look; raises nothing of ours.
+
+        ``full``: with config and owner tag. ``copying``: with the progress of a copy. The tag is read after the status:
+        should a new mirror take the place of the old one in between, the tag is at least that of the mirror which a
+        command would reach.
+        """
         began = self._clock.now()
         try:
             if full and (old := await self._outdated()) is not None:

@@ -36,6 +36,7 @@ class Surroundings:
     def situation(self, entry: Entry) -> Situation:
         """Of one object, from what is known of all."""
         view = entry.view
+        ready = next((condition.reason for condition in view.status.conditions if condition.type == "Ready"), "")
         return Situation(
             frozen=view.frozen,
             older_claim=self.registry.older_claim(entry),
@@ -44,6 +45,7 @@ class Surroundings:
             observed_generation=view.status.observed_generation,
             state=view.status.state or "",
             state_since=view.status.state_since,
+            reason=ready,
         )
 
     async def farewell(self, entry: Entry, desired: Desired) -> Farewell:
