@@ -59,7 +59,8 @@ class Copies:
                 message = f"replicated {clone.partitions} partitions to destination for table {clone.table.destination}"
                 world.say(clone.name(mirror.name), message)
         slot_in_the_way = workflow.resyncing and bool(workflow.live.slot)
-        if slot_in_the_way if workflow.doomed is None else workflow.doomed:
+        fails = slot_in_the_way if workflow.doomed is None else workflow.doomed
+        if fails:
             world.say(mirror.name, "slot error (type: irrecoverable_existing_slot): slot already exists", "error")
             self.fail(mirror, workflow)
         elif workflow.resyncing:

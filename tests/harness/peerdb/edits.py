@@ -130,8 +130,9 @@ class Edits:
         if workflow.emptied:
             workflow.phase = Phase.WEDGED
             return
-        failing = world.scoped(world.knobs.failing_addition, mirror.name)
-        if failing if workflow.doomed is None else workflow.doomed:
+        told_to = world.scoped(world.knobs.failing_addition, mirror.name)
+        fails = told_to if workflow.doomed is None else workflow.doomed
+        if fails:
             world.say(mirror.name, "failed to add tables to the mirror: snapshot workflow failed", "error")
             self.copies.fail(mirror, workflow)
             return

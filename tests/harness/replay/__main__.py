@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.harness.replay.player import Outcome
+from tests.harness.replay.outcome import Outcome
 from tests.harness.replay.recording import Scenario, load
 from tests.harness.replay.search import play
 

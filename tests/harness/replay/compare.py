@@ -7,7 +7,6 @@ simulator does not model (row counts, batches). Free text of databases is compar
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,32 +14,11 @@ from typing import Any
 
 from tests.harness.peerdb.config import PINNED_ENV
 from tests.harness.peerdb.values import Reply
+from tests.harness.replay.wording import lines_difference, text
 
 Json = Mapping[str, Any]
 
-STEMS = tuple(
-    re.compile(stem)
-    for stem in (
-        r"(failed to load source peer \S+: ).*(peers not found).*",
-        r"(failed to create (?:source|destination) connector: )(?!NotFound).*",
-        r"(failed to validate source connector \S+: error creating publication).*",
-        r"(failed to validate source connector \S+: publication does not exist: \S+).*",
-        r"(failed to validate destination connector \S+: )(?:.*: )?(invalid table identifier).*",
-        r"(failed to validate destination connector \S+: )(?:.*: )?(source column \S+) .*(destination table \S+)",
-        r"(failed to validate destination connector \S+: )(?:.*: )?(destination table \S+ already has existing rows).*",
-        r"(invalid custom column type).*",
-        (
-            r"(unable to obtain CDC information for mirror \S*: failed to get state in workflow with ID \S+: )"
-            r"(Unable to query workflow due to Workflow Task in failed state)?.*"
-        ),
-        r"(unable to signal workflow(?: update)?: ).*(already completed|deadline exceeded|exceeds limit).*",
-    )
-)
 UNSTABLE_CONFIG = frozenset({"version", "flags"})
-SIGNAL_LINES = frozenset({
-    "Mirror pause signaled", "Mirror resume signaled", "Mirror termination signaled", "Mirror resync signaled",
-    "Flow config update signaled",
-})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -55,16 +33,6 @@ class Identity:
         back = self.pairs.setdefault(f"{kind} back", {})
         left, right = str(recorded), str(simulated)
         return forth.setdefault(left, right) == right and back.setdefault(right, left) == left
-
-
-def text(message: str) -> str:
-    """A message with what varies between builds and runs taken out."""
-    plain = message.replace("\u00a0", " ")
-    for stem in STEMS:
-        found = stem.fullmatch(plain)
-        if found is not None:
-            return "...".join(part or "" for part in found.groups())
-    return plain
 
 
 class Comparer:
@@ -199,13 +167,6 @@ def _logs_difference(recorded: Json, simulated: Json) -> str | None:
         return f"logs: page {recorded['page']} recorded, {simulated['page']} simulated"
     theirs = [line["errorMessage"] for line in recorded["errors"]]
     return lines_difference(theirs, [line["errorMessage"] for line in simulated["errors"]])
-
-
-def lines_difference(recorded: Sequence[str], simulated: Sequence[str]) -> str | None:
-    """The signals named in log lines, newest first: those recorded must be the simulator's newest."""
-    theirs = [line for line in recorded if line in SIGNAL_LINES]
-    ours = [line for line in simulated if line in SIGNAL_LINES][: len(theirs)]
-    return None if theirs[: len(ours)] == ours else f"log lines {theirs} recorded, {ours} simulated"
 
 
 def _error_difference(recorded: Json, simulated: Json) -> str | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.harness.peerdb.config import PINNED_ENV, SNAPSHOT_FIELDS
 from tests.harness.peerdb.values import Reply, Request
-from tests.harness.replay.compare import lines_difference
 from tests.harness.replay.stage import Stage
+from tests.harness.replay.wording import lines_difference
 
 Json = Mapping[str, Any]
 

@@ -7,37 +7,25 @@ and ``seeding``.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from tests.harness.peerdb.spans import Span
 from tests.harness.peerdb.values import Base, Deferred, Reply, Request
 from tests.harness.replay.compare import Comparer
 from tests.harness.replay.facts import Facts, ends_a_workflow, remarks
 from tests.harness.replay.notes import note_difference
-from tests.harness.replay.recording import DELETED, Call, Note, Other, Scenario, Watch
+from tests.harness.replay.outcome import Outcome
+from tests.harness.replay.recording import Call, Note, Other, Scenario, Watch
 from tests.harness.replay.seeding import Seeder, touched
 from tests.harness.replay.sending import UI_VARIANTS, mirror_of, not_simulated, request_of, with_state_of
 from tests.harness.replay.stage import EPOCH, Stage
-from tests.harness.replay.watching import MOVERS, Watches, word
+from tests.harness.replay.watching import MOVERS, Watches, until_the_cut, word
 
 SLACK = 0.15
 OVERLAP = 0.005
 IN_A_CALL = frozenset({Span.VALIDATE.value, Span.SYNC_DROP.value, Span.RECREATE.value, Span.RETAG.value})
 READS = ("mirrors/status", "mirrors/list", "flows/tags")
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a play-through found. ``differences`` holds (index of the step, words)."""
-
-    differences: list[tuple[int, str]] = field(default_factory=list)
-    compared: int = 0
-    watches: int = 0
-    not_simulated: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
-    facts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +232,7 @@ class Player:
         name = mirror_of(call)
         watched = self.watches.on(name, self.index)
         if watched is not None and request.base is Base.GATEWAY:
-            for state in _until_the_cut([row.state for row in watched[1].rows]):
+            for state in until_the_cut([row.state for row in watched[1].rows]):
                 if answer.reply is None:
                     self.stage.step_to(name, state)
             self.watches.catch_up(*watched)
@@ -260,10 +248,3 @@ class Player:
         trouble = note_difference(self.stage, note.mirror, note.data)
         if trouble is not None:
             self._differs(f"note {note.text!r}: {trouble}")
-
-
-def _until_the_cut(states: list[str]) -> Iterator[str]:
-    """How far the work of a cancelled call came is what the rows show: to the drop, or to the mirror made again."""
-    gone = states.index(DELETED) if DELETED in states else len(states)
-    made_again = gone + 1 < len(states)
-    yield from states[: gone + 2 if made_again else gone]

@@ -7,7 +7,9 @@ again. A choice is kept only if it moves the first difference further away.
 
 from __future__ import annotations
 
-from tests.harness.replay.player import Outcome, Player
+from tests.harness.replay.outcome import Outcome
+from tests.harness.replay.placing import place
+from tests.harness.replay.player import Player
 from tests.harness.replay.recording import Scenario
 
 ATTEMPTS = 80
@@ -29,6 +31,7 @@ class Chooser:
 
 def play(scenario: Scenario) -> Outcome:
     """The best outcome of a scenario over the races in it."""
+    place(scenario)
     taken: dict[int, int] = {}
     outcome, asked = _once(scenario, taken)
     left = ATTEMPTS

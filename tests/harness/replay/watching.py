@@ -116,3 +116,10 @@ def is_part(part: Iterable[str], whole: Iterable[str]) -> bool:
     """Whether the states of ``part`` occur in ``whole`` in this order."""
     rest = iter(whole)
     return all(any(state == one for one in rest) for state in part)
+
+
+def until_the_cut(states: list[str]) -> Iterator[str]:
+    """How far the work of a cancelled call came is what the rows show: to the drop, or to the mirror made again."""
+    gone = states.index(DELETED) if DELETED in states else len(states)
+    made_again = gone + 1 < len(states)
+    yield from states[: gone + 2 if made_again else gone]
