@@ -43,19 +43,19 @@ _NUMBERS = itertools.count(1)
 
 
 def a_table(source: str, destination: str | None = None, **more: object) -> Object:
-    """A table of a spec; by default ``public.x`` goes to ``x``."""
-    return {"source": source, "destination": destination or source.partition(".")[2], **more}
+    """A table of a spec; by default its destination is one that no other table has ever filled."""
+    return {"source": source, "destination": destination or f"{source.partition('.')[2]}_{next(_NUMBERS)}", **more}
 
 
-def eventually(look: Callable[[], T | None], what: str, *, within: float = PATIENCE) -> T:
-    """The first truthy answer of ``look``; raises AssertionError with ``what`` when none comes."""
+def eventually(look: Callable[[], T | None], what: str, about: object = "", *, within: float = PATIENCE) -> T:
+    """The first truthy answer of ``look``; raises AssertionError with ``what`` and ``about`` as it is then."""
     deadline = time.monotonic() + within
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:g} s: {what}")
+            raise AssertionError(f"not within {within:g} s: {what}\n{about}")
         time.sleep(POLL)
 
 
@@ -139,7 +139,7 @@ class World:
         """What kubectl prints in this namespace."""
         return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, check=check, input=stdin).stdout
 
-    def live(self, tables: Iterable[Object] = (), *, name: str = "", **more: Any) -> str:
+    def live(self, tables: Iterable[Object] = (), *, name: str = "", **more: object) -> str:
         """A mirror that exists in PeerDB, by default one that its owner has released; returns its PeerDB name."""
         chosen = name or f"m{next(_NUMBERS)}"
         tags = {constants.OWNER_TAG: constants.RELEASED}
@@ -153,10 +153,10 @@ class World:
         subject.apply({**own, **(spec or {})})
         return subject
 
-    def settled(self, tables: Iterable[Object], spec: Mapping[str, Any] | None = None, **more: Any) -> Subject:
+    def settled(self, tables: Iterable[Object], spec: Mapping[str, Any] | None = None, *, name: str = "") -> Subject:
         """A mirror with these tables that is declared so and Ready."""
         listed = list(tables)
-        subject = self.declare(self.live(listed, **more), {"tables": listed, **(spec or {})})
+        subject = self.declare(self.live(listed, name=name), {"tables": listed, **(spec or {})})
         subject.wait_ready()
         return subject
 
@@ -199,7 +199,7 @@ class Subject:
         }
         self.world.kubectl("apply", "--server-side", *more, "-f", "-", stdin=json.dumps(wish))
 
-    def wish(self, **spec: Any) -> None:
+    def wish(self, **spec: object) -> None:
         """``kubectl patch`` of these fields of spec."""
         self.patch({"spec": spec})
 
@@ -258,14 +258,11 @@ class Subject:
             fresh = found.get("observedGeneration") == self.read()["metadata"]["generation"]
             return found if fresh and found["reason"] == reason else None
 
-        try:
-            return eventually(look, f"{kind} has the reason {reason}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self}") from None
+        return eventually(look, f"{kind} has the reason {reason}", self)
 
     def wait_gone(self) -> None:
         """Until the object no longer exists."""
-        eventually(lambda: self.find() is None, f"the Mirror {self.name} is gone\n{self}")
+        eventually(lambda: self.find() is None, f"the Mirror {self.name} is gone", self)
 
     def events(self) -> list[tuple[str, str]]:
         """Type and reason of its Events, oldest first."""
@@ -281,7 +278,7 @@ class Subject:
 
     def wait_state(self, state: str | None) -> None:
         """Until PeerDB has it so."""
-        eventually(lambda: (self.state() == state) or None, f"{self.peerdb} is {state}\n{self}")
+        eventually(lambda: (self.state() == state) or None, f"{self.peerdb} is {state}", self)
 
     def truth(self) -> Object:
         """The mirror's row in PeerDB."""
@@ -314,10 +311,10 @@ class Subject:
 
     def __str__(self) -> str:
         found = self.find()
-        shown = "no object" if found is None else json.dumps({**found, "spec": "…"}, indent=1)[:4000]
+        shown = "no object" if found is None else json.dumps({"status": found.get("status"), "spec": found["spec"]})
         asked = "\n".join(f"  {each.n} {each.state} {each.update or ''} -> {each.status}" for each in self.commands())
         log = [line for line in self.world.operator.lines() if self.name in line][-15:] if self.world.operators else []
-        return "\n".join([shown[:3000], f"PeerDB: {self.state()}; asked:", asked, "log:", *log])
+        return "\n".join([shown[:4000], f"PeerDB: {self.state()}; asked:", asked, "log:", *log])
 
 
 def commands(sim: SimulatorProcess, mirror: str, after: int = 0) -> list[Command]:

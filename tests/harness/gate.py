@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-def _json(data: bytes) -> Any:
+def _json(data: bytes) -> object:
     try:
         return json.loads(data)
     except ValueError:
