@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
-from peerdb_operator.errors import KubeError, KubeNotFound
+from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.runtime.assembly import Parts, Work, assemble
 from peerdb_operator.runtime.health import HealthServer, LoopLag
 
@@ -30,6 +30,7 @@ LONGEST_RETRY_SECONDS = 15.0
 _KIND = f"{PLURAL}.{GROUP}"
 _NOT_SERVED = f"The API server does not serve {_KIND} in version {VERSION}: install the CustomResourceDefinition first"
 _DELETED = f"The CustomResourceDefinition {_KIND} was deleted: there is nothing left to watch."
+_NO_IDENTITY = "There is no namespace kube-system to take the cluster's uid from: set --cluster-id."
 
 T = TypeVar("T")
 
@@ -95,27 +96,30 @@ class Process:
     async def _prepare(self) -> Work:
         """All Mirrors known, nothing done about them yet."""
         parts = self._parts
-        cluster_id = parts.settings.cluster_id
-        if cluster_id is None:
-            cluster_id = await self._asked("the cluster's uid", parts.kube.cluster_uid)
-        work = assemble(parts, parts.make_controller(cluster_id))
-
-        async def discover() -> None:
-            # The watch finds the kind by discovery, once; where it finds nothing it would wait for ever.
-            if not await parts.kube.kind_is_served():
-                raise KubeNotFound("discovery does not show the kind")
+        work = assemble(parts, parts.make_controller(await self._cluster_id()))
 
         async def list_all() -> None:
             async for page in parts.kube.mirror_pages():
                 for body in page:
                     work.intake.observed(None, body)
+            # The watch finds the kind by discovery, once; where it finds nothing it would wait for ever. Discovery lags
+            # behind when the API server or the kind is new, so only the list can say that there is no such kind.
+            if not await parts.kube.kind_is_served():
+                raise KubeUnavailable("discovery does not show the kind yet")
 
         try:
-            await self._asked("discovery", discover)
             await self._asked("the list of Mirrors", list_all)
         except KubeNotFound as error:
             raise FatalError(f"{_NOT_SERVED} ({error}).") from error
         return work
+
+    async def _cluster_id(self) -> str:
+        if self._parts.settings.cluster_id is not None:
+            return self._parts.settings.cluster_id
+        try:
+            return await self._asked("the cluster's uid", self._parts.kube.cluster_uid)
+        except KubeNotFound as error:
+            raise FatalError(_NO_IDENTITY) from error
 
     async def _asked(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """The answer to a question without which there is no start. Waits for all but KubeNotFound to heal."""

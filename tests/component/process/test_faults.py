@@ -86,10 +86,21 @@ class Scene:
 Story = Callable[[Scene], Awaitable[None]]
 
 
-def play(story: Story, *, token: str | None = None, anti_entropy_seconds: float = 300) -> tuple[int, Scene]:
+def play(
+    story: Story,
+    *,
+    token: str | None = None,
+    anti_entropy_seconds: float = 300,
+    discovery: bool = True,
+    identity: bool = True,
+) -> tuple[int, Scene]:
     """Run the process with a story beside it; returns the exit code."""
     kube = FakeKube(token=token)
     kube.serve_discovery()
+    if not discovery:
+        kube.others["/apis"] = {"groups": []}
+    if not identity:
+        del kube.others["/api/v1/namespaces/kube-system"]
 
     async def main() -> tuple[int, Scene]:
         scene = Scene(kube, anti_entropy_seconds)
@@ -137,6 +148,17 @@ def test_everything_is_known_before_the_watch_begins_when_the_process_starts() -
         scene.stop()
 
     assert play(story)[0] == 0
+
+
+def test_the_watch_begins_only_when_discovery_shows_the_kind(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.until(lambda: "discovery does not show the kind yet" in caplog.text)
+        assert scene.kube.watches == 0
+        scene.kube.serve_discovery()
+        await scene.sees("orders")
+        scene.stop()
+
+    assert play(story, discovery=False)[0] == 0
 
 
 def test_the_watch_goes_on_when_one_request_is_refused_with_401_and_the_token_is_the_same() -> None:
@@ -201,6 +223,14 @@ def test_a_change_reaches_the_controller_when_the_watch_is_deaf() -> None:
         scene.stop()
 
     assert play(story, anti_entropy_seconds=0.2)[0] == 0
+
+
+def test_the_process_ends_with_1_and_a_sentence_when_the_cluster_has_no_uid(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        assert scene.cluster_ids == []
+
+    assert play(story, identity=False)[0] == 1
+    assert "set --cluster-id" in caplog.text
 
 
 def test_the_process_ends_with_1_when_the_watch_is_refused_for_good(caplog: pytest.LogCaptureFixture) -> None:
