@@ -71,6 +71,8 @@ def main(arguments: Sequence[str]) -> int:
         screen.bad(str(refused))
         return REFUSED
     except (NotConvergedError, ControlPlaneError, OperatorError, SimulatorError, OSError) as error:
+        if isinstance(error.__context__, NotConvergedError):
+            screen.bad(str(error.__context__))
         screen.bad(str(error))
         return FAILED
     except KeyboardInterrupt:

@@ -48,8 +48,12 @@ class Cluster:
         return self.control_plane.kubectl(f"--namespace={self.namespace}", *arguments, input=input, check=check)
 
     def delete_mirrors(self) -> None:
-        """Delete every Mirror of the namespace; one that its operator does not let go in time is let go here."""
+        """Delete every Mirror of the namespace and give its operator time to let it go."""
         self.kubectl("delete", RESOURCE, "--all", "--ignore-not-found", f"--timeout={DELETE_SECONDS}s", check=False)
+
+    def let_go(self) -> None:
+        """Delete what its operator has not let go, without it."""
+        self.kubectl("delete", RESOURCE, "--all", "--ignore-not-found", "--wait=false", check=False)
         for name in self.kubectl("get", RESOURCE, "--output=name", check=False).stdout.split():
             self.kubectl("patch", name, "--type=merge", '--patch={"metadata":{"finalizers":null}}', check=False)
 
@@ -118,7 +122,7 @@ def _refuse_a_stranger(cluster: Cluster) -> None:
 
 
 def _remove_namespace(cluster: Cluster) -> None:
-    cluster.delete_mirrors()
+    cluster.let_go()
     cluster.control_plane.kubectl("delete", "namespace", cluster.namespace, "--wait=false", check=False)
 
 

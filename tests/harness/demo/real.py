@@ -16,6 +16,7 @@ from tests.harness.demo.realpeerdb import Found, RealPeerDB
 from tests.harness.demo.screen import RefusedError, Screen
 from tests.harness.demo.simulated import start_operator
 from tests.harness.demo.waiting import NotConvergedError, Watcher
+from tests.harness.operator_process import RunningOperator
 
 NAME = "demo"
 
@@ -25,8 +26,11 @@ def show(screen: Screen, ask: Ask, url: str, mirror: str, *, seconds: float) -> 
     peerdb, signature = RealPeerDB(url, _legal(mirror)), f"demo-{secrets.token_hex(4)}"
     with screen.waiting("Reading the mirror"):
         found = _look(peerdb)
-    screen.say(f"PeerDB {found.version} at {peerdb.url}: the mirror {mirror} is {found.state}, {found.tables} tables.")
+    counted = f"{found.tables} table{'' if found.tables == 1 else 's'}"
+    screen.say(f"PeerDB {found.version} at {peerdb.url}: the mirror {mirror} is {found.state}, {counted}.")
     _require_harmless(mirror, found)
+    screen.say("Should the demo be killed outright, this makes the mirror run again:")
+    screen.command(_by_hand(peerdb))
     ask(_question(peerdb))
     with Ending(screen) as undo:
         cluster = open_cluster(screen, ask, undo)
@@ -34,7 +38,10 @@ def show(screen: Screen, ask: Ask, url: str, mirror: str, *, seconds: float) -> 
         undo.callback(back.close)
         with screen.waiting("Starting the operator"):
             operator = undo.enter_context(start_operator(cluster, peerdb.url, inherit=True, cluster_id=signature))
-        undo.callback(_let_go, cluster)
+        undo.callback(_let_go, cluster, operator)
+        screen.say(
+            f"operator: pid {operator.pid}, watches namespace {cluster.namespace} of {cluster.control_plane.url}"
+        )
         _walk(Watcher(cluster, operator, screen, seconds), screen, peerdb)
         back.resumed = True
         screen.say("")
@@ -69,16 +76,16 @@ class _GivesBack:
 
 def _walk(watcher: Watcher, screen: Screen, peerdb: RealPeerDB) -> None:
     cluster, mirror = watcher.cluster, peerdb.mirror
-    screen.step("Take the mirror over", "Without spec.tables the operator manages the run state alone.")
+    watcher.step("Take the mirror over", "Without spec.tables the operator manages the run state alone.")
     cluster.kubectl("apply", "--filename=-", input=json.dumps(_object(mirror)))
     watcher.until("it runs as wished", watcher.shows(NAME, "Running"))
-    screen.step("Pause", "PeerDB answers at once and pauses later: Ready is Unknown until the pause is seen.")
+    watcher.step("Pause", "PeerDB answers at once and pauses later: Ready is Unknown until the pause is seen.")
     _set_state(cluster, screen, "Paused")
     watcher.until("it is paused", watcher.shows(NAME, "Paused"))
-    screen.step("Resume", "The same way back.")
+    watcher.step("Resume", "The same way back.")
     _set_state(cluster, screen, "Running")
     watcher.until("it runs", watcher.shows(NAME, "Running"))
-    screen.step("Delete the Mirror", "deletionPolicy is Retain: the mirror stays in PeerDB, running.")
+    watcher.step("Delete the Mirror", "deletionPolicy is Retain: the mirror stays in PeerDB, running.")
     screen.command(f"kubectl delete mirror {NAME}")
     cluster.kubectl("delete", "mirror", NAME, "--wait=false")
     watcher.until(f"the object is gone, {mirror} runs", watcher.gone(NAME), lambda: _runs(peerdb))
@@ -103,8 +110,10 @@ def _runs(peerdb: RealPeerDB) -> str | None:
     return None if state == "RUNNING" else f"in PeerDB {peerdb.mirror} is {state}"
 
 
-def _let_go(cluster: Cluster) -> None:
+def _let_go(cluster: Cluster, operator: RunningOperator) -> None:
     """While the operator still works: it resumes what it paused before it lets an object go."""
+    if not operator.running():
+        return
     wish = json.dumps({"spec": {"state": "Running"}})
     cluster.kubectl("patch", "mirror", NAME, "--type=merge", f"--patch={wish}", check=False)
     cluster.delete_mirrors()
@@ -139,8 +148,7 @@ def _question(peerdb: RealPeerDB) -> str:
         f"The demo pauses the mirror {peerdb.mirror} of the PeerDB at {peerdb.url} and resumes it: in between nothing "
         "is replicated. It reads, pauses and resumes; tables, settings and data stay as they are. While it works the "
         f'mirror carries the tag {OWNER_TAG}, which stays behind with the value "{RELEASED}" (PeerDB cannot remove '
-        "a last tag). However the demo ends, it makes the mirror run again; should it be killed outright, do it with: "
-        f"{_by_hand(peerdb)}"
+        "a last tag). However the demo ends, it makes the mirror run again."
     )
 
 

@@ -77,7 +77,7 @@ def _invite(screen: Screen, cluster: Cluster, simulator: SimulatorProcess, opera
 
 
 def _stay(watcher: Watcher) -> None:
-    watcher.begin()
+    watcher.step("Yours", "Whatever changes shows here.")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             watcher.poll()

@@ -37,8 +37,9 @@ class Watcher:
         self._seconds = seconds
         self._table = LiveTable(self._wide, screen)
 
-    def begin(self) -> None:
+    def step(self, title: str, why: str) -> None:
         """A new step begins."""
+        self._screen.step(title, why)
         self._table.begin()
 
     def poll(self) -> bool:

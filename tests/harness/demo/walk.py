@@ -44,12 +44,8 @@ class Walk:
         for step in (self._apply, self._pause, self._resume, self._edit, self._edit_paused, self._hands, self._delete):
             step()
 
-    def _begin(self, title: str, why: str) -> None:
-        self._screen.step(title, why)
-        self._watcher.begin()
-
     def _apply(self) -> None:
-        self._begin(
+        self._watcher.step(
             "Apply the sample Mirrors",
             "Three mirrors exist in PeerDB. The operator takes them over; orders-cdc wishes for one table more than "
             "PeerDB has, so its mirror is paused, edited and resumed. That nobody else owns a mirror is "
@@ -68,17 +64,19 @@ class Walk:
         return sorted(path.name for path in (ROOT / SAMPLES).glob("*.yaml"))
 
     def _pause(self) -> None:
-        self._begin("Pause", "PeerDB answers at once and pauses later: Ready is Unknown until the pause is seen.")
+        self._watcher.step(
+            "Pause", "PeerDB answers at once and pauses later: Ready is Unknown until the pause is seen."
+        )
         self._set_state("Paused")
         self._paused("Paused")
 
     def _resume(self) -> None:
-        self._begin("Resume", "The same way back.")
+        self._watcher.step("Resume", "The same way back.")
         self._set_state("Running")
         self._running("public.orders", "public.invoices")
 
     def _edit(self) -> None:
-        self._begin(
+        self._watcher.step(
             "Add and remove tables: + public.customers, - public.invoices",
             "PeerDB hides an edit of a running mirror until its next pause, so the operator pauses it, sends one edit "
             "and looks whether it came true. New tables are checked before the mirror stops.",
@@ -87,7 +85,7 @@ class Walk:
         self._running("public.orders", "public.customers")
 
     def _edit_paused(self) -> None:
-        self._begin(
+        self._watcher.step(
             "Edit while paused: + public.refunds", "PeerDB resumes a mirror when it edits one: the edit has to wait."
         )
         self._set_state("Paused")
@@ -100,21 +98,23 @@ class Walk:
         self._running("public.orders", "public.customers", "public.refunds")
 
     def _hands(self) -> None:
-        self._begin(
+        self._watcher.step(
             "A human hand in PeerDB", "Somebody pauses the mirror in PeerDB's own UI. The object wishes Running."
         )
         since = self._simulator.last_event()
         pause_by_hand(self._simulator, ORDERS)
         self._watcher.until("PeerDB has paused it", has_been(self._simulator, ORDERS, "PAUSED", since))
         self._running("public.orders", "public.customers", "public.refunds")
-        self._begin("Another hand", "Somebody adds the table public.tmp in PeerDB. The list in the object is the list.")
+        self._watcher.step(
+            "Another hand", "Somebody adds the table public.tmp in PeerDB. The list in the object is the list."
+        )
         since = self._simulator.last_event()
         add_table_by_hand(self._simulator, ORDERS, "public.tmp", "tmp")
         self._watcher.until("PeerDB copies public.tmp", has_been(self._simulator, ORDERS, "SNAPSHOT", since))
         self._running("public.orders", "public.customers", "public.refunds")
 
     def _delete(self) -> None:
-        self._begin(
+        self._watcher.step(
             "Delete two Mirrors",
             "orders-cdc has deletionPolicy Drop (the default): its mirror goes. billing has Retain: its mirror stays.",
         )
