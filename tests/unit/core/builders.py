@@ -1,0 +1,220 @@
+"""Builders for the values that decisions are made of: each gives a plain, settled example; keywords say what differs.
+
+Owns examples, no expectations. ``a_case`` puts them together; ``plan_of`` and ``farewell_of`` ask the planners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from peerdb_operator.api.mirror import RunState
+from peerdb_operator.core.case import Case, Situation
+from peerdb_operator.core.change import Withheld
+from peerdb_operator.core.config import LiveConfig, TableMapping
+from peerdb_operator.core.deletion import Farewell
+from peerdb_operator.core.desired import Desired, TableWish
+from peerdb_operator.core.drop import plan_deletion
+from peerdb_operator.core.edit import Edit
+from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.memory import Memory, Precheck, Streak
+from peerdb_operator.core.observed import (
+    Absent,
+    ConfigGap,
+    Observation,
+    Owner,
+    OwnerKind,
+    Seen,
+    State,
+    Unknown,
+)
+from peerdb_operator.core.plan import plan
+from peerdb_operator.core.plan_types import Plan
+from peerdb_operator.core.reasons import Reason
+
+T = TypeVar("T")
+
+NOW = 1_790_000_000.0
+LONG_AGO = NOW - 3600.0
+CREATED = "2026-08-21T10:00:00.123456Z"
+RECREATED = "2026-08-22T11:00:00.654321Z"
+GENERATION = 3
+OURS = Owner(OwnerKind.OURS, "cluster/data/orders/uid")
+OTHERS = Owner(OwnerKind.OTHER, "elsewhere/data/orders/uid")
+NOBODYS = Owner(OwnerKind.NONE)
+RELEASED = Owner(OwnerKind.RELEASED, "released")
+UNASKED = Owner(OwnerKind.NOT_ASKED)
+LIMITS = Limits()
+
+
+def made(kind: type[T], defaults: Mapping[str, object], fields: Mapping[str, object]) -> T:
+    """A value with these defaults; a field it does not have raises ``TypeError``."""
+    make: Callable[..., T] = kind
+    return make(**{**defaults, **fields})
+
+
+def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> TableWish:
+    """A table of a spec; the destination defaults to the table's own name."""
+    names = {"source": source, "destination": destination or source.partition(".")[2] or source}
+    return made(TableWish, names, fields)
+
+
+def a_mapping(source: str = "public.orders", destination: str = "", **fields: object) -> TableMapping:
+    """A live table; the destination defaults to the table's own name."""
+    names = {"source": source, "destination": destination or source.partition(".")[2] or source}
+    return made(TableMapping, names, fields)
+
+
+def a_mirror(*tables: str | TableWish, runs: bool = True, **fields: object) -> Desired:
+    """The wish of a Mirror: ``public.orders`` alone unless tables are named, Running unless told otherwise."""
+    wishes = tuple(a_wish(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
+    defaults: dict[str, object] = {
+        "mirror": "orders",
+        "generation": GENERATION,
+        "state": RunState.RUNNING if runs else RunState.PAUSED,
+        "tables": wishes,
+    }
+    return made(Desired, defaults, fields)
+
+
+def a_config(*tables: str | TableMapping, **settings: object) -> LiveConfig:
+    """A live config: ``public.orders`` alone unless tables are named."""
+    mappings = tuple(a_mapping(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
+    return made(LiveConfig, {"tables": mappings}, settings)
+
+
+def a_look(state: State | str = State.RUNNING, config: LiveConfig | ConfigGap | None = None, **fields: object) -> Seen:
+    """A full look at a mirror of ours that runs with ``public.orders``."""
+    shown = a_config() if config is None else config
+    defaults = {"word": str(state), "config": shown, "created_at": CREATED, "at": NOW, "owner": OURS}
+    return made(Seen, defaults, fields)
+
+
+def a_light_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
+    """A look without config and owner tag."""
+    return a_look(state, ConfigGap.NOT_ASKED, **{"owner": UNASKED, **fields})
+
+
+def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
+    """A full look at a mirror whose config cannot be read."""
+    return a_look(state, ConfigGap.UNREADABLE, **fields)
+
+
+def an_outage(reason: Reason = Reason.PEERDB_UNAVAILABLE, **fields: object) -> Unknown:
+    """A look that taught nothing."""
+    return made(Unknown, {"reason": reason, "message": "PeerDB does not answer", "at": NOW}, fields)
+
+
+def an_absence() -> Absent:
+    """Proof that the mirror does not exist."""
+    return Absent(NOW)
+
+
+def an_operation(step: Step = Step.EDIT, *, age: float = 1.0, **fields: object) -> Operation:
+    """A command that was sent ``age`` seconds ago."""
+    defaults = {"id": f"{step}-1", "step": step, "sent_at": NOW - age, "created_at": CREATED}
+    return made(Operation, defaults, fields)
+
+
+def an_edit_of(before: LiveConfig, after: LiveConfig, *, age: float = 1.0, accepted: bool = True) -> Operation:
+    """An edit in flight between two configs."""
+    return an_operation(Step.EDIT, age=age, before=before.fingerprint, after=after.fingerprint, accepted=accepted)
+
+
+def settled_bounds(**fields: object) -> Bounds:
+    """The bounds of a generation that has come to rest."""
+    return made(Bounds, {"generation": GENERATION, "settled": GENERATION}, fields)
+
+
+def a_situation(**fields: object) -> Situation:
+    """An adopted, settled Mirror as its status tells it."""
+    defaults: dict[str, object] = {
+        "tables_accepted": True,
+        "observed_generation": GENERATION,
+        "state": "Running",
+        "state_since": LONG_AGO,
+        "reason": Reason.RUNNING,
+    }
+    return made(Situation, defaults, fields)
+
+
+def a_memory(look: Observation | None = None, **fields: object) -> Memory:
+    """What a process remembers that has seen the present state for an hour."""
+    defaults: dict[str, object] = {}
+    if isinstance(look, Seen):
+        defaults = {"word": look.word, "word_since": LONG_AGO, "owner": (CREATED, OURS)}
+    return made(Memory, defaults, fields)
+
+
+def a_streak(state: State, config: LiveConfig, *, lasts: float, count: int = 2) -> Streak:
+    """Equal looks in a row, the newest just now."""
+    return Streak(str(state), config.fingerprint, since=NOW - lasts, last=NOW, count=count)
+
+
+def a_case(
+    mirror: Desired | None = None,
+    look: Observation | None = None,
+    *,
+    operation: Operation | None = None,
+    bounds: Bounds | None = None,
+    memory: Mapping[str, object] | None = None,
+    situation: Mapping[str, object] | None = None,
+    **fields: object,
+) -> Case:
+    """A planning case: a settled Mirror, running as wished, nothing in flight.
+
+    ``memory`` and ``situation`` name only what differs from ``a_memory`` and ``a_situation``.
+    """
+    seen = a_look() if look is None else look
+    defaults = {
+        "desired": a_mirror() if mirror is None else mirror,
+        "observation": seen,
+        "memory": a_memory(seen, **(memory or {})),
+        "journal": Journal(operation, settled_bounds() if bounds is None else bounds),
+        "situation": a_situation(**(situation or {})),
+        "limits": LIMITS,
+        "now": NOW,
+    }
+    return made(Case, defaults, fields)
+
+
+def a_passed_precheck(key: str, *, age: float = 1.0) -> Precheck:
+    """Additions that PeerDB has found possible."""
+    return Precheck(key, NOW - age)
+
+
+def a_farewell(**fields: object) -> Farewell:
+    """A deletion a second ago, for no reason but itself."""
+    return made(Farewell, {"deleted_at": NOW - 1.0}, fields)
+
+
+def plan_of(case: Case) -> Plan:
+    """What the planner makes of a case."""
+    return plan(case.desired, case.observation, case.memory, case.journal, case.situation, case.limits, case.now)
+
+
+def farewell_of(case: Case, farewell: Farewell | None = None) -> Plan:
+    """What the planner of deletions makes of a case."""
+    return plan_deletion(case, a_farewell() if farewell is None else farewell)
+
+
+def reason_of(planned: Plan) -> Reason | None:
+    """The reason a plan tells, None when it keeps the last verdict."""
+    return None if planned.verdict is None else planned.verdict.reason
+
+
+def edit_to(mirror: Desired, config: LiveConfig) -> Edit:
+    """The whole difference as one edit, unchecked."""
+    live = {table.source for table in config.tables}
+    wished = {wish.source for wish in mirror.tables or ()}
+    return Edit(
+        additions=tuple(wish for wish in mirror.tables or () if wish.source not in live),
+        removals=tuple(table for table in config.tables if table.source not in wished),
+    )
+
+
+def with_change(case: Case, change: Edit | Withheld | None) -> Case:
+    """The case as rules below the comparison get it."""
+    return replace(case, change=change, compared=True)

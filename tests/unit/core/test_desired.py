@@ -1,0 +1,137 @@
+"""The wish of a spec: what is not set stays None and is never compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.api.mirror import DeletionPolicy, RunState, parse_spec
+from peerdb_operator.core.config import Column
+from peerdb_operator.core.desired import Desired, DropFlags, SnapshotWish, TableWish, desired_from
+from tests.unit.core.builders import a_mapping, a_wish
+
+FULL_SPEC: dict[str, object] = {
+    "state": "Paused",
+    "tables": [
+        {
+            "source": "public.orders",
+            "destination": "orders",
+            "exclude": ["card"],
+            "partitionKey": "id",
+            "engine": "MergeTree",
+            "shardingKey": "region",
+            "policyName": "hot",
+            "partitionByExpr": "toYYYYMM(at)",
+            "columns": [
+                {"sourceName": "id", "destinationName": "key", "destinationType": "UInt64", "ordering": 1},
+                {"sourceName": "at", "partitioning": 2, "nullableEnabled": True},
+            ],
+        }
+    ],
+    "batchSize": 7,
+    "idleTimeoutSeconds": 8,
+    "snapshot": {
+        "rowsPerPartition": 1,
+        "partitionsOverride": 2,
+        "maxParallelWorkers": 3,
+        "tablesInParallel": 4,
+        "addedTables": "Skip",
+    },
+    "settings": {"B": "2", "A": "1"},
+    "deletionPolicy": "Retain",
+    "drop": {"statistics": "Delete", "destinationMetadata": "Keep"},
+}
+
+
+def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
+    table = TableWish(
+        source="public.orders",
+        destination="orders",
+        exclude=frozenset({"card"}),
+        partition_key="id",
+        engine="CH_ENGINE_MERGE_TREE",
+        sharding_key="region",
+        policy_name="hot",
+        partition_by_expr="toYYYYMM(at)",
+        columns=frozenset({Column("id", "key", "UInt64", 1), Column("at", partitioning=2, nullable=True)}),
+    )
+    assert desired_from(parse_spec(FULL_SPEC), "orders", 5) == Desired(
+        mirror="orders",
+        generation=5,
+        state=RunState.PAUSED,
+        tables=(table,),
+        batch_size=7,
+        idle_timeout=8,
+        snapshot=SnapshotWish(1, 2, 3, 4),
+        settings=(("A", "1"), ("B", "2")),
+        skip_snapshot=True,
+        deletion_policy=DeletionPolicy.RETAIN,
+        drop=DropFlags(statistics=True, keep_destination=True),
+    )
+
+
+def test_a_wish_leaves_everything_to_peerdb_when_the_spec_is_empty() -> None:
+    wish = desired_from(parse_spec({}), "orders", 1)
+    assert wish == Desired(mirror="orders", generation=1)
+    assert wish.wants_running
+
+
+def test_a_table_leaves_its_options_to_peerdb_when_only_its_names_are_given() -> None:
+    spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders"}]})
+    assert desired_from(spec, "orders", 1).tables == (TableWish("public.orders", "orders"),)
+
+
+def test_an_added_table_shows_peerdbs_zero_values_when_nothing_is_set() -> None:
+    assert a_wish("public.orders").as_mapping() == a_mapping("public.orders")
+
+
+def test_an_added_table_shows_what_the_spec_sets() -> None:
+    wish = a_wish("public.orders", exclude=frozenset({"x"}), engine="CH_ENGINE_NULL", columns=frozenset({Column("id")}))
+    shown = a_mapping(
+        "public.orders", exclude=frozenset({"x"}), engine="CH_ENGINE_NULL", columns=frozenset({Column("id")})
+    )
+    assert wish.as_mapping() == shown
+
+
+def test_fields_that_the_spec_leaves_out_never_differ() -> None:
+    live = a_mapping(
+        "public.orders",
+        exclude=frozenset({"x"}),
+        partition_key="id",
+        engine="CH_ENGINE_NULL",
+        sharding_key="s",
+        policy_name="p",
+        partition_by_expr="e",
+        columns=frozenset({Column("id")}),
+    )
+    assert a_wish("public.orders").differs_from(live) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("exclude", "exclude", frozenset({"x"})),
+        ("partitionKey", "partition_key", "id"),
+        ("engine", "engine", "CH_ENGINE_NULL"),
+        ("shardingKey", "sharding_key", "s"),
+        ("policyName", "policy_name", "p"),
+        ("partitionByExpr", "partition_by_expr", "e"),
+        ("columns", "columns", frozenset({Column("id")})),
+    ],
+)
+def test_a_set_field_differs_under_the_name_that_users_write(name: str, field: str, value: object) -> None:
+    assert a_wish("public.orders", "orders", **{field: value}).differs_from(a_mapping("public.orders")) == (name,)
+
+
+def test_another_destination_differs() -> None:
+    assert a_wish("public.orders", "new").differs_from(a_mapping("public.orders", "old")) == ("destination",)
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("keep", [True, False])
+def test_drop_flags_come_back_from_the_journal(*, statistics: bool, keep: bool) -> None:
+    flags = DropFlags(statistics, keep)
+    assert DropFlags.decode(flags.encode()) == flags
+
+
+def test_drop_flags_are_the_defaults_when_a_hand_has_broken_the_journal() -> None:
+    assert DropFlags.decode("nonsense") == DropFlags()

@@ -1,0 +1,128 @@
+"""One update: what the config is afterwards, what identifies it, how it is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from peerdb_operator.core.config import Column, LiveConfig, SnapshotValues
+from peerdb_operator.core.desired import SnapshotWish
+from peerdb_operator.core.edit import Edit, SettingsEdit, listed, precheck_key, settings_edit, wire_size
+from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
+
+LIVE = a_config("public.a", "public.b", batch_size=10, idle_timeout=20, snapshot=SnapshotValues(1, 2, 3, 4))
+
+
+def test_an_edit_adds_at_the_end_and_keeps_the_rest() -> None:
+    edit = Edit(additions=(a_wish("public.c"),), removals=(a_mapping("public.a"),))
+    assert [table.source for table in edit.applied_to(LIVE).tables] == ["public.b", "public.c"]
+
+
+def test_an_edit_changes_only_the_settings_it_carries() -> None:
+    edit = Edit(settings=SettingsEdit(batch_size=11, snapshot=SnapshotWish(max_parallel_workers=9), env=(("A", "1"),)))
+    expected = replace(LIVE, batch_size=11, snapshot=SnapshotValues(1, 2, 9, 4), env=(("A", "1"),))
+    assert edit.applied_to(LIVE) == expected
+
+
+def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> None:
+    edit = Edit(settings=SettingsEdit(5, 6, SnapshotWish(5, 6, 7, 8), (("B", "2"),)))
+    applied = edit.applied_to(replace(LIVE, env=(("A", "1"), ("B", "1"))))
+    assert applied == LiveConfig(LIVE.tables, 5, 6, SnapshotValues(5, 6, 7, 8), (("A", "1"), ("B", "2")))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit(additions=(a_wish(),)),
+        Edit(removals=(a_mapping(),)),
+        Edit(settings=SettingsEdit(env=(("A", "1"),))),
+    ],
+)
+def test_an_edit_is_not_empty_when_it_carries_anything(edit: Edit) -> None:
+    assert not edit.is_empty
+    assert Edit().is_empty
+
+
+def test_identity_is_the_difference_itself_whatever_else_the_config_holds() -> None:
+    one = Edit(additions=(a_wish("public.a"), a_wish("public.b")), removals=(a_mapping("public.c"),))
+    turned = Edit(additions=one.additions[::-1], removals=one.removals)
+    assert turned.identity() == one.identity()
+    assert Edit(additions=one.additions).identity() != one.identity()
+    assert (
+        Edit(settings=SettingsEdit(batch_size=1)).identity() != Edit(settings=SettingsEdit(idle_timeout=1)).identity()
+    )
+
+
+def test_an_edit_is_told_in_words() -> None:
+    many = tuple(a_wish(f"public.t{number}") for number in range(7))
+    edit = Edit(many, (a_mapping("public.old"),), SettingsEdit(batch_size=1))
+    assert edit.names() == (
+        "add public.t0, public.t1, public.t2, public.t3, public.t4 and 2 more, remove public.old, change settings"
+    )
+    assert Edit().names() == "nothing"
+    assert listed(["a", "b"]) == "a, b"
+
+
+def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> None:
+    mirror = a_mirror(
+        batch_size=10,
+        idle_timeout=99,
+        snapshot=SnapshotWish(rows_per_partition=1, tables_in_parallel=9),
+        settings=(("A", "1"), ("B", "2")),
+    )
+    live = replace(LIVE, env=(("A", "1"), ("B", "old"), ("PINNED", "x")))
+    expected = SettingsEdit(None, 99, SnapshotWish(tables_in_parallel=9), (("B", "2"),))
+    assert settings_edit(mirror, live) == expected
+
+
+def test_no_setting_is_edited_when_the_spec_sets_none() -> None:
+    assert settings_edit(a_mirror(), LIVE).is_empty
+
+
+def test_a_precheck_answers_for_one_generation_its_additions_and_whether_they_are_copied() -> None:
+    mirror, edit = a_mirror(), Edit(additions=(a_wish("public.a"), a_wish("public.b")))
+    key = precheck_key(edit, mirror)
+    assert precheck_key(replace(edit, additions=edit.additions[::-1]), mirror) == key
+    assert precheck_key(replace(edit, removals=(a_mapping(),)), mirror) == key
+    others = [
+        precheck_key(replace(edit, additions=edit.additions[:1]), mirror),
+        precheck_key(edit, replace(mirror, generation=99)),
+        precheck_key(edit, replace(mirror, skip_snapshot=True)),
+    ]
+    assert key not in others
+
+
+def test_the_size_of_a_mapping_is_never_estimated_too_small() -> None:
+    table = a_mapping(
+        "public." + "t" * 50,
+        "ö" * 50,
+        exclude=frozenset(f"column{number}" for number in range(100)),
+        columns=frozenset(
+            Column(f"column{number}", f"to{number}", "UInt64", 1, 1, nullable=True) for number in range(50)
+        ),
+    )
+    wire = {
+        "sourceTableIdentifier": table.source,
+        "destinationTableIdentifier": table.destination,
+        "partitionKey": "",
+        "exclude": sorted(table.exclude),
+        "columns": [
+            {
+                "sourceName": column.source,
+                "destinationName": column.destination,
+                "destinationType": column.destination_type,
+                "ordering": column.ordering,
+                "partitioning": column.partitioning,
+                "nullableEnabled": column.nullable,
+            }
+            for column in table.columns
+        ],
+        "engine": table.engine,
+        "shardingKey": "",
+        "policyName": "",
+        "partitionByExpr": "",
+    }
+    assert wire_size(table) >= len(json.dumps(wire).encode())
+    assert wire_size(a_mapping()) < 600
