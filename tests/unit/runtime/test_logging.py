@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import kopf
 import pytest
 
 from peerdb_operator.runtime.logging import configure_logging
@@ -78,7 +79,7 @@ def test_kopf_s_reference_becomes_our_object() -> None:
     stream = lines(LogFormat.JSON)
     reference = {"apiVersion": "peerdb.io/v1alpha1", "kind": "Mirror", **OBJECT}
     logging.getLogger("kopf.objects").warning(
-        "Oh", extra={"k8s_ref": reference, "k8s_skip": False, "settings": object()}
+        "Oh", extra={"k8s_ref": reference, "k8s_skip": True, "settings": kopf.OperatorSettings()}
     )
     line = json.loads(stream.getvalue())
     assert line["object"] == OBJECT
