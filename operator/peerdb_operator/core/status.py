@@ -30,6 +30,7 @@ from peerdb_operator.core.verdict import AWAY, Truth, Verdict
 
 ERROR_REFRESH = 600.0
 MAX_STATE = 64
+MAX_SOURCE = 256
 ALWAYS = ("Ready", "Synced")
 ONLY_WHILE_TRUE = ("Reconciling", "Stalled")
 UNEVALUATED = AWAY | {Reason.RECONCILE_DISABLED, Reason.INTERNAL_ERROR}
@@ -189,7 +190,7 @@ def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
         adding=len(diff.added),
         removing=len(diff.removed),
         summary=f"{replicating}/{wished}",
-        pending=pending[:MAX_PENDING],
+        pending=[source[:MAX_SOURCE] for source in pending[:MAX_PENDING]],
     )
 
 

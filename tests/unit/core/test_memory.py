@@ -1,0 +1,267 @@
+"""What a process remembers: two looks for every doubt, and nothing that a failed look could have broken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from peerdb_operator.core.memory import Memory, Streak, absence_gap, confirm, remember
+from peerdb_operator.core.observed import Absent, Gone, Look, Observation, Progress, Seen, State, Unknown
+from peerdb_operator.core.reasons import Reason
+from tests.unit.core.builders import (
+    CREATED,
+    LIMITS,
+    NOBODYS,
+    NOW,
+    OTHERS,
+    OURS,
+    RECREATED,
+    a_blind_look,
+    a_config,
+    a_light_look,
+    a_look,
+    an_outage,
+)
+
+OTHER_CONFIG = a_config("public.other")
+
+
+def seen_at(seconds: float, look: Look, memory: Memory, *, runs: bool = True) -> tuple[Memory, Observation]:
+    """Remember a look that began, and ended, so many seconds after ``NOW``."""
+    now = NOW + seconds
+    return remember(memory, replace(look, at=now), wants_running=runs, gap=5.0, now=now)
+
+
+def after(*looks: Look, every: float = 1.0, runs: bool = True, memory: Memory | None = None) -> Memory:
+    """The memory after these looks, ``every`` so many seconds."""
+    known = Memory() if memory is None else memory
+    for number, look in enumerate(looks):
+        known, _ = seen_at(number * every, look, known, runs=runs)
+    return known
+
+
+# Absence.
+
+
+def test_one_404_is_not_absence() -> None:
+    _, observation = seen_at(0, Gone(0), Memory())
+    assert isinstance(observation, Unknown)
+    assert observation.reason is Reason.MIRROR_NOT_FOUND
+
+
+@pytest.mark.parametrize(("seconds", "proves"), [(4.9, False), (5.0, True)])
+def test_two_404s_prove_absence_when_they_are_far_enough_apart(seconds: float, *, proves: bool) -> None:
+    memory, _ = seen_at(0, Gone(0), Memory())
+    _, observation = seen_at(seconds, Gone(0), memory)
+    assert isinstance(observation, Absent) is proves
+
+
+@pytest.mark.parametrize("between", [a_light_look(), an_outage()])
+def test_a_404_is_the_first_again_when_another_look_came_between(between: Look) -> None:
+    memory = after(Gone(0), between, every=3.0)
+    _, observation = seen_at(6, Gone(0), memory)
+    assert isinstance(observation, Unknown)
+
+
+def test_a_404_forgets_the_mirror_but_not_what_was_sent_nor_the_deletion() -> None:
+    rich = replace(
+        after(a_look(State.PAUSED)),
+        sent_at=NOW,
+        release_since=NOW,
+        error=("broken", NOW),
+        withheld=(1, Reason.PAUSED, ""),
+    )
+    memory, _ = seen_at(1, Gone(0), rich)
+    assert memory == Memory(gone_since=NOW + 1, sent_at=NOW, release_since=NOW, error=("broken", NOW))
+
+
+def test_two_404s_need_less_distance_after_a_drop_of_ours() -> None:
+    assert (absence_gap(LIMITS, drop_sent=False), absence_gap(LIMITS, drop_sent=True)) == (5.0, 2.0)
+
+
+# Failed looks.
+
+
+def test_an_outage_began_with_its_first_failed_look() -> None:
+    memory = after(an_outage(), an_outage(), every=10)
+    assert memory.unknown_since == NOW
+    assert after(a_light_look(), memory=memory).unknown_since is None
+
+
+def test_a_failed_look_breaks_every_run_that_a_conclusion_could_rest_on() -> None:
+    memory = after(a_look(State.FAILED, owner=NOBODYS), an_outage())
+    assert (memory.streak, memory.doubtful_since, memory.unowned, memory.gone_since) == (None, None, None, None)
+
+
+def test_a_failed_look_does_not_restart_the_clock_of_a_stop() -> None:
+    assert after(a_look(State.PAUSED), an_outage(), a_look(State.PAUSED)).stopped_since == NOW
+
+
+def test_a_failed_look_ends_the_confirmation_of_its_pass() -> None:
+    memory, observation = seen_at(1, an_outage(), Memory(confirmed=True))
+    assert not memory.confirmed
+    assert isinstance(observation, Unknown)
+
+
+# States.
+
+
+def test_a_state_began_with_the_first_look_that_showed_it() -> None:
+    memory = after(a_look(), a_look(State.PAUSING), a_look(State.PAUSING))
+    assert (memory.word, memory.came_from, memory.word_since) == ("PAUSING", "RUNNING", NOW + 1)
+
+
+def test_nothing_came_before_the_first_look() -> None:
+    assert after(a_look(), a_look()).came_from is None
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.TERMINATED])
+def test_a_doubtful_state_is_doubtful_since_its_first_look(state: State) -> None:
+    memory = after(a_light_look(), a_light_look(state), a_light_look(state))
+    assert memory.doubtful_since == NOW + 1
+    assert after(a_light_look(), memory=memory).doubtful_since is None
+
+
+def test_one_doubt_does_not_count_for_another() -> None:
+    assert after(a_light_look(State.FAILED), a_light_look(State.TERMINATED)).doubtful_since == NOW + 1
+
+
+def test_pausing_stays_seen_until_the_next_pause_of_ours() -> None:
+    assert not after(a_look()).pausing_seen
+    assert after(a_look(State.PAUSING), a_look()).pausing_seen
+
+
+def test_an_orphan_is_one_until_its_state_moves() -> None:
+    orphan = replace(after(a_look()), orphaned=True)
+    assert after(a_look(), memory=orphan).orphaned
+    assert not after(a_look(State.TERMINATING), memory=orphan).orphaned
+
+
+# Stops.
+
+
+def test_a_stop_counts_from_the_first_look_at_paused() -> None:
+    assert after(a_look(), a_look(State.PAUSED), a_look(State.PAUSED)).stopped_since == NOW + 1
+
+
+def test_a_wished_stop_is_none() -> None:
+    assert after(a_look(State.PAUSED), runs=False).stopped_since is None
+
+
+def test_the_length_of_a_stop_is_known_when_it_ends() -> None:
+    memory = after(a_look(State.PAUSED), a_look(State.PAUSED), a_look(), a_look(), every=100.0)
+    assert (memory.stopped_since, memory.stopped_for) == (None, 200.0)
+    assert after(a_look(State.PAUSED), memory=memory).stopped_for == 0.0
+
+
+# Movement between full looks.
+
+
+@pytest.mark.parametrize(
+    ("looks", "moved"),
+    [
+        ([a_light_look()], False),
+        ([a_look(), a_light_look()], False),
+        ([a_look(), a_light_look(State.MODIFYING)], True),
+        ([a_look(), a_light_look(State.MODIFYING), a_light_look()], True),
+        ([a_look(), a_light_look(State.MODIFYING), a_look()], False),
+    ],
+)
+def test_a_change_of_state_is_remembered_until_a_full_look(looks: list[Look], *, moved: bool) -> None:
+    assert after(*looks).moved is moved
+
+
+# Runs of equal looks.
+
+
+def test_equal_looks_make_a_run() -> None:
+    assert after(a_look(), a_look()).streak == Streak("RUNNING", a_config().fingerprint, NOW, NOW + 1, 2)
+
+
+@pytest.mark.parametrize("look", [a_look(State.PAUSED), a_look(config=OTHER_CONFIG)])
+def test_another_state_or_config_starts_a_new_run(look: Seen) -> None:
+    streak = after(a_look(), look).streak
+    assert streak is not None
+    assert (streak.since, streak.count) == (NOW + 1, 1)
+
+
+def test_a_light_look_neither_lengthens_nor_breaks_a_run_of_its_state() -> None:
+    assert after(a_look(), a_light_look()).streak == after(a_look()).streak
+
+
+@pytest.mark.parametrize("look", [a_light_look(State.PAUSED), a_blind_look()])
+def test_a_run_ends_when_a_look_shows_another_state_or_cannot_read_the_config(look: Seen) -> None:
+    assert after(a_look(), look).streak is None
+
+
+def test_a_light_look_starts_no_run() -> None:
+    assert after(a_light_look()).streak is None
+
+
+# Owners.
+
+
+def test_a_missing_tag_counts_from_the_first_reading() -> None:
+    memory = after(a_look(owner=NOBODYS), a_light_look(), a_look(owner=NOBODYS))
+    assert memory.unowned == (CREATED, NOW)
+
+
+@pytest.mark.parametrize("look", [a_look(owner=OURS), a_light_look(created_at=RECREATED)])
+def test_a_missing_tag_is_forgotten_when_a_tag_is_read_or_the_mirror_is_another(look: Seen) -> None:
+    assert after(a_look(owner=NOBODYS), look).unowned is None
+
+
+def test_a_missing_tag_counts_afresh_when_the_mirror_is_another() -> None:
+    memory = after(a_look(owner=NOBODYS), a_look(owner=NOBODYS, created_at=RECREATED))
+    assert memory.unowned == (RECREATED, NOW + 1)
+
+
+def test_the_last_owner_read_is_kept_by_light_looks() -> None:
+    assert after(a_look(owner=OTHERS), a_light_look()).owner == (CREATED, OTHERS)
+
+
+# Configs that cannot be read, copies that proceed.
+
+
+def test_a_config_is_unreadable_since_the_first_failed_reading() -> None:
+    memory = after(a_blind_look(), a_light_look(), a_blind_look())
+    assert memory.unreadable_since == NOW
+    assert after(a_look(), memory=memory).unreadable_since is None
+
+
+def test_a_copy_proceeds_when_partitions_or_rows_do() -> None:
+    start, more = Progress(1, 10), Progress(1, 20)
+    looks = [a_look(State.SNAPSHOT, progress=progress) for progress in (start, start, more, more, None)]
+    memory = after(*looks)
+    assert (memory.progress, memory.progress_at) == (more, NOW + 2)
+
+
+def test_a_copy_counts_from_the_first_look_at_it() -> None:
+    memory = after(a_look(), a_look(State.SNAPSHOT, progress=Progress(1, 10)))
+    assert memory.progress_at == NOW + 1
+    assert after(a_look(), memory=memory).progress_at is None
+
+
+# Two looks of one pass.
+
+
+@pytest.mark.parametrize(
+    ("before", "second", "confirmed"),
+    [
+        (a_look(State.PAUSED), a_look(State.PAUSED), True),
+        (a_look(State.PAUSED), a_look(), False),
+        (a_look(), a_look(State.PAUSED), False),
+        (a_look(State.PAUSED), a_look(State.PAUSED, OTHER_CONFIG), False),
+        (a_look(State.PAUSED), a_look(State.PAUSED, created_at=RECREATED), False),
+        (a_look(State.PAUSED), a_blind_look(State.PAUSED), False),
+        (a_blind_look(State.PAUSED), a_look(State.PAUSED), False),
+        (a_look(State.PAUSED), an_outage(), False),
+    ],
+)
+def test_paused_is_confirmed_only_by_two_equal_looks(before: Seen, second: Look, *, confirmed: bool) -> None:
+    assert confirm(before, second, Memory()).confirmed is confirmed
+
+
+def test_a_confirmation_does_not_outlive_its_pass() -> None:
+    assert not after(a_look(State.PAUSED), memory=Memory(confirmed=True)).confirmed

@@ -1,0 +1,90 @@
+"""The table of verdicts: a row for every reason, each well formed, each as the documentation of conditions has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import AWAY, ROWS, Truth, Verdict, away, stalled, verdict, withheld
+
+T, F, U, K = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN, Truth.KEEP
+GROUPS: list[tuple[str, tuple[Truth, Truth, Truth, Truth], bool]] = [
+    ("Running RunningWithErrors Paused Completed", (T, T, F, F), True),
+    ("PausedWithPendingChanges", (T, F, F, F), True),
+    (
+        "Pausing Editing Resuming SettingUp Snapshotting AddingTables RemovingTables Resyncing Terminating",
+        (U, F, T, F),
+        False,
+    ),
+    ("Dropping DropHeld DropBlocked", (F, F, T, F), False),
+    ("MirrorNotFound MirrorNotOwned NameConflict AdoptionConflict", (F, F, F, T), False),
+    (
+        (
+            "InvalidSpec TableChangeRejected DestinationInUse PrecheckFailed "
+            "EditNotApplied DriftLoop MirrorEmpty EditTooLarge"
+        ),
+        (F, F, F, T),
+        False,
+    ),
+    ("MirrorFailed MirrorTerminated MirrorOrphaned UnsupportedMirror UnsupportedPeerDB", (F, U, F, T), False),
+    ("ProgressDeadlineExceeded", (F, F, F, T), False),
+    (
+        "PeerDBUnavailable Maintenance Unauthorized ConnectionMisconfigured PeerDBError UnexpectedReply",
+        (K, U, K, K),
+        False,
+    ),
+    ("ConfigUnreadable", (K, U, F, F), False),
+    ("ReconcileDisabled InternalError", (U, U, F, F), False),
+]
+TABLE = {Reason(word): (truths, settled) for words, truths, settled in GROUPS for word in words.split()}
+
+
+def truths(told: Verdict) -> tuple[Truth, Truth, Truth, Truth]:
+    return told.ready, told.synced, told.reconciling, told.stalled
+
+
+def test_every_reason_has_its_row() -> None:
+    assert set(ROWS) == set(Reason) == set(TABLE)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_reason_gives_the_conditions_of_its_row(reason: Reason) -> None:
+    told = verdict(reason, "why")
+    assert (truths(told), told.settled) == TABLE[reason]
+    assert (told.reason, told.message) == (reason, "why")
+
+
+def test_only_peerdb_that_cannot_be_asked_leaves_a_generation_unjudged() -> None:
+    assert {reason for reason, (row, _) in TABLE.items() if row == (K, U, K, K)} == AWAY
+
+
+@pytest.mark.parametrize("reason", sorted(AWAY))
+def test_ready_stays_as_it_was_when_peerdb_is_away_for_a_moment(reason: Reason) -> None:
+    assert away(reason, "why", long=False) == verdict(reason, "why")
+
+
+@pytest.mark.parametrize("reason", sorted(AWAY))
+def test_ready_is_unknown_when_peerdb_is_away_for_long(reason: Reason) -> None:
+    human = reason in {Reason.UNAUTHORIZED, Reason.CONNECTION_MISCONFIGURED}
+    assert truths(away(reason, "why", long=True)) == (U, U, F, T if human else F)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_withheld_difference_never_looks_settled_or_ready(reason: Reason) -> None:
+    told = withheld(reason, "why", pending=True)
+    assert not told.settled
+    assert told.ready in {F, U}
+
+
+def test_an_unanswered_precheck_has_the_row_of_its_reason() -> None:
+    assert withheld(Reason.MAINTENANCE, "why", pending=False) == away(Reason.MAINTENANCE, "why", long=False)
+    assert withheld(Reason.MAINTENANCE, "why", pending=True) == away(Reason.MAINTENANCE, "why", long=True)
+
+
+def test_a_refused_difference_stalls() -> None:
+    assert withheld(Reason.DRIFT_LOOP, "why", pending=True) == stalled(Reason.DRIFT_LOOP, "why")
+    assert truths(stalled(Reason.DRIFT_LOOP, "why")) == (F, F, F, T)
+
+
+def test_ready_can_be_told_apart_from_its_row() -> None:
+    assert verdict(Reason.CONFIG_UNREADABLE, "why").with_ready(U).ready is U
