@@ -71,7 +71,7 @@ class Gate:
         self._lock = threading.Lock()
         self._stop: Stop | None = None
         self.rewrites: Rewrites | None = None
-        """Given an answered call, returns the reply that the operator gets instead."""
+        """Given an answered call, returns what the operator gets instead: JSON, or bytes as they are."""
         self.passages: list[Passage] = []
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -173,7 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.owner.passages.append(passage)
         if self.owner.rewrites is not None:
-            reply = json.dumps(self.owner.rewrites(passage)).encode()
+            other = self.owner.rewrites(passage)
+            reply = other if isinstance(other, bytes) else json.dumps(other).encode()
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(reply)))
