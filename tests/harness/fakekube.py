@@ -43,6 +43,7 @@ class FakeKube:
     asked: list[Asked] = field(default_factory=list)
     refused: list[Asked] = field(default_factory=list)
     refuse_watches: int | None = None
+    no_such_kind: bool = False
     refusal: tuple[int, str] | None = None
     token: str | None = None
     expire_pages: bool = False
@@ -126,6 +127,8 @@ class FakeKube:
             return self._refuse(*self.refusal)
         if self.refuse_watches is not None and request.query.get("watch") == "true":
             return self._refuse(self.refuse_watches, "no watch")
+        if self.no_such_kind and request.path.startswith(MIRRORS):
+            return self._refuse(404, "the server could not find the requested resource")
         parts = request.path.removeprefix(f"{MIRRORS}/").split("/")
         match request.method, parts:
             case "GET", ["mirrors"] if request.query.get("watch") == "true":

@@ -5,19 +5,22 @@ Each case is a way in which operators on kopf have gone deaf or died in producti
 
 import asyncio
 import random
+import socket
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from peerdb_operator.clients.kube import KubeClient
 from peerdb_operator.clients.kube_auth import KubeAccess, KubeAuth
 from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.ports import Rest
+from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
 from peerdb_operator.runtime.process import Process
 from peerdb_operator.settings import Settings
 from tests.harness.fakekube import FakeKube
+from tests.harness.recorded_process import free_port
 from tests.unit.runtime.fakes import FakeController, FakePeerDB
 
 PATIENCE = 30.0
@@ -29,24 +32,28 @@ class Recorder(FakeController):
     def __init__(self) -> None:
         super().__init__()
         self.passes: list[str] = []
+        self.cancelled: list[str] = []
 
     async def reconcile(self, uid: str) -> Rest:
         self.passes.append(uid)
+        try:
+            await asyncio.sleep(600 if uid.endswith("hanging") else 0)
+        except asyncio.CancelledError:
+            self.cancelled.append(uid)
+            raise
         return Rest(after=None)
 
 
 class Scene:
     """A process, and the server it talks to."""
 
-    def __init__(self, kube: FakeKube, anti_entropy_seconds: float) -> None:
+    def __init__(self, kube: FakeKube) -> None:
         self.kube = kube
         self.controller = Recorder()
         self.token: str | None = kube.token
+        self.clock: Clock = SystemClock()
         self.settings = Settings(
-            peerdb_url="http://127.0.0.1:9",
-            health_port=0,
-            drain_seconds=1,
-            anti_entropy_seconds=anti_entropy_seconds,
+            peerdb_url="http://127.0.0.1:9", health_host="127.0.0.1", health_port=0, drain_seconds=0.2
         )
         self.process: Process | None = None
         self.cluster_ids: list[str] = []
@@ -62,6 +69,9 @@ class Scene:
             tls_server_name=None,
             proxy=None,
         )
+
+    def set(self, **settings: object) -> None:
+        self.settings = self.settings.model_copy(update=settings)
 
     def make_controller(self, cluster_id: str) -> Recorder:
         self.cluster_ids.append(cluster_id)
@@ -87,30 +97,22 @@ Story = Callable[[Scene], Awaitable[None]]
 
 
 def play(
-    story: Story,
-    *,
-    token: str | None = None,
-    anti_entropy_seconds: float = 300,
-    discovery: bool = True,
-    identity: bool = True,
+    story: Story, *, token: str | None = None, prepare: Callable[[Scene], object] = lambda _: None
 ) -> tuple[int, Scene]:
     """Run the process with a story beside it; returns the exit code."""
     kube = FakeKube(token=token)
     kube.serve_discovery()
-    if not discovery:
-        kube.others["/apis"] = {"groups": []}
-    if not identity:
-        del kube.others["/api/v1/namespaces/kube-system"]
 
     async def main() -> tuple[int, Scene]:
-        scene = Scene(kube, anti_entropy_seconds)
+        scene = Scene(kube)
+        prepare(scene)
         auth = KubeAuth(scene.access, await scene.access())
         client = await KubeClient.connect(auth, [], connections=5)
         parts = Parts(
             settings=scene.settings,
             kube=client,
             peerdb=PeerDBClient(FakePeerDB()),
-            clock=SystemClock(),
+            clock=scene.clock,
             rng=random.Random(1),
             server=auth.server,
             session=auth.watch_session,
@@ -158,7 +160,7 @@ def test_the_watch_begins_only_when_discovery_shows_the_kind(caplog: pytest.LogC
         await scene.sees("orders")
         scene.stop()
 
-    assert play(story, discovery=False)[0] == 0
+    assert play(story, prepare=lambda scene: scene.kube.others.update({"/apis": {"groups": []}}))[0] == 0
 
 
 def test_the_watch_goes_on_when_one_request_is_refused_with_401_and_the_token_is_the_same() -> None:
@@ -212,7 +214,7 @@ def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_others_arrive() -> Non
         await scene.until(lambda: scene.controller.forgotten == ["uid-data-vanishing"])
         scene.stop()
 
-    assert play(story, anti_entropy_seconds=0.2)[0] == 0
+    assert play(story, prepare=lambda scene: scene.set(anti_entropy_seconds=0.2))[0] == 0
 
 
 def test_a_change_reaches_the_controller_when_the_watch_is_deaf() -> None:
@@ -222,14 +224,14 @@ def test_a_change_reaches_the_controller_when_the_watch_is_deaf() -> None:
         await scene.sees("after")
         scene.stop()
 
-    assert play(story, anti_entropy_seconds=0.2)[0] == 0
+    assert play(story, prepare=lambda scene: scene.set(anti_entropy_seconds=0.2))[0] == 0
 
 
 def test_the_process_ends_with_1_and_a_sentence_when_the_cluster_has_no_uid(caplog: pytest.LogCaptureFixture) -> None:
     async def story(scene: Scene) -> None:
         assert scene.cluster_ids == []
 
-    assert play(story, identity=False)[0] == 1
+    assert play(story, prepare=lambda scene: scene.kube.others.pop("/api/v1/namespaces/kube-system"))[0] == 1
     assert "set --cluster-id" in caplog.text
 
 
@@ -241,3 +243,113 @@ def test_the_process_ends_with_1_when_the_watch_is_refused_for_good(caplog: pyte
 
     assert play(story)[0] == 1
     assert "The watch of Mirrors ended unexpectedly (APINotFoundError" in caplog.text
+
+
+class BrokenClock(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        raise ArithmeticError(f"no {seconds:g} s left")
+
+
+def test_the_process_ends_with_1_and_a_traceback_when_a_part_of_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.until(lambda: scene.controller.was_listed)
+
+    def prepare(scene: Scene) -> None:
+        scene.clock = BrokenClock()
+
+    assert play(story, prepare=prepare)[0] == 1
+    assert "ended unexpectedly (ArithmeticError: no" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_the_cluster_is_not_asked_who_it_is_when_the_settings_say_so() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.sees("orders")
+        scene.stop()
+
+    code, scene = play(story, prepare=lambda scene: scene.set(cluster_id="west"))
+    assert code == 0
+    assert scene.cluster_ids == ["west"]
+    assert "/api/v1/namespaces/kube-system" not in {asked.path for asked in scene.kube.asked}
+
+
+def test_a_pass_that_hangs_is_cancelled_when_the_process_is_told_to_stop(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.sees("hanging")
+        scene.stop()
+
+    code, scene = play(story)
+    assert code == 0
+    assert scene.controller.cancelled == ["uid-data-hanging"]
+    assert "1 passes did not end in time" in caplog.text
+
+
+def test_health_follows_the_process_from_its_start_to_its_end() -> None:
+    port = free_port()
+
+    async def get(path: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as reply:
+            return reply.status, await reply.text()
+
+    async def story(scene: Scene) -> None:
+        await scene.until(lambda: len(scene.kube.refused) > 0)
+        assert await get("/readyz") == (503, "watch: the Mirrors have not been listed yet\n")
+        assert (await get("/healthz"))[0] == 200
+        scene.kube.refusal = None
+        await scene.sees("orders")
+        assert await get("/readyz") == (200, "ok\n")
+        assert (await get("/healthz"))[0] == 200
+        await scene.sees("hanging")
+        scene.stop()
+        assert await get("/readyz") == (503, "process: told to stop\n")
+
+    def prepare(scene: Scene) -> None:
+        scene.set(health_port=port, drain_seconds=1)
+        scene.kube.refusal = (503, "not yet")
+
+    assert play(story, prepare=prepare)[0] == 0
+
+
+def test_the_process_ends_with_1_and_a_sentence_when_its_health_port_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(_: Scene) -> None:
+        return None
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert play(story, prepare=lambda scene: scene.set(health_port=taken.getsockname()[1]))[0] == 1
+    assert "--health-host and --health-port: 127.0.0.1, port" in caplog.text
+
+
+def test_the_process_ends_with_1_and_a_sentence_when_the_kind_is_not_served(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(_: Scene) -> None:
+        return None
+
+    def prepare(scene: Scene) -> None:
+        scene.kube.no_such_kind = True
+
+    assert play(story, prepare=prepare)[0] == 1
+    assert "install the CustomResourceDefinition first" in caplog.text
+
+
+def test_the_process_ends_with_1_and_a_sentence_when_the_kind_goes(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.sees("orders")
+        scene.kube.no_such_kind = True
+        scene.kube.cut()
+
+    assert play(story)[0] == 1
+    assert "was deleted: there is nothing left to watch" in caplog.text
+
+
+def test_the_process_ends_with_0_when_it_is_told_to_stop_before_it_knows_anything() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.until(lambda: len(scene.kube.refused) > 0)
+        scene.stop()
+
+    def prepare(scene: Scene) -> None:
+        scene.kube.refusal = (503, "not yet")
+
+    code, scene = play(story, prepare=prepare)
+    assert code == 0
+    assert scene.cluster_ids == []
