@@ -1,58 +1,37 @@
 """Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
 
 Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
-are recorded first. Leaves deciding to core and writing status to ``report``.
+are recorded first. Leaves deciding to core, writing status to ``report`` and prechecks to ``precheck``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.controllers.brake import Brake
-from peerdb_operator.controllers.look import Identity, Sight
+from peerdb_operator.controllers.job import Done, Job, WriteAhead
 from peerdb_operator.controllers.ports import Clock
-from peerdb_operator.controllers.registry import Entry
-from peerdb_operator.controllers.report import Reporter, with_operation_closed
-from peerdb_operator.controllers.translate import config_update, validation_request
-from peerdb_operator.core.bounds import after_unproven
-from peerdb_operator.core.desired import Desired
+from peerdb_operator.controllers.report import Reporter
+from peerdb_operator.controllers.translate import config_update
+from peerdb_operator.core.bounds import after_unproven, for_generation
 from peerdb_operator.core.journal import Journal, Operation
-from peerdb_operator.core.limits import Limits, doubling
-from peerdb_operator.core.memory import Precheck
+from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import OwnerKind, Seen, State
-from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit, Validate
+from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBPreconditionFailed, PeerDBRejected
+from peerdb_operator.errors import (
+    KubeConflict,
+    KubeError,
+    PeerDBError,
+    PeerDBInternal,
+    PeerDBRejected,
+    PeerDBUnavailable,
+)
 
-PRECHECK_FIRST = 30.0
-PRECHECK_LONGEST = 600.0
-FILLED = ("is not empty", "already has existing rows")
-
-
-@dataclass(slots=True)
-class Job:
-    """One pass over one Mirror: what it works with, and the journal as it stands."""
-
-    entry: Entry
-    desired: Desired
-    identity: Identity
-    sight: Sight
-    journal: Journal
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of an action: the journal after it, and the failure if there was one."""
-
-    journal: Journal
-    failure: PeerDBError | None = None
-
-
-WriteAhead = Callable[[Job, Plan, Journal], Awaitable[None]]
+UNDER_MAINTENANCE = "MAINTENANCE"
 
 
 class Actor:
@@ -65,27 +44,6 @@ class Actor:
         self._brake = brake
         self._limits = limits
 
-    async def validate(self, job: Job, action: Validate) -> None:
-        """Ask PeerDB about the additions and remember the answer."""
-        assert job.sight.config is not None  # noqa: S101 - additions are only ever planned against a config
-        name = f"precheck_{hashlib.sha256(job.desired.mirror.encode()).hexdigest()[:12]}"
-        request = validation_request(action.edit, job.sight.config, name, copy=action.copy)
-        known = job.entry.memory.precheck
-        failures = (
-            known.failures + 1 if known is not None and known.key == action.key and known.reason is not None else 1
-        )
-        try:
-            await self._peerdb.validate(request, short=action.timeout < self._limits.paused_patience)
-            answer = Precheck(action.key, self._clock.now())
-        except PeerDBError as error:
-            now = self._clock.now()
-            wait = doubling(PRECHECK_FIRST, failures - 1, PRECHECK_LONGEST)
-            message = (
-                f"{precheck_message(error)}; asked again in {wait:.0f} s. Until then all edits of this Mirror wait"
-            )
-            answer = Precheck(action.key, now, precheck_reason(error), message, now + wait, failures)
-        job.entry.memory = replace(job.entry.memory, precheck=answer)
-
     async def pause_or_resume(self, job: Job, plan: Plan, action: Pause | Resume) -> Done:
         """Sent first; recorded after, unless the reply says that it was not taken."""
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
@@ -94,15 +52,21 @@ class Actor:
             return Done(job.journal, failure)
         seen = job.entry.memory.pausing_seen and action.operation is None
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now(), pausing_seen=seen)
-        operation = plan.journal.operation if action.operation is None else action.operation
-        return Done(replace(plan.journal, operation=operation), failure)
+        recorded = replace(plan.journal, operation=action.operation or plan.journal.operation)
+        if action.operation is not None and failure is not None:
+            recorded = self._sent_again(recorded, action.operation)
+        return Done(recorded, failure)
 
     async def edit(self, job: Job, plan: Plan, action: SendEdit, write_ahead: WriteAhead) -> Done:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""
+        if (refusal := await self._still_refuses(job)) is not None:
+            return Done(job.journal, refusal)
         assert job.sight.config is not None  # noqa: S101 - an edit is only ever planned against a config
         update = config_update(action.edit, job.sight.config, skip_snapshot=job.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
+        not_sent = self._unsent(job, recorded)
         await write_ahead(job, plan, recorded)
+        self._require_orders(job, not_sent)
         mirror = job.desired.mirror
         failure = await self._command(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
@@ -112,7 +76,7 @@ class Actor:
             return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
         if failure.sent:
             return Done(self._sent_again(recorded, action.operation), failure)
-        return Done(self._not_taken(job, action.operation, failure), failure)
+        return Done(self._refused(not_sent, action.operation, failure), failure)
 
     async def disarm(self, job: Job, plan: Plan) -> Done:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
@@ -126,28 +90,45 @@ class Actor:
         """Recorded first; the identical request is repeated until the mirror is gone."""
         recorded = replace(plan.journal, operation=action.operation)
         if action.first:
-            await write_ahead(job, plan, recorded)
-            self._brake.record(job.entry.view.uid, self._clock.now())
-        look = job.sight.look
-        closed = isinstance(look, Seen) and look.state in {State.FAILED, State.COMPLETED}
-        failure = await self._command(
-            job,
-            lambda: self._peerdb.change_state(
-                job.desired.mirror,
-                RequestedState.TERMINATING,
-                drop_mirror_stats=action.flags.statistics,
-                skip_destination_drop=action.flags.keep_destination,
-                closed=closed,
-            ),
-        )
+            if (refusal := await self._still_refuses(job)) is not None:
+                return Done(job.journal, refusal)
+            if not await self._announce_drop(job, plan, recorded, write_ahead):
+                return Done(job.journal)
+        failure = await self._command(job, lambda: self._terminate(job, action))
         orphaned = isinstance(failure, PeerDBInternal) and failure.orphaned
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now(), orphaned=orphaned)
         if failure is None:
             return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
-        if failure.sent or not action.first:
+        if failure.sent:
             return Done(self._sent_again(recorded, action.operation), failure)
+        if not action.first:
+            return Done(recorded, failure)
         self._brake.forgive(job.entry.view.uid)
-        return Done(with_operation_closed(recorded), failure)
+        return Done(replace(recorded, operation=None), failure)
+
+    async def _terminate(self, job: Job, action: Drop) -> None:
+        look = job.sight.look
+        await self._peerdb.change_state(
+            job.desired.mirror,
+            RequestedState.TERMINATING,
+            drop_mirror_stats=action.flags.statistics,
+            skip_destination_drop=action.flags.keep_destination,
+            closed=isinstance(look, Seen) and look.state in {State.FAILED, State.COMPLETED},
+        )
+
+    async def _announce_drop(self, job: Job, plan: Plan, recorded: Journal, write_ahead: WriteAhead) -> bool:
+        """Take a place under the brake, then record; False when others have taken the last place meanwhile."""
+        uid, now = job.entry.view.uid, self._clock.now()
+        if self._brake.wait(uid, now) > 0:
+            return False
+        self._brake.record(uid, now)
+        try:
+            await write_ahead(job, plan, recorded)
+            self._require_orders(job, replace(recorded, operation=None))
+        except KubeError:
+            self._brake.forgive(uid)
+            raise
+        return True
 
     async def take_over(self, job: Job) -> Done:
         """Our finalizer first, then our tag: a tag without a finalizer would outlive the object."""
@@ -161,10 +142,12 @@ class Actor:
 
     async def release(self, job: Job, action: Release) -> None:
         """Let the object go; the mirror stays as it is."""
-        if action.hand_over:
-            await self._hand_over(job)
-        if action.warning:
-            await self._reporter.event(job.entry, "Warning", "Released", action.warning)
+        if not job.entry.parted:
+            if action.hand_over:
+                await self._hand_over(job)
+            if action.warning:
+                await self._reporter.event(job.entry, "Warning", "Released", action.warning)
+            job.entry.parted = True
         left = [finalizer for finalizer in job.entry.view.finalizers if finalizer != FINALIZER]
         await self._reporter.finalizers(job.entry, left)
 
@@ -182,9 +165,11 @@ class Actor:
         return await self._command(job, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}))
 
     async def _command(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
+        job.entry.require_orders()
         try:
             await send()
         except PeerDBError as error:
+            error.message = job.without_values(error.message)
             return error
         finally:
             job.entry.commanded_at = self._clock.now()
@@ -192,29 +177,39 @@ class Actor:
 
     def _sent_again(self, journal: Journal, operation: Operation) -> Journal:
         """The request ended without a reply: it may arrive as late as now."""
-        return replace(journal, operation=replace(operation, sent_at=self._clock.now(), accepted=operation.accepted))
+        return replace(journal, operation=replace(operation, sent_at=self._clock.now()))
 
-    def _not_taken(self, job: Job, operation: Operation, failure: PeerDBError) -> Journal:
-        bounds = job.journal.bounds
-        if isinstance(failure, PeerDBRejected):
-            refused = Reason.EDIT_TOO_LARGE if failure.too_large else Reason.EDIT_NOT_APPLIED
-            bounds = after_unproven(bounds, operation.after, self._limits, self._clock.now(), refused=refused)
-        return Journal(None, bounds)
+    def _unsent(self, job: Job, recorded: Journal) -> Journal:
+        """The journal without an edit that does not go out: what was judged on the way to it stays."""
+        before = for_generation(job.journal.bounds, job.desired.generation)
+        return Journal(None, replace(recorded.bounds, corrections=before.corrections))
 
+    def _refused(self, not_sent: Journal, operation: Operation, failure: PeerDBError) -> Journal:
+        """An edit that PeerDB refuses for its content uses up the attempts."""
+        if not isinstance(failure, PeerDBRejected):
+            return not_sent
+        refused = Reason.EDIT_TOO_LARGE if failure.too_large else Reason.EDIT_NOT_APPLIED
+        now = self._clock.now()
+        return replace(
+            not_sent, bounds=after_unproven(not_sent.bounds, operation.after, self._limits, now, refused=refused)
+        )
 
-def precheck_reason(error: PeerDBError) -> Reason:
-    """What a failed precheck is called."""
-    if any(text in error.message for text in FILLED):
-        return Reason.DESTINATION_IN_USE
-    if isinstance(error, PeerDBPreconditionFailed | PeerDBRejected):
-        return Reason.PRECHECK_FAILED
-    return Reason(error.reason)
+    def _require_orders(self, job: Job, otherwise: Journal) -> None:
+        """What was announced is not sent if the user has changed their mind meanwhile; it is forgotten then."""
+        try:
+            job.entry.require_orders()
+        except KubeConflict:
+            job.entry.journal = otherwise
+            raise
 
-
-def precheck_message(error: PeerDBError) -> str:
-    """What PeerDB found wrong with the additions; at most five tables are named."""
-    if isinstance(error, PeerDBPreconditionFailed) and error.violations:
-        subjects = [violation.subject for violation in error.violations]
-        more = f" and {len(subjects) - 5} more" if len(subjects) > 5 else ""  # noqa: PLR2004 - the five that are named
-        return f"spec.tables: PeerDB refuses to add {', '.join(subjects[:5])}{more} ({error.violations[0].kind})"
-    return f"spec.tables: PeerDB cannot add the new tables: {error.message}"
+    async def _still_refuses(self, job: Job) -> PeerDBError | None:
+        """After a refusal: whether PeerDB says that it still takes no commands, so that none is announced in vain."""
+        if job.entry.refused_since is None:
+            return None
+        try:
+            status = await self._peerdb.instance_status()
+        except PeerDBError as error:
+            return error
+        if status != UNDER_MAINTENANCE:
+            return None
+        return PeerDBUnavailable("PeerDB is under maintenance and takes no changes", sent=False, maintenance=True)

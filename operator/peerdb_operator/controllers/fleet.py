@@ -11,11 +11,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from peerdb_operator.api.times import parse_time
-from peerdb_operator.controllers.look import unknown
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow
-from peerdb_operator.controllers.registry import Entry, Registry
+from peerdb_operator.controllers.registry import Registry
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Unknown
 from peerdb_operator.core.verdict import AWAY
 
 CLONE = "clone_"
@@ -31,6 +30,8 @@ class FleetReader:
         self._registry = registry
         self._limits = limits
         self._marked: set[str] = set()
+        self._blinded: set[str] = set()
+        """For whom a failed tick, not a look of their own, has begun the outage."""
 
     def mark(self, uids: Iterable[str]) -> None:
         """Wake these at the next tick, whatever it shows."""
@@ -44,35 +45,48 @@ class FleetReader:
             woken.update(self._outage(look, now))
         else:
             rows = {row.name: row for row in look.mirrors}
-            for entry in self._registry:
-                if not entry.busy and _surprises(entry, rows.get(entry.view.mirror), look.began_at):
+            for entry in self._awake():
+                if began_after_our_command := look.began_at > entry.commanded_at:
+                    self._forget_outage(entry)
+                if began_after_our_command and _surprises(entry, rows.get(entry.view.mirror)):
                     woken.add(entry.view.uid)
+            self._blinded.clear()
         return sorted(woken)
+
+    def _awake(self) -> list[Entry]:
+        """Whose passes look at PeerDB, and are not doing so at this moment."""
+        return [entry for entry in self._registry if not entry.busy and entry.is_looked_at]
+
+    def _forget_outage(self, entry: Entry) -> None:
+        """An outage that nobody was told of, and that no look of the Mirror's own has met, ends without a trace."""
+        if entry.view.uid in self._blinded and not _has_told(entry, long=False):
+            entry.memory = replace(entry.memory, unknown_since=None)
 
     def _outage(self, look: FleetLook, now: float) -> list[str]:
         """PeerDB cannot be asked: everybody's clock of the outage starts, and who has not told it in time is woken."""
         if look.error is None:
             return []
-        blind: Unknown = unknown(look.error, look.began_at)
         late = []
-        for entry in self._registry:
-            if entry.busy:
-                continue
+        for entry in self._awake():
             if entry.memory.unknown_since is None:
                 entry.memory = replace(entry.memory, unknown_since=now, streak=None, gone_since=None)
+                self._blinded.add(entry.view.uid)
             lasts = now - (entry.memory.unknown_since or now)
             if lasts >= self._limits.outage_quiet and not _has_told(entry, long=lasts >= self._limits.outage_unknown):
                 late.append(entry.view.uid)
-        return late if blind.reason in AWAY else [entry.view.uid for entry in self._registry]
+        return late
 
     def _errors(self, rows: Iterable[LogRow], now: float) -> list[str]:
         woken = []
+        window = self._limits.error_window
         for row in rows:
+            # A clock of PeerDB's that is ahead of ours must not make an error the newest for ever.
+            at = min(row.time, now)
             for entry in self._owners(row.mirror_name):
-                fresh = entry.error is not None and now - entry.error[1] < self._limits.error_window
-                if entry.error is None or row.time >= entry.error[1]:
-                    entry.error = (" ".join(row.message.split())[:ERROR_LENGTH], row.time)
-                if not fresh and now - row.time < self._limits.error_window:
+                fresh = entry.error is not None and now - entry.error[1] < window
+                if entry.error is None or at >= entry.error[1]:
+                    entry.error = (" ".join(row.message.split())[:ERROR_LENGTH], at)
+                if not fresh and now - at < window:
                     woken.append(entry.view.uid)
         return woken
 
@@ -82,35 +96,30 @@ class FleetReader:
         if exact or not name.startswith(CLONE) or not RUN_ID.search(name):
             return exact
         body = RUN_ID.sub("", name.removeprefix(CLONE))
-        return [entry for entry in self._registry if _copies(entry, body)]
+        cuts = [place for place, letter in enumerate(body) if letter == "_"]
+        return [
+            entry for cut in cuts for entry in self._registry.claimants(body[:cut]) if body[cut + 1 :] in entry.sources
+        ]
 
 
-def _copies(entry: Entry, body: str) -> bool:
-    prefix = f"{entry.view.mirror}_"
-    if not body.startswith(prefix):
-        return False
-    table = body.removeprefix(prefix)
-    return any(source.replace(".", "_") == table for source in entry.sources)
-
-
-def _surprises(entry: Entry, row: ListedMirror | None, began_at: float) -> bool:
-    """Whether the list shows something else than the newest look of a pass, and is no older than our newest command."""
-    if began_at <= entry.commanded_at:
-        return False
+def _surprises(entry: Entry, row: ListedMirror | None) -> bool:
+    """Whether the list shows something else than the newest look of a pass."""
     if entry.memory.unknown_since is not None:
         return True
     if row is None:
         return entry.view.status.state != "Missing"
     if row.state != entry.memory.word:
         return True
-    return abs(row.created_at_ms - _milliseconds(entry.peerdb_created_at)) > SAME_MILLISECONDS
+    known = _milliseconds(entry.peerdb_created_at)
+    return known is not None and abs(row.created_at_ms - known) > SAME_MILLISECONDS
 
 
-def _milliseconds(created_at: str) -> float:
+def _milliseconds(created_at: str) -> float | None:
+    """A createdAt as the list has it; None for a text that is no time."""
     try:
         return parse_time(created_at) * 1000.0
     except ValueError:
-        return 0.0
+        return None
 
 
 def _has_told(entry: Entry, *, long: bool) -> bool:

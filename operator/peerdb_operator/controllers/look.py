@@ -24,12 +24,15 @@ from peerdb_operator.errors import (
     PeerDBPreconditionFailed,
     PeerDBRejected,
     PeerDBUnauthorized,
+    PeerDBUnavailable,
     Retry,
     UnsupportedPeerDB,
 )
 
 OLDEST_SUPPORTED = (0, 34, 6)
 VERSION_PERIOD = 600.0
+LONGEST_CREATED_AT = 64
+"""What the journal in status can hold of PeerDB's text, which is half as long."""
 _RELEASE = re.compile(r"^(?:stable-)?v?(\d+)\.(\d+)\.(\d+)$")
 
 
@@ -95,13 +98,13 @@ class Observer:
             reply, gap = await self._status(mirror, with_config=full or copying, copying=copying)
             tags = await self._peerdb.tags(mirror) if full else {}
         except PeerDBNotFound:
-            return Sight(Gone(began))
+            return Sight(Gone(began, self._clock.now()))
         except PeerDBError as error:
             return Sight(unknown(error, began))
         config: LiveConfig | ConfigGap = gap if reply.config is None else live_config(reply.config)
         seen = Seen(
             word=reply.state,
-            created_at=reply.created_at,
+            created_at=reply.created_at[:LONGEST_CREATED_AT],
             at=began,
             config=config,
             owner=identity.owner(tags.get(OWNER_TAG)) if full else Owner(OwnerKind.NOT_ASKED),
@@ -118,7 +121,9 @@ class Observer:
             return await self._peerdb.status_with_config(mirror, snapshot=copying), ConfigGap.UNREADABLE
         except (PeerDBNotFound, PeerDBUnauthorized, PeerDBMisconfigured, UnsupportedPeerDB):
             raise
-        except PeerDBError:
+        except PeerDBError as error:
+            if isinstance(error, PeerDBUnavailable) and not error.sent:
+                raise
             return await self._peerdb.status(mirror), ConfigGap.UNREADABLE
 
     async def _outdated(self) -> str | None:

@@ -16,16 +16,20 @@ from typing import Any
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.act import Actor
 from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
 from peerdb_operator.controllers.look import Identity, Observer
+from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.passes import Passes
 from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
-from peerdb_operator.controllers.registry import Entry, Registry
-from peerdb_operator.controllers.report import Reporter, identity
+from peerdb_operator.controllers.precheck import Prechecker
+from peerdb_operator.controllers.registry import Registry
+from peerdb_operator.controllers.report import Reporter, identity, log_decision
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.observed import State
+from peerdb_operator.core.plan_types import Plan, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
 from peerdb_operator.core.verdict import Verdict, verdict
@@ -62,15 +66,17 @@ class MirrorController:
             progress_gap=settings.progress_write_seconds,
         )
         brake = Brake(settings.brake_drops, settings.brake_seconds)
+        self._surroundings = Surroundings(
+            registry=self._registry,
+            kube=kube,
+            clock=clock,
+            brake=brake,
+            namespace_deletion=settings.namespace_deletion,
+        )
         self._passes = Passes(
-            surroundings=Surroundings(
-                registry=self._registry,
-                kube=kube,
-                clock=clock,
-                brake=brake,
-                namespace_deletion=settings.namespace_deletion,
-            ),
-            observer=Observer(peerdb, clock),
+            surroundings=self._surroundings,
+            lookout=Lookout(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits),
+            prechecker=Prechecker(peerdb, clock, limits),
             actor=Actor(peerdb, self._reporter, clock, brake, limits),
             reporter=self._reporter,
             clock=clock,
@@ -90,6 +96,7 @@ class MirrorController:
     def listed(self) -> None:
         """The first full LIST is in: claims can be judged now."""
         self._listed = True
+        self._surroundings.remember_drops()
 
     def lane(self, uid: str) -> Lane:
         """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request."""
@@ -104,9 +111,11 @@ class MirrorController:
         entry = self._registry.get(uid)
         if entry is None or not self._listed:
             return Rest(None)
-        entry.busy = True
+        entry.busy, entry.basis = True, entry.view
         try:
-            return await self._guarded(entry)
+            rest = await self._guarded(entry)
+            await self._reporter.tell(entry)
+            return rest
         finally:
             entry.busy = False
 
@@ -172,16 +181,21 @@ class MirrorController:
         )
         try:
             await self._tell(entry, told)
+        except KubeConflict:
+            await self._refresh(entry)
         except KubeError as unwritten:
             logger.warning("Kubernetes: %s", unwritten, extra=identity(entry))
+        except Exception:
+            logger.exception("a failed pass could not be told of", extra=identity(entry))
         return Rest(2.0, backoff=Reason.INTERNAL_ERROR, cap=300.0)
 
     async def _tell(self, entry: Entry, told: Verdict) -> None:
         """Write a verdict that needed no look at PeerDB."""
-        wish = Desired(entry.view.mirror, entry.view.generation)
+        status, wish = entry.view.status, Desired(entry.view.mirror, entry.view.generation)
         memory = replace(entry.memory, error=None)
-        following = next_status(
-            entry.view.status, wish, None, memory, Report(told, entry.current_journal()), self._clock.now()
-        )
-        kept = following.model_copy(update={"tables": entry.view.status.tables})
+        report = Report(told, entry.current_journal())
+        following = next_status(status, wish, None, memory, report, self._clock.now())
+        # What PeerDB has, and the name under which it has it, was not looked at.
+        kept = following.model_copy(update={"tables": status.tables, "mirror_name": status.mirror_name})
+        log_decision(entry, Plan(None, told, Wait(None), rule="no look"))
         await self._reporter.status(entry, kept, told)

@@ -1,30 +1,31 @@
 """The two kinds of pass: towards the wish, and out of the finalizer.
 
 Owns the loop look → remember → plan, repeated while the plan asks for another look, and what happens around the one
-action that ends it. Leaves the reads to ``look``, the commands to ``act``, the writes to ``report``.
+action that ends it. Leaves the looks to ``lookout``, the commands to ``act``, the writes to ``report``.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from peerdb_operator.controllers.act import Actor, Done, Job
-from peerdb_operator.controllers.look import Identity, Observer, Sight, unknown
+from peerdb_operator.controllers.act import Actor
+from peerdb_operator.controllers.entry import Entry
+from peerdb_operator.controllers.job import Done, Job
+from peerdb_operator.controllers.look import Identity, Sight
+from peerdb_operator.controllers.lookout import NOT_ASKED, Lookout
 from peerdb_operator.controllers.ports import Clock, Rest
-from peerdb_operator.controllers.registry import Entry
-from peerdb_operator.controllers.report import Reporter, identity
+from peerdb_operator.controllers.precheck import Prechecker
+from peerdb_operator.controllers.report import Reporter, log_decision, log_failure
 from peerdb_operator.controllers.surroundings import Surroundings
-from peerdb_operator.core.case import Case, Situation
+from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.drop import plan_deletion
-from peerdb_operator.core.journal import Journal, Step
+from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import absence_gap, confirm, remember
-from peerdb_operator.core.observed import Observation, Seen, State, Unknown
+from peerdb_operator.core.observed import Observation
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
     Disarm,
@@ -43,10 +44,7 @@ from peerdb_operator.core.plan_types import (
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
 
-logger = logging.getLogger(__name__)
-
 MOST_LOOKS = 6
-NOT_ASKED = Unknown(Reason.PEERDB_UNAVAILABLE, "PeerDB was not asked", 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,8 @@ class Passes:
     """What passes work with."""
 
     surroundings: Surroundings
-    observer: Observer
+    lookout: Lookout
+    prechecker: Prechecker
     actor: Actor
     reporter: Reporter
     clock: Clock
@@ -74,18 +73,16 @@ class Passes:
     async def _run(self, entry: Entry, desired: Desired, who: Identity, parting: Farewell | None) -> Rest:
         entry.memory = replace(entry.memory, error=entry.error)
         job = Job(entry, desired, who, Sight(NOT_ASKED), entry.current_journal())
-        observation: Observation = NOT_ASKED
-        if self._needs_peerdb(job, parting):
-            observation = await self._look(job, full=self._starts_fully(job, parting))
+        observation = await self.lookout.first(job, parting)
         planned = self._plan(job, observation, parting)
         for _ in range(MOST_LOOKS):
             match planned.action:
                 case LookFully():
-                    observation = await self._look(job, full=True)
+                    observation = await self.lookout.look(job, full=True)
                 case LookTwice(after=after):
-                    observation = await self._look_twice(job, after)
+                    observation = await self.lookout.look_twice(job, after)
                 case Validate() as action:
-                    await self.actor.validate(job, action)
+                    await self.prechecker.ask(job, action)
                 case _:
                     break
             planned = self._plan(job, observation, parting)
@@ -93,22 +90,31 @@ class Passes:
 
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
-        self._log(job, planned)
+        log_decision(entry, planned)
         done = await self._act(job, observation, planned)
         if done is None:
             return Rest(None)
-        if done.failure is not None:
-            observation = self._failed(job, done)
+        wait = planned.wait
+        if isinstance(planned.action, LookFully | LookTwice | Validate):
+            # The mirror changes faster than it can be looked at: nothing is sent, and a new pass looks again soon.
+            wait = Wait(self.limits.look_first)
+        if done.failure is None:
+            entry.refused_since = None
+        else:
+            log_failure(entry, planned, done.failure)
+            observation = self.lookout.failed(job, done.failure)
             planned = replace(self._plan(job, observation, parting), journal=done.journal)
-        entry.journal = done.journal
-        await self._write(job, observation, planned, done.journal)
-        return self._rest(entry, planned.wait)
+            wait = planned.wait
+        if entry.journal is not None:
+            entry.journal = done.journal
+        # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
+        return self._rest(entry, wait, await self._write(job, observation, planned, done.journal))
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
         """Carry the action out; None when the object is let go."""
 
         async def write_ahead(_job: Job, ahead: Plan, journal: Journal) -> None:
-            await self._write(job, observation, ahead, journal, force=True)
+            await self._write(job, observation, ahead, journal)
             job.entry.journal = journal
 
         match planned.action:
@@ -141,97 +147,26 @@ class Passes:
                 withheld = None if found is None else (job.desired.generation, found.reason, found.message)
                 entry.memory = replace(entry.memory, withheld=withheld)
             return planned
+        parting = self.surroundings.braked(entry, parting)
         case = Case(job.desired, observation, entry.memory, job.journal, situation, self.limits, now)
         if entry.memory.release_since is None and release_cause(case, parting) is not None:
             case = replace(case, memory=replace(case.memory, release_since=now))
             entry.memory = case.memory
         return plan_deletion(case, parting)
 
-    async def _look(self, job: Job, *, full: bool) -> Observation:
-        entry = job.entry
-        copying = entry.memory.word == State.SNAPSHOT
-        job.sight = await self.observer.look(job.desired.mirror, job.identity, full=full, copying=copying)
-        now = self.clock.now()
-        operation = job.journal.operation
-        dropped = operation is not None and operation.step is Step.DROP
-        entry.memory, observation = remember(
-            entry.memory,
-            job.sight.look,
-            wants_running=job.desired.wants_running,
-            gap=absence_gap(self.limits, drop_sent=dropped),
-            now=now,
-        )
-        if isinstance(observation, Seen):
-            entry.peerdb_created_at = observation.created_at
-            if full:
-                entry.sample_at = now + self.limits.sample * self.rng.uniform(0.8, 1.2)
-            if job.sight.config is not None:
-                entry.sources = frozenset(mapping.source for mapping in job.sight.config.table_mappings)
-        return observation
-
-    async def _look_twice(self, job: Job, after: float) -> Observation:
-        before = job.sight.look
-        await self.clock.sleep(after)
-        observation = await self._look(job, full=True)
-        if isinstance(before, Seen):
-            job.entry.memory = confirm(before, job.sight.look, job.entry.memory)
-        return observation
-
-    def _failed(self, job: Job, done: Done) -> Observation:
-        """A command that failed teaches that PeerDB cannot be relied on at this moment."""
-        assert done.failure is not None  # noqa: S101 - asked by the caller
-        now = self.clock.now()
-        job.entry.memory, observation = remember(
-            job.entry.memory,
-            unknown(done.failure, now),
-            wants_running=job.desired.wants_running,
-            gap=self.limits.absence_gap,
-            now=now,
-        )
-        return observation
-
-    async def _write(
-        self, job: Job, observation: Observation, planned: Plan, journal: Journal, *, force: bool = False
-    ) -> None:
+    async def _write(self, job: Job, observation: Observation, planned: Plan, journal: Journal) -> float | None:
         entry = job.entry
         report = Report(planned.verdict, journal, planned.accept_tables)
         following = next_status(entry.view.status, job.desired, observation, entry.memory, report, self.clock.now())
-        await self.reporter.status(entry, following, planned.verdict, force=force)
+        return await self.reporter.status(entry, following, planned.verdict)
 
-    def _needs_peerdb(self, job: Job, parting: Farewell | None) -> bool:
-        if job.entry.view.frozen:
-            return False
-        if parting is None:
-            return True
-        case = Case(job.desired, NOT_ASKED, job.entry.memory, job.journal, Situation(), self.limits, self.clock.now())
-        return job.desired.wants_running or release_cause(case, parting) is None
-
-    def _starts_fully(self, job: Job, parting: Farewell | None) -> bool:
-        """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""
-        entry, now = job.entry, self.clock.now()
-        if entry.memory.word is not None and not State.of(entry.memory.word).comparable:
-            return False
-        settled = job.journal.bounds.settled == job.desired.generation and job.journal.operation is None
-        return parting is not None or not settled or now >= entry.sample_at
-
-    def _rest(self, entry: Entry, wait: Wait) -> Rest:
-        """The plan's wait; a mirror at rest is next looked at when its (jittered) sample is due."""
+    def _rest(self, entry: Entry, wait: Wait, due: float | None) -> Rest:
+        """The plan's wait, or less if a write is due before; a mirror at rest is looked at when its sample is due."""
         after = wait.after
         if after is not None and after >= self.limits.sample:
             after = max(1.0, entry.sample_at - self.clock.now())
         elif after is not None and after > self.limits.tick:
             after *= self.rng.uniform(0.9, 1.1)
+        if due is not None and (after is None or due < after):
+            after = due
         return Rest(after, wait.backoff, wait.cap)
-
-    def _log(self, job: Job, planned: Plan) -> None:
-        """One line a decision: an action, nothing for a look that changes nothing."""
-        if planned.action is None:
-            return
-        message = planned.verdict.message if planned.verdict is not None else ""
-        extra = {
-            **identity(job.entry),
-            "rule": planned.rule,
-            "action": type(planned.action).__name__,
-            "detail": message,
-        }
-        logger.info("%s", type(planned.action).__name__, extra=extra)

@@ -1,123 +1,23 @@
-"""All Mirrors that the watched namespaces hold, as compact projections, and what is remembered of each.
+"""All Mirrors that the watched namespaces hold, and their claims on PeerDB mirrors.
 
-Owns the view of Kubernetes and the claims of Mirrors on PeerDB mirrors. Does no I/O. An older version of an object
-never replaces a newer one.
+Owns the view of Kubernetes: an older version of an object never replaces a newer one, and a journal that somebody else
+has written replaces ours. Does no I/O.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, FINALIZER
-from peerdb_operator.api.mirror import DeletionPolicy, mirror_name_of, parse_spec
-from peerdb_operator.api.naming import default_mirror_name
-from peerdb_operator.api.status import MirrorStatus, read_status
-from peerdb_operator.api.times import parse_time
-from peerdb_operator.core.desired import Desired, desired_from
-from peerdb_operator.core.journal import Journal
-from peerdb_operator.core.ledger import read_journal
-from peerdb_operator.core.memory import Memory
-from peerdb_operator.errors import InvalidSpec
-
-DISABLED = "disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One version of one Mirror, without its spec."""
-
-    uid: str
-    namespace: str
-    name: str
-    version: int
-    generation: int
-    created_at: float
-    deleted_at: float | None
-    finalizers: tuple[str, ...]
-    frozen: bool
-    requested_at: str | None
-    mirror: str
-    status: MirrorStatus
-
-    @property
-    def key(self) -> str:
-        """namespace/name."""
-        return f"{self.namespace}/{self.name}"
-
-    @property
-    def has_finalizer(self) -> bool:
-        """Whether our finalizer holds the object."""
-        return FINALIZER in self.finalizers
-
-    def asks_for_a_pass(self, older: View) -> bool:
-        """Whether a newer version says something that our own writes do not explain."""
-        mine = (self.generation, self.deleted_at, self.has_finalizer, self.frozen, self.requested_at, self.status)
-        return mine != (
-            older.generation,
-            older.deleted_at,
-            older.has_finalizer,
-            older.frozen,
-            older.requested_at,
-            older.status,
-        )
-
-
-@dataclass(slots=True)
-class Entry:
-    """A Mirror and what this process knows about it. Changed by one pass at a time, and by the event handler."""
-
-    view: View
-    raw_spec: Mapping[str, Any] | None
-    memory: Memory = field(default_factory=Memory)
-    journal: Journal | None = None
-    error: tuple[str, float] | None = None
-    peerdb_created_at: str = ""
-    sample_at: float = 0.0
-    written_at: float = 0.0
-    commanded_at: float = 0.0
-    busy: bool = False
-    sources: frozenset[str] = frozenset()
-    told: tuple[str, str] | None = None
-    _wish: tuple[int, Desired | InvalidSpec] | None = None
-    _last_good: Desired | None = None
-
-    def wish(self) -> Desired | InvalidSpec:
-        """The parsed spec of the present generation; the raw one is let go once it is parsed."""
-        if self._wish is None or self._wish[0] != self.view.generation or self.raw_spec is not None:
-            self._wish = (self.view.generation, self._parse(self.raw_spec or {}))
-            self.raw_spec = None
-        return self._wish[1]
-
-    def parting_wish(self) -> Desired:
-        """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
-        wish = self.wish()
-        if not isinstance(wish, InvalidSpec):
-            return wish
-        return self._last_good or Desired(self.view.mirror, self.view.generation, deletion_policy=DeletionPolicy.RETAIN)
-
-    def current_journal(self) -> Journal:
-        """The journal: this process's own, or what status carries."""
-        if self.journal is None:
-            self.journal = read_journal(self.view.status)
-        return self.journal
-
-    def _parse(self, raw: Mapping[str, Any]) -> Desired | InvalidSpec:
-        try:
-            spec = parse_spec(raw)
-            wish = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
-        except InvalidSpec as error:
-            return error
-        self._last_good = wish
-        return wish
+from peerdb_operator.controllers.entry import Entry, View, project
 
 
 class Registry:
-    """The Mirrors by uid."""
+    """The Mirrors by uid, by namespace and name, and by the PeerDB mirror they claim."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._uids: dict[str, str] = {}
         self._claims: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
@@ -139,34 +39,36 @@ class Registry:
         view = project(body)
         entry = self._entries.get(view.uid)
         if entry is None:
-            self._entries[view.uid] = Entry(view, _spec(body), error=_known_error(view))
-            self._claims.setdefault(view.mirror, set()).add(view.uid)
-            return True
+            return self._add(view, body)
         if view.version <= entry.view.version:
             return False
-        older, entry.view = entry.view, view
-        if view.generation != older.generation:
-            entry.raw_spec = _spec(body)
-        if (view.status.operation, view.status.bounds) != (older.status.operation, older.status.bounds):
+        older = entry.view
+        self._renew(entry, view, body)
+        if view.requested_at != older.requested_at:
+            entry.sample_at = 0.0
+        if view.status in (older.status, entry.writing):
+            return view.asks_for_a_pass(older)
+        was, now = older.status, view.status
+        if now.conditions and (now.operation, now.bounds) != (was.operation, was.bounds):
+            # Somebody else wrote it. A status that was wiped altogether tells nothing: what we know stays.
             entry.journal = None
-        return view.asks_for_a_pass(older)
+        return True
 
     def wrote(self, entry: Entry, body: Mapping[str, Any]) -> None:
         """Take the answer to a write of ours as the newest version; what we remember stays."""
         view = project(body)
         if view.version >= entry.view.version:
-            if view.generation != entry.view.generation:
-                entry.raw_spec = _spec(body)
-            entry.view = view
+            self._renew(entry, view, body)
+        entry.basis = view
 
     def remove(self, uid: str) -> Entry | None:
         """Forget an object."""
         entry = self._entries.pop(uid, None)
         if entry is not None:
-            claims = self._claims.get(entry.view.mirror, set())
-            claims.discard(uid)
-            if not claims:
-                self._claims.pop(entry.view.mirror, None)
+            entry.known = False
+            self._unclaim(entry.view)
+            if self._uids.get(entry.view.key) == uid:
+                del self._uids[entry.view.key]
         return entry
 
     def older_claim(self, entry: Entry) -> str | None:
@@ -184,31 +86,31 @@ class Registry:
                 return other.view.key
         return None
 
+    def _add(self, view: View, body: Mapping[str, Any]) -> bool:
+        namesake = self._entries.get(self._uids.get(view.key, ""))
+        if namesake is not None and namesake.view.version >= view.version:
+            return False  # an old read of an object whose name another one bears by now
+        if namesake is not None:
+            self.remove(namesake.view.uid)
+        self._entries[view.uid] = Entry(view, _spec(body), error=_known_error(view))
+        self._uids[view.key] = view.uid
+        self._claims.setdefault(view.mirror, set()).add(view.uid)
+        return True
 
-def project(body: Mapping[str, Any]) -> View:
-    """The projection of an object; O(1) in the number of its tables."""
-    meta = body["metadata"]
-    annotations = meta.get("annotations") or {}
-    deleted = meta.get("deletionTimestamp")
-    return View(
-        uid=meta["uid"],
-        namespace=meta["namespace"],
-        name=meta["name"],
-        version=int(meta["resourceVersion"]),
-        generation=int(meta.get("generation", 0)),
-        created_at=parse_time(meta["creationTimestamp"]),
-        deleted_at=None if deleted is None else parse_time(deleted),
-        finalizers=tuple(meta.get("finalizers") or ()),
-        frozen=annotations.get(ANNOTATION_RECONCILE) == DISABLED,
-        requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
-        mirror=_mirror_name(meta["name"], body.get("spec")),
-        status=read_status(body.get("status")),
-    )
+    def _renew(self, entry: Entry, view: View, body: Mapping[str, Any]) -> None:
+        """Put a newer version in the place of the older one."""
+        older, entry.view = entry.view, view
+        if view.generation != older.generation:
+            entry.raw_spec = _spec(body)
+        if view.mirror != older.mirror and entry.known:
+            self._unclaim(older)
+            self._claims.setdefault(view.mirror, set()).add(view.uid)
 
-
-def _mirror_name(name: str, spec: object) -> str:
-    given = spec.get("mirrorName") if isinstance(spec, Mapping) else None
-    return given if isinstance(given, str) and given else (default_mirror_name(name) or "")
+    def _unclaim(self, view: View) -> None:
+        claims = self._claims.get(view.mirror, set())
+        claims.discard(view.uid)
+        if not claims:
+            self._claims.pop(view.mirror, None)
 
 
 def _spec(body: Mapping[str, Any]) -> Mapping[str, Any]:

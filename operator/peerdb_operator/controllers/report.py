@@ -1,29 +1,37 @@
-"""The one writer of status, and of Events.
+"""The one writer of status, of Events and of the log's decisions.
 
-Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which Events repeat. Every
-write carries the resourceVersion it was computed from, so that a stale or deposed writer gets a conflict.
+Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which news become Events.
+Every write carries the resourceVersion of the object that it was computed from, so that a stale or deposed writer gets
+a conflict. Events wait until the pass is over: no mirror stands still for one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from peerdb_operator.api.constants import GROUP, KIND, VERSION
 from peerdb_operator.api.status import MirrorStatus
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
-from peerdb_operator.controllers.registry import Entry, Registry
-from peerdb_operator.core.journal import Journal
+from peerdb_operator.controllers.registry import Registry
+from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Urgency, urgency
-from peerdb_operator.core.verdict import Verdict
-from peerdb_operator.errors import KubeError, KubeForbidden
+from peerdb_operator.core.verdict import AWAY, Truth, Verdict
+from peerdb_operator.errors import KubeError, KubeForbidden, PeerDBError
 
 logger = logging.getLogger(__name__)
 
-WARNINGS = frozenset({Reason.DROP_HELD, Reason.DROP_BLOCKED, Reason.MIRROR_TERMINATED, Reason.MIRROR_ORPHANED})
+NOTE = 1024
+WARNINGS = AWAY | {
+    Reason.RUNNING_WITH_ERRORS,
+    Reason.CONFIG_UNREADABLE,
+    Reason.DROP_HELD,
+    Reason.DROP_BLOCKED,
+    Reason.INTERNAL_ERROR,
+}
 
 
 class Reporter:
@@ -38,23 +46,41 @@ class Reporter:
         self._phase_quiet = phase_quiet
         self._progress_gap = progress_gap
 
-    async def status(self, entry: Entry, following: MirrorStatus, told: Verdict | None, *, force: bool = False) -> None:
-        """Write ``following`` if it is due. Raises ``KubeError``; a conflict means that the pass has to start over."""
+    async def status(self, entry: Entry, following: MirrorStatus, told: Verdict | None) -> float | None:
+        """Write ``following`` if it is due; returns in how many seconds a write that has to come will be.
+
+        Raises ``KubeError``; a conflict means that the pass has to start over.
+        """
         previous = entry.view.status
-        if not self._is_due(entry, urgency(previous, following, told=told is not None), force=force):
-            return
+        need = urgency(previous, following, told=told is not None)
+        due = self._due(entry, need)
+        if due > 0:
+            return due if need is Urgency.PHASE else None
+        entry.require_basis()
         patch = merge_patch(previous.as_wire(), following.as_wire())
-        body = {"metadata": {"resourceVersion": str(entry.view.version)}, "status": patch}
-        answer = await self._kube.patch_status(entry.view.namespace, entry.view.name, body)
+        body = {"metadata": {"resourceVersion": str(entry.basis.version)}, "status": patch}
+        entry.writing = following
+        try:
+            answer = await self._kube.patch_status(entry.view.namespace, entry.view.name, body)
+        finally:
+            entry.writing = None
         self._registry.wrote(entry, answer)
         entry.written_at = self._clock.now()
-        if told is not None:
-            await self._transition(entry, told)
+        if told is not None and told.reason != ready_reason(previous):
+            entry.news.append((_kind(told), told.reason.value, told.message))
+        return None
 
     async def finalizers(self, entry: Entry, finalizers: list[str]) -> None:
         """Replace the finalizers; raises ``KubeError``."""
-        body = {"metadata": {"finalizers": finalizers, "resourceVersion": str(entry.view.version)}}
+        entry.require_basis()
+        body = {"metadata": {"finalizers": finalizers, "resourceVersion": str(entry.basis.version)}}
         self._registry.wrote(entry, await self._kube.patch_mirror(entry.view.namespace, entry.view.name, body))
+
+    async def tell(self, entry: Entry) -> None:
+        """Create the Events of what was written."""
+        news, entry.news = entry.news, []
+        for kind, reason, message in news:
+            await self.event(entry, kind, reason, message)
 
     async def event(self, entry: Entry, kind: str, reason: str, message: str) -> None:
         """Create an Event; one that cannot be created is only logged (a terminating namespace takes none)."""
@@ -68,37 +94,33 @@ class Reporter:
             "resourceVersion": str(view.version),
         }
         try:
-            await self._kube.emit_event(regarding, kind, reason, message[:1024], "Reconcile")
+            await self._kube.emit_event(regarding, kind, reason, message[:NOTE], "Reconcile")
         except KubeForbidden as error:
             logger.debug("no event: %s", error, extra=identity(entry))
         except KubeError as error:
             logger.warning("no event: %s", error, extra=identity(entry))
 
-    def _is_due(self, entry: Entry, need: Urgency, *, force: bool) -> bool:
+    def _due(self, entry: Entry, need: Urgency) -> float:
+        """Seconds until a write of this urgency; 0 for now."""
         now = self._clock.now()
-        if need is Urgency.NOTHING:
-            return False
-        if force or need is Urgency.NOW:
-            return True
-        if need is Urgency.PHASE:
-            return now - entry.memory.word_since >= self._phase_quiet
-        return now - entry.written_at >= self._progress_gap
+        match need:
+            case Urgency.NOW:
+                return 0.0
+            case Urgency.PHASE:
+                return max(0.0, entry.memory.word_since + self._phase_quiet - now)
+            case Urgency.PROGRESS:
+                return max(0.0, entry.written_at + self._progress_gap - now)
+            case Urgency.NOTHING:
+                return float("inf")
 
-    async def _transition(self, entry: Entry, told: Verdict) -> None:
-        """An Event when the reason of Ready has changed; the same news is not told twice in a row."""
-        news = (told.reason.value, told.message)
-        before, entry.told = entry.told, news
-        if before is not None and before[0] == news[0]:
-            return
-        known = {condition.type: condition.reason for condition in entry.view.status.conditions}
-        if before is None and known.get("Ready") != told.reason:
-            return
-        warning = told.stalled.value == "True" or told.reason in WARNINGS
-        await self.event(entry, "Warning" if warning else "Normal", told.reason.value, told.message)
+
+def ready_reason(status: MirrorStatus) -> str:
+    """The reason of Ready; empty without one."""
+    return next((condition.reason for condition in status.conditions if condition.type == "Ready"), "")
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7386) that turns ``old`` into ``new``; no side effects."""
+    """The JSON merge patch (RFC 7386) that turns ``old`` into ``new``, which holds no null; no side effects."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)
@@ -111,18 +133,31 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return patch
 
 
+def log_decision(entry: Entry, planned: Plan) -> None:
+    """One line a decision: an action, or a verdict that is another than before."""
+    told = planned.verdict
+    reason = entry.logged if told is None else told.reason.value
+    action = "" if planned.action is None else type(planned.action).__name__
+    if not action and reason == entry.logged:
+        return
+    entry.logged = reason
+    message = told.message if told is not None else getattr(planned.action, "warning", "")
+    extra = {**identity(entry), "rule": planned.rule, "reason": reason, **({"action": action} if action else {})}
+    logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
+
+
+def log_failure(entry: Entry, planned: Plan, failure: PeerDBError) -> None:
+    """PeerDB did not take a command, or did not say whether it did."""
+    extra = {**identity(entry), "rule": planned.rule, "reason": failure.reason, "sent": failure.sent}
+    logger.warning("%s failed: %s", type(planned.action).__name__, failure.message, extra=extra)
+
+
 def identity(entry: Entry) -> dict[str, Any]:
     """The fields that every log line about a Mirror carries."""
     view = entry.view
-    return {
-        "namespace": view.namespace,
-        "mirror": view.name,
-        "uid": view.uid,
-        "generation": view.generation,
-        "peerdb_mirror": view.mirror,
-    }
+    subject = {"namespace": view.namespace, "name": view.name, "uid": view.uid}
+    return {"object": subject, "generation": view.generation, "mirror": view.mirror}
 
 
-def with_operation_closed(journal: Journal) -> Journal:
-    """The journal without its open operation."""
-    return replace(journal, operation=None)
+def _kind(told: Verdict) -> str:
+    return "Warning" if told.stalled is Truth.TRUE or told.reason in WARNINGS else "Normal"

@@ -6,13 +6,14 @@ Owns the reads that a drop rests on and the brake. Leaves what follows from them
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
-from peerdb_operator.controllers.registry import Entry, Registry
-from peerdb_operator.controllers.report import identity
+from peerdb_operator.controllers.registry import Registry
+from peerdb_operator.controllers.report import identity, ready_reason
 from peerdb_operator.core.case import Situation
 from peerdb_operator.core.deletion import Farewell
 from peerdb_operator.core.desired import Desired
@@ -36,7 +37,6 @@ class Surroundings:
     def situation(self, entry: Entry) -> Situation:
         """Of one object, from what is known of all."""
         view = entry.view
-        ready = next((condition.reason for condition in view.status.conditions if condition.type == "Ready"), "")
         return Situation(
             frozen=view.frozen,
             older_claim=self.registry.older_claim(entry),
@@ -45,15 +45,13 @@ class Surroundings:
             observed_generation=view.status.observed_generation,
             state=view.status.state or "",
             state_since=view.status.state_since,
-            reason=ready,
+            reason=ready_reason(view.status),
         )
 
     async def farewell(self, entry: Entry, desired: Desired) -> Farewell:
         """What a drop rests on, read uncached in this very pass; raises nothing of ours."""
         view = entry.view
-        operation = entry.current_journal().operation
-        if operation is not None and operation.step is Step.DROP:
-            self.brake.record(view.uid, operation.sent_at)
+        self._remember_drop(entry)
         crd, namespace = await self._going(entry, desired)
         return Farewell(
             deleted_at=view.deleted_at or 0.0,
@@ -61,8 +59,21 @@ class Surroundings:
             crd_terminating=crd,
             namespace_terminating=namespace,
             drops_with_namespace=self.namespace_deletion is NamespaceDeletion.DROP,
-            brake_wait=self.brake.wait(view.uid, self.clock.now()),
         )
+
+    def braked(self, entry: Entry, farewell: Farewell) -> Farewell:
+        """The same with the brake as it stands at this moment: others drop while this pass looks."""
+        return replace(farewell, brake_wait=self.brake.wait(entry.view.uid, self.clock.now()))
+
+    def remember_drops(self) -> None:
+        """What a former process dropped a moment ago counts under the brake, before the first pass of this one."""
+        for entry in self.registry:
+            self._remember_drop(entry)
+
+    def _remember_drop(self, entry: Entry) -> None:
+        operation = entry.current_journal().operation
+        if entry.view.deleted_at is not None and operation is not None and operation.step is Step.DROP:
+            self.brake.record(entry.view.uid, operation.sent_at)
 
     async def _going(self, entry: Entry, desired: Desired) -> tuple[bool | None, bool | None]:
         """Whether the CRD and the namespace go too; None for what could not be read, False where it does not matter."""

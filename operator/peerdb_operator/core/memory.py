@@ -109,7 +109,7 @@ def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now
             )
             return broken, look
         case Gone():
-            since = memory.gone_since if memory.gone_since is not None else look.at
+            since = memory.gone_since if memory.gone_since is not None else max(look.at, look.heard_at)
             fresh = Memory(
                 gone_since=since, sent_at=memory.sent_at, release_since=memory.release_since, error=memory.error
             )

@@ -102,9 +102,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """One answer that names the mirror and says it does not exist. Not yet absence."""
+    """One answer that names the mirror and says it does not exist. Not yet absence.
+
+    ``at`` is when the look began, ``heard_at`` when the answer came (0: unknown).
+    """
 
     at: float
+    heard_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,174 @@
+"""One Mirror as this process knows it: the newest version of the object, compact, and what is remembered beside it.
+
+Owns the projection of an object and what a pass may rest on. Leaves the whole of them to ``registry``. Does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, FINALIZER
+from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of, parse_spec
+from peerdb_operator.api.naming import default_mirror_name
+from peerdb_operator.api.status import MirrorStatus, read_status
+from peerdb_operator.api.times import parse_time
+from peerdb_operator.core.desired import Desired, desired_from
+from peerdb_operator.core.journal import Journal
+from peerdb_operator.core.ledger import read_journal
+from peerdb_operator.core.memory import Memory
+from peerdb_operator.errors import InvalidSpec, KubeConflict
+
+DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One version of one Mirror, without its spec."""
+
+    uid: str
+    namespace: str
+    name: str
+    version: int
+    generation: int
+    created_at: float
+    deleted_at: float | None
+    finalizers: tuple[str, ...]
+    frozen: bool
+    requested_at: str | None
+    mirror: str
+    status: MirrorStatus
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def has_finalizer(self) -> bool:
+        """Whether our finalizer holds the object."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def orders(self) -> tuple[int, float | None, bool]:
+        """What a command rests on: the generation, whether the object is being deleted, whether it says hands off."""
+        return (self.generation, self.deleted_at, self.frozen)
+
+    def asks_for_a_pass(self, older: View) -> bool:
+        """Whether a newer version says something beside its status that needs work."""
+        mine = (self.orders, self.has_finalizer, self.requested_at)
+        return mine != (older.orders, older.has_finalizer, older.requested_at)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A Mirror and what this process knows about it. Changed by one pass at a time, and by the event handler."""
+
+    view: View
+    raw_spec: Mapping[str, Any] | None
+    memory: Memory = field(default_factory=Memory)
+    journal: Journal | None = None
+    """The newest journal; None when somebody else has written the one in status."""
+    error: tuple[str, float] | None = None
+    peerdb_created_at: str = ""
+    sample_at: float = 0.0
+    written_at: float = 0.0
+    commanded_at: float = 0.0
+    refused_since: float | None = None
+    """Since when PeerDB answers looks but takes no command."""
+    parted: bool = False
+    """Whether the one try to hand the mirror over has been made, and the release been told."""
+    busy: bool = False
+    known: bool = True
+    sources: frozenset[str] = frozenset()
+    """The live tables, written as PeerDB writes them in the names of copies."""
+    basis: View = field(init=False)
+    """The version that the running pass rests on: as it was when the pass began, or as the pass itself wrote it."""
+    writing: MirrorStatus | None = None
+    """The status on its way to the API server: a watch may deliver it before the answer comes."""
+    news: list[tuple[str, str, str]] = field(default_factory=list)
+    """Type, reason and message of Events that are yet to be created."""
+    logged: str = ""
+    """The reason of the newest decision in the log."""
+    _wish: Desired | InvalidSpec | None = None
+    _last_good: Desired | None = None
+    _retains: bool = False
+
+    def __post_init__(self) -> None:
+        self.basis = self.view
+
+    def wish(self) -> Desired | InvalidSpec:
+        """The parsed spec of the present generation; the raw one is let go once it is parsed."""
+        if self.raw_spec is not None:
+            self._wish, self.raw_spec = self._parse(self.raw_spec), None
+        assert self._wish is not None  # noqa: S101 - an entry begins with a raw spec, and so does every generation
+        return self._wish
+
+    def parting_wish(self) -> Desired:
+        """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
+        wish = self.wish()
+        if not isinstance(wish, InvalidSpec):
+            return wish
+        alone = Desired(self.view.mirror, self.view.generation, RunState.PAUSED, deletion_policy=DeletionPolicy.RETAIN)
+        known = self._last_good or alone
+        return replace(known, deletion_policy=DeletionPolicy.RETAIN) if self._retains else known
+
+    def current_journal(self) -> Journal:
+        """The journal: this process's own, or what status carries."""
+        if self.journal is None:
+            self.journal = read_journal(self.view.status)
+        return self.journal
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether passes over it ask PeerDB at all."""
+        if self.view.frozen:
+            return False
+        return self.view.deleted_at is not None or not isinstance(self.wish(), InvalidSpec)
+
+    def require_orders(self) -> None:
+        """Raise ``KubeConflict`` if a command of the running pass would follow orders that are no longer given."""
+        if not self.known or self.view.orders != self.basis.orders:
+            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+
+    def require_basis(self) -> None:
+        """Raise ``KubeConflict``, as the API server would, if the object is not what the running pass rests on."""
+        if self.view.version != self.basis.version:
+            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+
+    def _parse(self, raw: Mapping[str, Any]) -> Desired | InvalidSpec:
+        try:
+            spec = parse_spec(raw)
+            wish = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
+        except InvalidSpec as error:
+            self._retains = raw.get("deletionPolicy") == DeletionPolicy.RETAIN
+            return error
+        self._last_good = wish
+        return wish
+
+
+def project(body: Mapping[str, Any]) -> View:
+    """The projection of an object; O(1) in the number of its tables."""
+    meta = body["metadata"]
+    annotations = meta.get("annotations") or {}
+    deleted = meta.get("deletionTimestamp")
+    return View(
+        uid=meta["uid"],
+        namespace=meta["namespace"],
+        name=meta["name"],
+        version=int(meta["resourceVersion"]),
+        generation=int(meta.get("generation", 0)),
+        created_at=parse_time(meta["creationTimestamp"]),
+        deleted_at=None if deleted is None else parse_time(deleted),
+        finalizers=tuple(meta.get("finalizers") or ()),
+        frozen=annotations.get(ANNOTATION_RECONCILE) == DISABLED,
+        requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
+        mirror=_mirror_name(meta["name"], body.get("spec")),
+        status=read_status(body.get("status")),
+    )
+
+
+def _mirror_name(name: str, spec: object) -> str:
+    given = spec.get("mirrorName") if isinstance(spec, Mapping) else None
+    return given if isinstance(given, str) and given else (default_mirror_name(name) or "")

@@ -1,0 +1,51 @@
+"""One pass over one Mirror: what its parts work with and hand on.
+
+Owns shapes only. Leaves looking to ``look``, acting to ``act`` and the order of both to ``passes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from peerdb_operator.controllers.entry import Entry
+from peerdb_operator.controllers.look import Identity, Sight
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.journal import Journal
+from peerdb_operator.core.plan_types import Plan
+from peerdb_operator.errors import PeerDBError
+
+SHORTEST_HIDDEN = 6
+"""Shorter values (true, 100) are no secrets, and hiding them would garble what is said."""
+
+
+@dataclass(slots=True)
+class Job:
+    """What a pass works with, and the journal as it stood when the pass began."""
+
+    entry: Entry
+    desired: Desired
+    identity: Identity
+    sight: Sight
+    journal: Journal
+
+    def without_values(self, text: str) -> str:
+        """PeerDB's words without the values of the mirror's settings, whichever of them they repeat."""
+        live = {} if self.sight.config is None else self.sight.config.env
+        values = {*live.values(), *dict(self.desired.settings).values()}
+        for value in sorted(values, key=lambda value: (-len(value), value)):
+            if len(value) >= SHORTEST_HIDDEN:
+                text = text.replace(value, "***")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an action: the journal after it, and the failure if there was one."""
+
+    journal: Journal
+    failure: PeerDBError | None = None
+
+
+WriteAhead = Callable[[Job, Plan, Journal], Awaitable[None]]
+"""Writes a plan's verdict and this journal to status before anything is sent; raises ``KubeError``."""

@@ -1,0 +1,112 @@
+"""The looks of a pass: which one is due, and what it adds to memory.
+
+Owns when a look is a full one, and the path from a look to an observation that decisions may rest on. Leaves the reads
+to ``look`` and the conclusions to ``core.memory``.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from peerdb_operator.controllers.job import Job
+from peerdb_operator.controllers.look import Observer, unknown
+from peerdb_operator.controllers.ports import Clock
+from peerdb_operator.core.case import Case, Situation
+from peerdb_operator.core.deletion import Farewell, release_cause
+from peerdb_operator.core.journal import Step
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.memory import absence_gap, confirm, remember
+from peerdb_operator.core.observed import Observation, Seen, State, Unknown
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.errors import PeerDBError
+
+NOT_ASKED = Unknown(Reason.PEERDB_UNAVAILABLE, "PeerDB was not asked", 0.0)
+SAMPLE_JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookout:
+    """What looking works with."""
+
+    observer: Observer
+    clock: Clock
+    rng: random.Random
+    limits: Limits
+
+    async def first(self, job: Job, parting: Farewell | None) -> Observation:
+        """The look that a pass begins with, if it needs one."""
+        if not self._needs_peerdb(job, parting):
+            return NOT_ASKED
+        return await self.look(job, full=self._starts_fully(job, parting))
+
+    async def look(self, job: Job, *, full: bool) -> Observation:
+        """Look once, and remember."""
+        entry = job.entry
+        copying = entry.memory.word == State.SNAPSHOT
+        job.sight = await self.observer.look(job.desired.mirror, job.identity, full=full, copying=copying)
+        now = self.clock.now()
+        operation = job.journal.operation
+        dropped = operation is not None and operation.step is Step.DROP
+        entry.memory, observation = remember(
+            entry.memory,
+            job.sight.look,
+            wants_running=job.desired.wants_running,
+            gap=absence_gap(self.limits, drop_sent=dropped),
+            now=now,
+        )
+        if isinstance(observation, Seen):
+            entry.peerdb_created_at = observation.created_at
+            if full:
+                entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
+            if job.sight.config is not None:
+                entry.sources = frozenset(
+                    mapping.source.replace(".", "_") for mapping in job.sight.config.table_mappings
+                )
+        return observation
+
+    async def look_twice(self, job: Job, after: float) -> Observation:
+        """Look fully once more, ``after`` seconds later, and remember whether both looks agree."""
+        before = job.sight.look
+        await self.clock.sleep(after)
+        observation = await self.look(job, full=True)
+        if isinstance(before, Seen):
+            job.entry.memory = confirm(before, job.sight.look, job.entry.memory)
+        return observation
+
+    def failed(self, job: Job, failure: PeerDBError) -> Observation:
+        """A command that failed teaches that PeerDB cannot be relied on at this moment.
+
+        Looks that succeed between refusals do not start the outage anew: PeerDB under maintenance answers every look.
+        """
+        entry, now = job.entry, self.clock.now()
+        if failure.sent:
+            entry.refused_since = None
+        elif entry.refused_since is None:
+            entry.refused_since = now
+        entry.memory, observation = remember(
+            entry.memory,
+            unknown(failure, now),
+            wants_running=job.desired.wants_running,
+            gap=self.limits.absence_gap,
+            now=now,
+        )
+        if entry.refused_since is not None:
+            entry.memory = replace(entry.memory, unknown_since=entry.refused_since)
+        return observation
+
+    def _needs_peerdb(self, job: Job, parting: Farewell | None) -> bool:
+        if job.entry.view.frozen:
+            return False
+        if parting is None:
+            return True
+        case = Case(job.desired, NOT_ASKED, job.entry.memory, job.journal, Situation(), self.limits, self.clock.now())
+        return job.desired.wants_running or release_cause(case, parting) is None
+
+    def _starts_fully(self, job: Job, parting: Farewell | None) -> bool:
+        """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""
+        entry, now = job.entry, self.clock.now()
+        if entry.memory.word is not None and not State.of(entry.memory.word).comparable:
+            return False
+        settled = job.journal.bounds.settled == job.desired.generation and job.journal.operation is None
+        return parting is not None or not settled or now >= entry.sample_at
