@@ -44,3 +44,17 @@ def test_a_mirror_follows_edits_a_pause_and_a_deletion_on_simulated_time() -> No
     simulation.run(20)
     assert simulation.cluster.mirrors == {}
     assert simulation.engine.state("orders") is None
+
+
+def test_nothing_is_written_when_a_precheck_fails_again_and_again() -> None:
+    simulation = Simulation(seed=1)
+    simulation.engine.put_mirror("orders", state=Status.RUNNING, tables=[Table("public.a", "a")])
+    simulation.engine.put_databases(source_tables=["public.a"])
+    simulation.cluster.create("orders", a_spec("a", "b"))
+    simulation.operator()
+    simulation.run(20)
+    assert ready(simulation, "orders") == ("False", "PrecheckFailed")
+
+    before = len(simulation.cluster.record)
+    simulation.run(1800)
+    assert len(simulation.cluster.record) == before

@@ -48,8 +48,10 @@ class Prechecker:
         known, now = job.entry.memory.precheck, self._clock.now()
         failures = 1 + (known.failures if known is not None and known.key == key else 0)
         wait = doubling(FIRST_REPEAT, failures - 1, LONGEST_REPEAT)
+        # The same words every time: a check that fails again is no news, and news is written.
         told = (
-            f"{job.without_values(words(error))}; asked again in {wait:.0f} s. Until then all edits of this Mirror wait"
+            f"{job.without_values(words(error))}; it is asked again, at least every {LONGEST_REPEAT / 60:.0f} minutes. "
+            "All edits of this Mirror wait meanwhile"
         )
         return Precheck(key, now, reason_of(error), told, now + wait, failures)
 
