@@ -31,7 +31,7 @@ def test_the_committed_file_is_what_the_command_prints_when_it_runs_with_any_has
 
 def test_the_file_says_that_it_is_generated_when_somebody_opens_it() -> None:
     assert render(Mirror).startswith(
-        "# Generated from operator/peerdb_operator/api; do not edit.\n# Renew with: python"
+        "# Generated from operator/peerdb_operator/api; do not edit.\n# Renew with: make generate\n"
     )
 
 
