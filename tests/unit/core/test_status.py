@@ -151,10 +151,10 @@ def test_a_mirror_is_never_reconciling_and_stalled_even_if_a_hand_wrote_both() -
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-@pytest.mark.parametrize("before", list(Reason))
-def test_no_two_verdicts_in_a_row_leave_a_mirror_reconciling_and_stalled(before: Reason, reason: Reason) -> None:
-    present = kinds(told(verdict(reason, "now"), told(verdict(before, "before"))))
-    assert not {"Reconciling", "Stalled"} <= set(present)
+def test_no_two_verdicts_in_a_row_leave_a_mirror_reconciling_and_stalled(reason: Reason) -> None:
+    for before in Reason:
+        present = kinds(told(verdict(reason, "now"), told(verdict(before, "before"))))
+        assert not {"Reconciling", "Stalled"} <= set(present), before
 
 
 def test_conditions_stay_when_a_pass_reaches_no_verdict() -> None:

@@ -1,0 +1,171 @@
+"""Whose mirror it is: no word and no write before that is known, no take-over that takes anything away."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.core.journal import Bounds
+from peerdb_operator.core.observed import Owner, Seen, State
+from peerdb_operator.core.plan_types import LookFully, Pause, TakeOver
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import Truth
+from tests.unit.core.builders import (
+    CREATED,
+    GENERATION,
+    NOBODYS,
+    NOW,
+    OTHERS,
+    OURS,
+    RECREATED,
+    RELEASED,
+    a_blind_look,
+    a_case,
+    a_config,
+    a_light_look,
+    a_look,
+    a_mirror,
+    a_wish,
+    an_operation,
+    plan_of,
+    reason_of,
+)
+
+FRESH = Bounds(generation=GENERATION)
+UNADOPTED = {"has_finalizer": False, "tables_accepted": False, "observed_generation": -1, "reason": ""}
+LONG_UNOWNED = {"unowned": (CREATED, NOW - 60), "owner": (CREATED, NOBODYS)}
+
+
+def test_the_younger_of_two_mirrors_never_touches_what_the_older_claims() -> None:
+    planned = plan_of(a_case(a_mirror("public.new"), situation={"older_claim": "data/older"}))
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.NAME_CONFLICT, None, 60.0)
+    assert planned.verdict is not None
+    assert "data/older" in planned.verdict.message
+
+
+def test_a_mirror_of_another_owner_is_never_touched() -> None:
+    planned = plan_of(a_case(a_mirror("public.new"), a_look(owner=OTHERS), operation=an_operation()))
+    assert (reason_of(planned), planned.action) == (Reason.MIRROR_NOT_OWNED, None)
+    assert planned.journal.operation is None
+    assert planned.verdict is not None
+    assert OTHERS.value in planned.verdict.message
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SNAPSHOT, State.FAILED])
+def test_a_light_look_keeps_the_owner_that_was_read_last(state: State) -> None:
+    case = a_case(look=a_light_look(state), memory={"owner": (CREATED, OTHERS)}, bounds=FRESH)
+    assert reason_of(plan_of(case)) is Reason.MIRROR_NOT_OWNED
+
+
+@pytest.mark.parametrize("known", [None, (RECREATED, OURS)])
+@pytest.mark.parametrize("state", [State.RUNNING, State.SNAPSHOT, State.FAILED, State.COMPLETED])
+def test_the_owner_is_read_before_a_word_is_said_about_a_mirror_never_settled(
+    state: State, known: tuple[str, Owner] | None
+) -> None:
+    planned = plan_of(a_case(look=a_light_look(state), memory={"owner": known}, bounds=FRESH))
+    assert (planned.action, planned.verdict) == (LookFully(), None)
+
+
+def test_a_light_look_suffices_on_the_way_once_the_generation_has_settled() -> None:
+    planned = plan_of(a_case(look=a_light_look(State.SNAPSHOT), memory={"owner": None}))
+    assert reason_of(planned) is Reason.SNAPSHOTTING
+
+
+def test_a_query_replication_mirror_is_refused() -> None:
+    planned = plan_of(a_case(look=a_look(supported=False)))
+    assert (reason_of(planned), planned.action) == (Reason.UNSUPPORTED_MIRROR, None)
+
+
+# First contact.
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.PAUSED, State.COMPLETED])
+@pytest.mark.parametrize("owner", [NOBODYS, RELEASED])
+def test_a_mirror_of_nobody_is_taken_over_when_that_takes_nothing_away(state: State, owner: Owner) -> None:
+    look = a_look(state, a_config("public.a"), owner=owner)
+    case = a_case(a_mirror("public.a", "public.b"), look, bounds=FRESH, memory=LONG_UNOWNED, situation=UNADOPTED)
+    planned = plan_of(case)
+    assert (planned.action, planned.wait.after) == (TakeOver(), 0.0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [State.SETUP, State.SNAPSHOT, State.PAUSING, State.MODIFYING, State.RESYNC, State.TERMINATING, State.FAILED],
+)
+def test_a_mirror_of_nobody_is_not_taken_over_on_the_way(state: State) -> None:
+    look = a_look(state, owner=NOBODYS)
+    planned = plan_of(a_case(look=look, bounds=FRESH, memory=LONG_UNOWNED, situation=UNADOPTED))
+    assert planned.action is None
+
+
+@pytest.mark.parametrize(("since", "wait"), [(None, 5.0), ((CREATED, NOW), 5.0), ((CREATED, NOW - 3), 2.0)])
+def test_a_missing_tag_is_believed_only_when_read_twice_some_seconds_apart(
+    since: tuple[str, float] | None, wait: float
+) -> None:
+    planned = plan_of(a_case(look=a_look(owner=NOBODYS), memory={"unowned": since}, situation=UNADOPTED))
+    assert (planned.action, planned.verdict, planned.wait.after) == (None, None, wait)
+
+
+def test_a_released_mirror_needs_no_second_reading() -> None:
+    planned = plan_of(a_case(look=a_look(owner=RELEASED), situation=UNADOPTED))
+    assert planned.action == TakeOver()
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [("public.b", "remove public.a"), (a_wish("public.a", "elsewhere"), "change the mapping of public.a")],
+)
+def test_a_mirror_is_not_taken_over_when_that_would_take_a_table_away(wish: str, words: str) -> None:
+    look = a_look(config=a_config("public.a"), owner=NOBODYS)
+    planned = plan_of(a_case(a_mirror(wish), look, memory=LONG_UNOWNED, situation=UNADOPTED))
+    assert (reason_of(planned), planned.action) == (Reason.ADOPTION_CONFLICT, None)
+    assert planned.verdict is not None
+    assert words in planned.verdict.message
+
+
+def test_a_mirror_is_not_taken_over_before_its_tables_can_be_compared() -> None:
+    case = a_case(look=a_blind_look(owner=NOBODYS), bounds=FRESH, memory=LONG_UNOWNED, situation=UNADOPTED)
+    planned = plan_of(case)
+    assert (reason_of(planned), planned.action) == (Reason.CONFIG_UNREADABLE, None)
+    assert planned.verdict is not None
+    assert planned.verdict.ready is Truth.UNKNOWN
+
+
+def test_a_mirror_is_taken_over_blindly_when_only_its_run_state_is_managed() -> None:
+    case = a_case(a_mirror(tables=None), a_blind_look(owner=NOBODYS), memory=LONG_UNOWNED, situation=UNADOPTED)
+    assert plan_of(case).action == TakeOver()
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SNAPSHOT])
+def test_a_mirror_of_ours_gets_the_finalizer_back_that_somebody_removed(state: State) -> None:
+    assert plan_of(a_case(look=a_look(state), situation={"has_finalizer": False})).action == TakeOver()
+
+
+# The first list of a Mirror that had none.
+
+
+@pytest.mark.parametrize(
+    ("look", "runs"), [(a_look(config=a_config("public.a")), True), (a_look(State.PAUSED, a_config("public.a")), False)]
+)
+def test_a_first_list_is_not_accepted_when_it_would_take_a_table_away(look: Seen, *, runs: bool) -> None:
+    planned = plan_of(a_case(a_mirror("public.b", runs=runs), look, situation={"tables_accepted": False}))
+    assert (reason_of(planned), planned.action, planned.accept_tables) == (Reason.ADOPTION_CONFLICT, None, False)
+
+
+def test_a_first_list_that_is_not_accepted_does_not_keep_the_state_from_being_obeyed() -> None:
+    case = a_case(
+        a_mirror("public.b", runs=False),
+        a_look(config=a_config("public.a")),
+        situation={"tables_accepted": False},
+    )
+    planned = plan_of(case)
+    assert isinstance(planned.action, Pause)
+    assert (reason_of(planned), planned.accept_tables) == (Reason.ADOPTION_CONFLICT, False)
+
+
+def test_a_first_list_is_accepted_when_it_takes_nothing_away() -> None:
+    planned = plan_of(a_case(situation={"tables_accepted": False}))
+    assert planned.accept_tables
+
+
+def test_no_list_is_accepted_while_the_config_cannot_be_read() -> None:
+    assert not plan_of(a_case(look=a_blind_look(), situation={"tables_accepted": False})).accept_tables

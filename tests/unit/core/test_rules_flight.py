@@ -1,0 +1,307 @@
+"""The command in flight: closed by proof, waited for, sent again, or given up, and never two at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.edit import precheck_key
+from peerdb_operator.core.journal import Bounds, Operation, Step
+from peerdb_operator.core.memory import Precheck
+from peerdb_operator.core.observed import Seen, State
+from peerdb_operator.core.plan_types import Disarm, Pause, Plan, Resume
+from peerdb_operator.core.reasons import Reason
+from tests.unit.core.builders import (
+    GENERATION,
+    NOW,
+    RECREATED,
+    a_blind_look,
+    a_case,
+    a_config,
+    a_look,
+    a_mirror,
+    a_passed_precheck,
+    a_streak,
+    a_wish,
+    an_edit_of,
+    an_operation,
+    edit_to,
+    plan_of,
+    reason_of,
+    settled_bounds,
+)
+
+BEFORE, AFTER, OTHER = a_config("public.a"), a_config("public.a", "public.b"), a_config("public.a", "public.c")
+WISH = a_mirror("public.a", "public.b")
+WISH_PAUSED = a_mirror("public.a", "public.b", runs=False)
+AS_IT_IS = a_mirror("public.a")
+STOPPED = {"stopped_since": NOW - 120}
+
+
+def looked_at(mirror: Desired, look: Seen, operation: Operation, **memory: object) -> Plan:
+    """The plan while a command is in flight."""
+    return plan_of(a_case(mirror, look, operation=operation, memory=memory))
+
+
+def checked(mirror: Desired = WISH) -> Precheck:
+    """The additions of a wish have passed a moment ago."""
+    return a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
+
+
+def attempts(planned: Plan) -> int:
+    """How many edits towards the goal count as unproven."""
+    return planned.journal.bounds.attempts
+
+
+# Whose command it is.
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        an_operation(Step.PAUSE, created_at=RECREATED),
+        an_operation(Step.EDIT, created_at=RECREATED, accepted=True),
+        an_operation(Step.DROP),
+        an_operation(Step.PAUSE, age=-31),
+        an_operation(Step.EDIT, age=-9999, accepted=True),
+    ],
+)
+def test_a_command_is_dropped_when_it_is_not_for_this_mirror_or_not_of_this_time(operation: Operation) -> None:
+    planned = looked_at(AS_IT_IS, a_look(config=BEFORE), operation)
+    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (Reason.RUNNING, None, 0)
+
+
+def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
+    operation = an_operation(Step.PAUSE, age=-2)
+    assert looked_at(AS_IT_IS, a_look(config=BEFORE), operation).journal.operation == operation
+
+
+# Pause and resume.
+
+
+@pytest.mark.parametrize(
+    ("mirror", "look", "step", "reason"),
+    [
+        (WISH_PAUSED, a_look(State.PAUSED, AFTER), Step.PAUSE, Reason.PAUSED),
+        (WISH, a_look(State.RUNNING, AFTER), Step.RESUME, Reason.RUNNING),
+    ],
+)
+def test_an_effective_command_closes_and_the_pass_goes_on(
+    mirror: Desired, look: Seen, step: Step, reason: Reason
+) -> None:
+    planned = looked_at(mirror, look, an_operation(step))
+    assert (reason_of(planned), planned.journal.operation) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("mirror", "look", "step", "reason", "wait"),
+    [
+        (WISH_PAUSED, a_look(), Step.PAUSE, Reason.PAUSING, 1.0),
+        (WISH, a_look(State.PAUSED, AFTER), Step.RESUME, Reason.RESUMING, 0.5),
+        (WISH, a_look(State.PAUSED, BEFORE), Step.EDIT, Reason.EDITING, 0.5),
+        (WISH, a_look(State.RUNNING, BEFORE), Step.EDIT, Reason.EDITING, 1.0),
+    ],
+)
+def test_everything_waits_for_a_command_in_flight(
+    mirror: Desired, look: Seen, step: Step, reason: Reason, wait: float
+) -> None:
+    operation = an_operation(step)
+    planned = looked_at(mirror, look, operation)
+    assert (reason_of(planned), planned.action, planned.journal.operation) == (reason, None, operation)
+    assert planned.wait.after == wait
+
+
+def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
+    planned = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), withheld=(GENERATION, Reason.DRIFT_LOOP, "x"))
+    assert reason_of(planned) is Reason.DRIFT_LOOP
+
+
+@pytest.mark.parametrize(
+    ("mirror", "look", "step"),
+    [
+        (WISH_PAUSED, a_look(config=BEFORE), Step.PAUSE),
+        (WISH, a_look(config=BEFORE), Step.PAUSE),
+        (AS_IT_IS, a_look(State.PAUSED, BEFORE), Step.RESUME),
+    ],
+)
+def test_a_command_without_effect_is_sent_again_while_it_is_still_asked_for(
+    mirror: Desired, look: Seen, step: Step
+) -> None:
+    operation = an_operation(step, age=20)
+    planned = looked_at(mirror, look, operation, precheck=checked())
+    assert planned.action == (Pause(None) if step is Step.PAUSE else Resume(None))
+    assert planned.journal.operation == operation
+
+
+@pytest.mark.parametrize(
+    ("mirror", "look", "step"),
+    [
+        (AS_IT_IS, a_look(config=BEFORE), Step.PAUSE),
+        (WISH, a_blind_look(), Step.PAUSE),
+        (WISH_PAUSED, a_look(State.PAUSED, BEFORE), Step.RESUME),
+        (WISH, a_look(State.PAUSED, BEFORE), Step.RESUME),
+    ],
+)
+def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more(
+    mirror: Desired, look: Seen, step: Step
+) -> None:
+    operation = an_operation(step, age=20)
+    planned = looked_at(mirror, look, operation, precheck=checked(), confirmed=True)
+    assert (planned.action, planned.journal.operation) == (None, operation)
+    assert reason_of(planned) in {Reason.PAUSING, Reason.RESUMING}
+
+
+@pytest.mark.parametrize(
+    ("mirror", "look", "step", "reason"),
+    [
+        (AS_IT_IS, a_look(config=BEFORE), Step.PAUSE, Reason.RUNNING),
+        (WISH_PAUSED, a_look(State.PAUSED, AFTER), Step.RESUME, Reason.PAUSED),
+    ],
+)
+def test_a_command_without_effect_is_forgotten_after_half_a_minute(
+    mirror: Desired, look: Seen, step: Step, reason: Reason
+) -> None:
+    planned = looked_at(mirror, look, an_operation(step, age=30))
+    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (reason, None, 0)
+
+
+def test_a_pause_that_an_armed_update_ate_is_planned_afresh_at_once() -> None:
+    planned = looked_at(WISH_PAUSED, a_look(config=AFTER), an_operation(Step.PAUSE), pausing_seen=True)
+    assert isinstance(planned.action, Pause)
+    assert planned.action.operation is not None
+
+
+# Edits.
+
+
+def test_a_proven_edit_closes_and_clears_the_count() -> None:
+    case = a_case(
+        WISH, a_look(config=AFTER), operation=an_edit_of(BEFORE, AFTER), bounds=settled_bounds(goal="x", attempts=1)
+    )
+    planned = plan_of(case)
+    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (Reason.RUNNING, None, 0)
+
+
+def test_a_proven_edit_goes_on_to_the_next_cycle_in_the_same_pass() -> None:
+    mirror = a_mirror("public.b", "public.a", runs=False)
+    planned = looked_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
+    assert isinstance(planned.action, Pause)
+
+
+@pytest.mark.parametrize(("accepted", "counted"), [(True, 1), (False, 0)])
+def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accepted: bool, counted: int) -> None:
+    planned = looked_at(
+        WISH,
+        a_look(State.PAUSED, BEFORE),
+        an_edit_of(BEFORE, AFTER, age=31, accepted=accepted),
+        streak=a_streak(State.PAUSED, BEFORE, lasts=6),
+    )
+    assert (planned.journal.operation, attempts(planned)) == (None, counted)
+
+
+@pytest.mark.parametrize(("stopped_for", "counted"), [(119.0, 0), (120.0, 1)])
+def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(stopped_for: float, counted: int) -> None:
+    planned = looked_at(
+        WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=31, accepted=False), stopped_for=stopped_for
+    )
+    assert (planned.journal.operation, attempts(planned)) == (None, counted)
+
+
+def test_a_lost_edit_is_left_to_the_next_pause_while_it_is_still_the_goal() -> None:
+    lost = an_edit_of(BEFORE, AFTER, age=6)
+    again = looked_at(WISH, a_look(config=BEFORE), lost, precheck=checked())
+    assert isinstance(again.action, Pause)
+    assert attempts(again) == 1
+    paused = looked_at(WISH_PAUSED, a_look(config=BEFORE), lost)
+    assert isinstance(paused.action, Pause)
+
+
+def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anyway() -> None:
+    mirror = a_mirror("public.a", "public.c")
+    precheck = a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
+    planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
+    assert isinstance(planned.action, Pause)
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        pytest.param(AS_IT_IS, id="nothing differs"),
+        pytest.param(a_mirror("public.a", runs=False), id="paused, nothing differs"),
+        pytest.param(a_mirror("public.a", "public.c", runs=False), id="paused, another goal"),
+        pytest.param(a_mirror(a_wish("public.a", "elsewhere")), id="the difference is withheld"),
+    ],
+)
+def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: Desired) -> None:
+    planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6))
+    assert (reason_of(planned), planned.action) == (Reason.EDITING, Disarm())
+    assert planned.journal.operation is None
+
+
+@pytest.mark.parametrize(
+    ("mirror", "age", "reason"),
+    [(WISH, 1000, Reason.EDITING), (WISH_PAUSED, 29, Reason.EDITING), (WISH_PAUSED, 30, Reason.PAUSING)],
+)
+def test_an_edit_is_given_up_unread_only_for_a_wished_pause(mirror: Desired, age: float, reason: Reason) -> None:
+    planned = looked_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
+    assert reason_of(planned) is reason
+
+
+def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
+    planned = looked_at(
+        a_mirror("public.a", "public.c"),
+        a_look(State.PAUSED, OTHER),
+        an_edit_of(BEFORE, AFTER, age=6),
+        streak=a_streak(State.PAUSED, OTHER, lasts=1),
+    )
+    assert isinstance(planned.action, Resume)
+
+
+# No mirror stays paused for an edit.
+
+
+@pytest.mark.parametrize("sent_at", [None, NOW - 15])
+def test_a_mirror_is_resumed_after_two_minutes_whatever_edit_is_in_flight(sent_at: float | None) -> None:
+    operation = an_edit_of(BEFORE, AFTER, age=100, accepted=False)
+    planned = looked_at(WISH, a_blind_look(State.PAUSED), operation, sent_at=sent_at, **STOPPED)
+    assert (reason_of(planned), planned.action) == (Reason.RESUMING, Resume(None))
+    assert planned.journal.operation == operation, "the resume is not recorded, the edit stays open"
+
+
+@pytest.mark.parametrize(
+    ("mirror", "memory"),
+    [
+        (WISH, {"sent_at": NOW - 14, **STOPPED}),
+        (WISH, {"stopped_since": NOW - 119}),
+        (WISH_PAUSED, STOPPED),
+    ],
+)
+def test_a_mirror_is_not_resumed_again_too_early_nor_against_the_wish(
+    mirror: Desired, memory: dict[str, object]
+) -> None:
+    planned = looked_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **memory)
+    assert planned.action is None
+
+
+def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
+    goal = AFTER.fingerprint
+    resumed = an_operation(Step.RESUME, after=goal)
+    planned = looked_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
+    assert (attempts(planned), planned.journal.bounds.goal) == (1, goal)
+    second = a_case(WISH, a_look(config=BEFORE), operation=resumed, bounds=settled_bounds(goal=goal, attempts=1))
+    assert reason_of(plan_of(second)) is Reason.EDIT_NOT_APPLIED
+
+
+def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
+    resumed = an_operation(Step.RESUME, age=31, after=AFTER.fingerprint)
+    planned = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
+    assert attempts(planned) == 0
+    assert isinstance(planned.action, Resume)
+    assert planned.action.operation is not None
+    assert planned.action.operation.after == AFTER.fingerprint
+
+
+def test_counts_of_the_journal_survive_a_change_of_mind_only_within_a_generation() -> None:
+    bounds = Bounds(GENERATION - 1, goal="old", attempts=2, not_before=NOW + 60)
+    planned = plan_of(a_case(AS_IT_IS, a_look(config=BEFORE), operation=an_operation(Step.RESUME), bounds=bounds))
+    assert planned.journal.bounds == settled_bounds()
