@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.bench import burst, latency, memory, report
@@ -37,16 +37,19 @@ class Sizes:
     calm: float = memory.CALM_SECONDS
     edits: int = 500
     alone: int = 10
+    knobs: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
-QUICK = Sizes(mirrors=3, sweeps=1, rounds=1, fleets=(1, 5), calm=2.0, edits=5, alone=1)
+QUICK = Sizes(
+    mirrors=3, sweeps=1, rounds=1, fleets=(1, 5), calm=1.0, edits=5, alone=1, knobs={"t_stop": 0.3, "t_add": 0.5}
+)
 
 
 async def measure(control_plane: ControlPlane, sizes: Sizes) -> str:
     """All three; returns the section for the page."""
     began = time.monotonic()
     swift = await latency.measure(control_plane, mirrors=sizes.mirrors, sweeps=sizes.sweeps, rounds=sizes.rounds)
-    many = await burst.measure(control_plane, edits=sizes.edits, alone=sizes.alone)
+    many = await burst.measure(control_plane, sizes.knobs, edits=sizes.edits, alone=sizes.alone)
     weights = await memory.measure(control_plane, sizes.fleets, sizes.calm)
     minutes = (time.monotonic() - began) / 60
     return report.render(swift, weights, many, minutes=minutes, moment=dt.datetime.now(dt.UTC))

@@ -4,7 +4,7 @@ The simulated PeerDB takes its measured times (a stop some 6 s, a copy some 5 s)
 burst, show what an operator with nothing else to do adds to a stop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.analysis import Event, Stop, calls, commands, stops
@@ -30,11 +30,11 @@ class Burst:
     alone: list[Stop]
 
 
-async def measure(control_plane: ControlPlane, *, edits: int, alone: int) -> Burst:
+async def measure(control_plane: ControlPlane, knobs: Mapping[str, object], *, edits: int, alone: int) -> Burst:
     """Add one table each to ``alone`` Mirrors one after the other, then to ``edits`` others at once."""
     total = edits + alone
     async with open_fleet(control_plane, NAMESPACE) as fleet:
-        with SimulatorProcess.start() as simulator:
+        with SimulatorProcess.start(knobs=knobs) as simulator:
             furnish(simulator, range(total), 1)
             await fleet.create(range(total), 1)
             with operator(control_plane, NAMESPACE, simulator.gateway_url):

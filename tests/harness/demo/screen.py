@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -28,10 +28,11 @@ class RefusedError(Exception):
 class Screen:
     """Writes to standard output; lines are never wrapped here."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._steps = 0
-        self.began = time.monotonic()
+        self._now = now
+        self._began = now()
 
     @property
     def tty(self) -> bool:
@@ -45,7 +46,7 @@ class Screen:
 
     def elapsed(self) -> float:
         """Seconds since the demo began."""
-        return time.monotonic() - self.began
+        return self._now() - self._began
 
     def step(self, title: str, why: str) -> None:
         """Announce the next step: what happens, and why."""
@@ -97,12 +98,12 @@ class Screen:
 
     @contextlib.contextmanager
     def _reminders(self, what: str) -> Iterator[None]:
-        done, began = threading.Event(), time.monotonic()
+        done, began = threading.Event(), self._now()
 
         def remind() -> None:
             pause = SILENCE_SECONDS
             while not done.wait(pause):
-                self._console.print(f"{INDENT}… {what}: {time.monotonic() - began:.0f} s so far")
+                self._console.print(f"{INDENT}… {what}: {self._now() - began:.0f} s so far")
                 pause = REMINDER_SECONDS
 
         reminder = threading.Thread(target=remind, daemon=True)
