@@ -37,6 +37,7 @@ from tests.harness.peerdb.world import World
 EPOCH = 1_700_000_000.0
 MESSAGE_LIMIT = wire.MESSAGE_LIMIT
 LEAST_CALL = 0.001
+CLIENT_GONE = Reply(499, b"", None)
 BAD_GATEWAY = Reply(502, b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html")
 
 Handler = Callable[[Mapping[str, object]], Answer]
@@ -105,13 +106,14 @@ class Engine(Hands):
         number = self.log.request_seen(self.now, request)
         answer = self._through_ui(request) if request.base is Base.UI else self._faulty(request)
         if isinstance(answer, Deferred):
-            answer.on_reply.append(partial(self._note, number, answer))
-            return answer
-        self._note(number, None, answer)
+            waiting = answer
+            waiting.on_reply.append(lambda reply: None if waiting.aborted else self._note(number, reply))
+            waiting.on_abort.append(lambda: self._note(number, CLIENT_GONE, aborted=True))
+            return waiting
+        self._note(number, answer)
         return answer
 
-    def _note(self, number: int, deferred: Deferred | None, reply: Reply) -> None:
-        aborted = deferred is not None and deferred.aborted
+    def _note(self, number: int, reply: Reply, *, aborted: bool = False) -> None:
         self.log.reply_sent(self.now, number, reply, aborted=aborted, not_simulated=routes.is_gap(reply))
 
     def _through_ui(self, request: Request) -> Answer:
