@@ -57,6 +57,14 @@ def test_two_404s_prove_absence_when_they_are_far_enough_apart(seconds: float, *
     assert isinstance(observation, Absent) is proves
 
 
+def test_the_distance_of_two_404s_counts_from_the_first_answer_not_from_its_question() -> None:
+    memory, _ = remember(Memory(), Gone(NOW, heard_at=NOW + 3), wants_running=True, gap=5.0, now=NOW + 3)
+    _, early = seen_at(7, Gone(0), memory)
+    _, late = seen_at(8, Gone(0), memory)
+    assert isinstance(early, Unknown)
+    assert isinstance(late, Absent)
+
+
 @pytest.mark.parametrize("between", [a_light_look(), an_outage()])
 def test_a_404_is_the_first_again_when_another_look_came_between(between: Look) -> None:
     memory = after(Gone(0), between, every=3.0)

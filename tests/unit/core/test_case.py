@@ -1,0 +1,21 @@
+"""What rules share: the growing wait, and new journal entries."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.core.case import growing
+from peerdb_operator.core.journal import Step
+from tests.unit.core.builders import CREATED, LIMITS, NOW, a_case, a_look
+
+
+@pytest.mark.parametrize(("age", "wait"), [(-5, 1.0), (0, 1.0), (5, 1.0), (20, 4.0), (50, 10.0), (10**9, 10.0)])
+def test_looks_grow_rarer_with_the_age_of_a_transition_up_to_the_tick(age: float, wait: float) -> None:
+    assert growing(age, LIMITS) == wait
+
+
+def test_a_journal_entry_is_of_this_moment_and_this_mirror() -> None:
+    operation = a_case(look=a_look()).operation(Step.EDIT, before="from", after="to")
+    assert operation.id == f"edit-3-{int(NOW * 1000)}"
+    assert (operation.sent_at, operation.created_at, operation.accepted) == (NOW, CREATED, False)
+    assert (operation.before, operation.after) == ("from", "to")

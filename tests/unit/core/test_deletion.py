@@ -1,0 +1,292 @@
+"""A Mirror goes: its PeerDB mirror is released, running and unharmed, or dropped knowingly, or nothing happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.core.config import LiveConfig
+from peerdb_operator.core.deletion import Farewell
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.journal import Operation, Step
+from peerdb_operator.core.observed import Observation, Owner, Seen, State
+from peerdb_operator.core.plan_types import Drop, LookFully, Plan, Release, Resume
+from peerdb_operator.core.reasons import Reason
+from tests.unit.core.builders import (
+    CREATED,
+    NOBODYS,
+    NOW,
+    OTHERS,
+    RECREATED,
+    RELEASED,
+    a_blind_look,
+    a_case,
+    a_config,
+    a_farewell,
+    a_light_look,
+    a_look,
+    a_mirror,
+    an_absence,
+    an_edit_of,
+    an_operation,
+    an_outage,
+    farewell_of,
+    reason_of,
+)
+
+DROP = a_mirror()
+RETAIN = a_mirror(deletion_policy=DeletionPolicy.RETAIN)
+RETAIN_PAUSED = a_mirror(deletion_policy=DeletionPolicy.RETAIN, runs=False)
+BEFORE, AFTER = a_config("public.orders"), a_config("public.orders", "public.b")
+LATE = a_farewell(deleted_at=NOW - 120)
+CAUSES = [
+    pytest.param(RETAIN, a_farewell(), True, id="Retain"),
+    pytest.param(DROP, a_farewell(heir="data/heir"), True, id="hand over"),
+    pytest.param(DROP, a_farewell(crd_terminating=True), False, id="CRD goes"),
+    pytest.param(DROP, a_farewell(namespace_terminating=True), False, id="namespace goes"),
+    pytest.param(RETAIN, a_farewell(crd_terminating=None, namespace_terminating=None), True, id="Retain, unread"),
+]
+
+
+def parting(
+    mirror: Desired,
+    look: Observation,
+    farewell: Farewell | None = None,
+    *,
+    operation: Operation | None = None,
+    frozen: bool = False,
+    **memory: object,
+) -> Plan:
+    """The plan for a Mirror that is being deleted."""
+    return farewell_of(a_case(mirror, look, operation=operation, situation={"frozen": frozen}, memory=memory), farewell)
+
+
+# Without a drop.
+
+
+def test_nothing_is_done_when_our_finalizer_does_not_hold_the_object() -> None:
+    planned = farewell_of(a_case(situation={"has_finalizer": False}))
+    assert (planned.action, planned.verdict, planned.wait.after) == (None, None, None)
+
+
+@pytest.mark.parametrize(("mirror", "farewell", "hands_over"), CAUSES)
+def test_a_running_mirror_is_released_without_a_command(
+    mirror: Desired, farewell: Farewell, *, hands_over: bool
+) -> None:
+    assert parting(mirror, a_look(), farewell).action == Release(hands_over)
+
+
+@pytest.mark.parametrize("deleted_at", [NOW - 1, NOW - 9999])
+def test_a_running_mirror_is_released_without_a_warning_however_late(deleted_at: float) -> None:
+    planned = parting(RETAIN, a_look(), a_farewell(deleted_at=deleted_at), release_since=NOW - 120)
+    assert planned.action == Release(hand_over=True)
+
+
+def test_a_mirror_whose_namespace_goes_is_dropped_when_the_operator_is_set_so() -> None:
+    farewell = a_farewell(namespace_terminating=True, drops_with_namespace=True)
+    assert isinstance(parting(DROP, a_look(), farewell).action, Drop)
+
+
+def test_a_mirror_is_never_dropped_with_the_crd_even_if_it_would_be_with_the_namespace() -> None:
+    farewell = a_farewell(crd_terminating=True, namespace_terminating=True, drops_with_namespace=True)
+    assert parting(DROP, a_look(), farewell).action == Release(hand_over=False)
+
+
+@pytest.mark.parametrize("look", [a_look(), a_look(State.PAUSED), an_outage()])
+def test_a_mirror_that_should_be_paused_is_released_as_it_is(look: Observation) -> None:
+    assert parting(RETAIN_PAUSED, look).action == Release(hand_over=True)
+
+
+@pytest.mark.parametrize("mirror", [RETAIN, RETAIN_PAUSED])
+def test_the_tag_of_another_owner_is_never_overwritten(mirror: Desired) -> None:
+    assert parting(mirror, a_look(owner=OTHERS)).action == Release(hand_over=False)
+    assert parting(mirror, a_light_look()).action == LookFully()
+
+
+@pytest.mark.parametrize("mirror", [RETAIN, RETAIN_PAUSED])
+def test_nothing_is_handed_over_when_the_mirror_is_gone(mirror: Desired) -> None:
+    assert parting(mirror, an_absence()).action == Release(hand_over=False)
+
+
+def test_a_missing_tag_is_read_twice_before_a_mirror_that_should_run_is_let_go() -> None:
+    planned = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS))
+    assert (planned.action, planned.wait.after) == (None, 5.0)
+    believed = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS), unowned=(CREATED, NOW - 5))
+    assert believed.action == Release(hand_over=False)
+    assert parting(RETAIN, a_look(State.PAUSED, owner=RELEASED)).action == Release(hand_over=False)
+
+
+# A release does not leave behind a mirror that we stopped.
+
+
+def test_a_paused_mirror_is_resumed_before_it_is_released() -> None:
+    planned = parting(RETAIN, a_look(State.PAUSED))
+    assert isinstance(planned.action, Resume)
+    assert planned.action.operation is not None
+    assert planned.action.operation.step is Step.RESUME
+    assert (reason_of(planned), planned.wait.after) == (Reason.RESUMING, 0.5)
+
+
+def test_a_resume_closes_the_pause_that_is_effective() -> None:
+    planned = parting(RETAIN, a_look(State.PAUSED), operation=an_operation(Step.PAUSE))
+    assert isinstance(planned.action, Resume)
+    assert planned.journal.operation is None
+
+
+def test_a_resume_without_effect_is_repeated() -> None:
+    operation = an_operation(Step.RESUME, age=16)
+    planned = parting(RETAIN, a_look(State.PAUSED), operation=operation)
+    assert (planned.action, planned.journal.operation) == (Resume(None), operation)
+
+
+def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
+    operation = an_operation(Step.RESUME, age=16, created_at=RECREATED)
+    planned = parting(RETAIN, a_look(State.PAUSED), operation=operation)
+    assert isinstance(planned.action, Resume)
+    assert planned.action.operation is not None
+
+
+@pytest.mark.parametrize(
+    ("look", "operation"),
+    [
+        pytest.param(a_look(State.PAUSING), None, id="pausing"),
+        pytest.param(a_look(), an_operation(Step.PAUSE), id="a pause on its way"),
+        pytest.param(a_look(), an_operation(Step.PAUSE, age=20), id="a pause that may still come"),
+        pytest.param(a_look(State.PAUSED), an_operation(Step.RESUME), id="a resume on its way"),
+        pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER), id="an edit on its way"),
+        pytest.param(a_look(State.SNAPSHOT, AFTER), an_edit_of(BEFORE, AFTER), id="an edit at work"),
+        pytest.param(a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=29), id="an edit nobody can see"),
+    ],
+)
+def test_a_release_waits_until_what_is_in_flight_is_over(look: Seen, operation: Operation | None) -> None:
+    planned = parting(RETAIN, look, operation=operation)
+    assert (planned.action, planned.journal.operation) == (None, operation)
+    assert reason_of(planned) is Reason.RESUMING
+
+
+@pytest.mark.parametrize(
+    ("look", "operation"),
+    [
+        pytest.param(a_look(), an_operation(Step.PAUSE, age=30), id="a pause that was lost"),
+        pytest.param(a_look(), an_operation(Step.PAUSE, created_at=RECREATED), id="another mirror's pause"),
+        pytest.param(a_look(config=AFTER), an_edit_of(BEFORE, AFTER), id="a proven edit"),
+        pytest.param(a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), id="a lost edit"),
+        pytest.param(a_blind_look(), an_edit_of(BEFORE, AFTER, age=30), id="an edit nobody can see"),
+        pytest.param(a_look(State.SNAPSHOT), None, id="a copy that is not ours"),
+    ],
+)
+def test_a_release_does_not_wait_longer_than_that(look: Seen, operation: Operation | None) -> None:
+    assert parting(RETAIN, look, operation=operation).action == Release(hand_over=True)
+
+
+def test_an_edit_nobody_can_see_does_not_keep_a_mirror_paused() -> None:
+    operation = an_edit_of(BEFORE, AFTER, age=30)
+    assert isinstance(parting(RETAIN, a_blind_look(State.PAUSED), operation=operation).action, Resume)
+
+
+def test_a_release_waits_for_peerdb() -> None:
+    planned = parting(RETAIN, an_outage())
+    assert (planned.action, planned.verdict) == (None, None)
+    assert (planned.wait.after, planned.wait.cap) == (1.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("deleted_at", "since", "patient"),
+    [
+        (NOW - 120, NOW - 120, False),
+        (NOW - 119, NOW - 999, True),
+        (NOW - 999, NOW - 119, True),
+        (NOW - 999, None, True),
+    ],
+)
+@pytest.mark.parametrize("look", [an_outage(), a_look(State.PAUSING)])
+def test_a_release_waits_two_minutes_at_most(
+    look: Observation, deleted_at: float, since: float | None, *, patient: bool
+) -> None:
+    planned = parting(RETAIN, look, a_farewell(deleted_at=deleted_at), release_since=since)
+    assert (planned.action is None) is patient
+    if isinstance(planned.action, Release):
+        assert planned.action.hand_over
+        assert '"orders" was not seen running again' in planned.action.warning
+
+
+# Frozen.
+
+
+@pytest.mark.parametrize(("mirror", "farewell", "_hands_over"), CAUSES)
+def test_a_frozen_mirror_is_released_at_once_and_nothing_is_sent(
+    mirror: Desired, farewell: Farewell, *, _hands_over: bool
+) -> None:
+    assert parting(mirror, a_look(State.PAUSED), farewell, frozen=True).action == Release(hand_over=False)
+
+
+def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> None:
+    planned = parting(DROP, a_look(), frozen=True)
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.RECONCILE_DISABLED, None, 60.0)
+
+
+# Doubt.
+
+
+@pytest.mark.parametrize("farewell", [a_farewell(crd_terminating=None), a_farewell(namespace_terminating=None)])
+def test_nothing_is_dropped_before_kubernetes_tells_why_the_object_goes(farewell: Farewell) -> None:
+    planned = parting(DROP, a_look(), farewell)
+    assert (reason_of(planned), planned.action) == (Reason.DROP_BLOCKED, None)
+
+
+@pytest.mark.parametrize(("since", "reason"), [(None, None), (NOW - 29, None), (NOW - 30, Reason.DROP_BLOCKED)])
+def test_a_drop_waits_for_peerdb_and_says_so_when_it_lasts(since: float | None, reason: Reason | None) -> None:
+    planned = parting(DROP, an_outage(), LATE, unknown_since=since, release_since=NOW - 120)
+    assert (reason_of(planned), planned.action) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "wait"), [(None, 5.0), (an_operation(Step.PAUSE), 5.0), (an_operation(Step.DROP), 2.0)]
+)
+def test_one_404_releases_nothing(operation: Operation | None, wait: float) -> None:
+    planned = parting(DROP, an_outage(Reason.MIRROR_NOT_FOUND), operation=operation)
+    assert (planned.action, planned.verdict, planned.wait.after) == (None, None, wait)
+
+
+def test_an_absent_mirror_lets_the_object_go() -> None:
+    assert parting(DROP, an_absence()).action == Release(hand_over=False)
+
+
+def test_the_owner_tag_is_read_in_the_pass_that_drops() -> None:
+    assert parting(DROP, a_light_look()).action == LookFully()
+
+
+@pytest.mark.parametrize("owner", [OTHERS, RELEASED])
+@pytest.mark.parametrize("operation", [None, an_operation(Step.DROP, age=100)])
+def test_a_mirror_that_is_not_ours_is_never_dropped(owner: Owner, operation: Operation | None) -> None:
+    assert parting(DROP, a_look(owner=owner), operation=operation).action == Release(hand_over=False)
+
+
+def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
+    assert parting(DROP, a_look(owner=NOBODYS)).wait.after == 5.0
+    planned = parting(DROP, a_look(owner=NOBODYS), unowned=(CREATED, NOW - 5))
+    assert planned.action == Release(hand_over=False)
+
+
+# A change of mind after the drop.
+
+
+@pytest.mark.parametrize("look", [a_look(State.TERMINATING), a_look(), an_outage(), an_absence()])
+@pytest.mark.parametrize(("mirror", "farewell", "_hands_over"), CAUSES)
+def test_a_release_after_the_drop_says_that_the_drop_is_under_way(
+    mirror: Desired, farewell: Farewell, look: Observation, *, _hands_over: bool
+) -> None:
+    action = parting(mirror, look, farewell, operation=an_operation(Step.DROP)).action
+    assert isinstance(action, Release)
+    assert not action.hand_over
+    assert "already under way" in action.warning
+
+
+def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:
+    operation = an_operation(Step.DROP, created_at=RECREATED)
+    assert parting(RETAIN, a_look(), operation=operation).action == Release(hand_over=True)
+
+
+def test_no_config_is_needed_to_release_or_drop() -> None:
+    assert parting(RETAIN, a_blind_look()).action == Release(hand_over=True)
+    assert isinstance(parting(DROP, a_look(config=LiveConfig())).action, Drop)

@@ -1,0 +1,138 @@
+"""Dropping: recorded, sent, repeated word for word until PeerDB shows it, held by the brake, never beside a resume."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdb_operator.core.desired import DropFlags
+from peerdb_operator.core.journal import Operation, Step
+from peerdb_operator.core.observed import Observation, State
+from peerdb_operator.core.plan_types import Drop, Plan
+from peerdb_operator.core.reasons import Reason
+from tests.unit.core.builders import (
+    CREATED,
+    NOW,
+    RECREATED,
+    a_case,
+    a_farewell,
+    a_look,
+    a_mirror,
+    an_operation,
+    farewell_of,
+    reason_of,
+)
+
+FLAGS = DropFlags(statistics=True, keep_destination=True)
+DROPPABLE = [state for state in State if state is not State.TERMINATING]
+
+
+def dropping(look: Observation, operation: Operation | None = None, *, brake: float = 0.0, **memory: object) -> Plan:
+    """The plan for a Mirror with policy Drop that is being deleted."""
+    case = a_case(a_mirror(drop=FLAGS), look, operation=operation, memory=memory)
+    return farewell_of(case, a_farewell(brake_wait=brake))
+
+
+def a_sent_drop(age: float = 1.0) -> Operation:
+    """A recorded drop with flags that are no longer those of the spec."""
+    return an_operation(Step.DROP, age=age, after=DropFlags(statistics=True).encode())
+
+
+@pytest.mark.parametrize("state", DROPPABLE)
+def test_a_mirror_of_ours_is_dropped_in_every_state_with_the_flags_of_the_spec(state: State) -> None:
+    planned = dropping(a_look(state))
+    assert isinstance(planned.action, Drop)
+    assert (planned.action.flags, planned.action.first) == (FLAGS, True)
+    operation = planned.action.operation
+    assert (operation.step, operation.after, operation.created_at) == (Step.DROP, FLAGS.encode(), CREATED)
+    assert reason_of(planned) is Reason.DROPPING
+
+
+@pytest.mark.parametrize("step", [Step.EDIT, Step.RESUME])
+def test_a_drop_waits_until_the_resume_before_it_shows_or_is_old(step: Step) -> None:
+    paused = a_look(State.PAUSED)
+    planned = dropping(paused, an_operation(step, age=29))
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, 0.5)
+    assert isinstance(dropping(paused, an_operation(step, age=30)).action, Drop)
+    assert isinstance(dropping(a_look(), an_operation(step)).action, Drop)
+    assert isinstance(dropping(paused, an_operation(step, created_at=RECREATED)).action, Drop)
+
+
+def test_a_drop_waits_for_the_newest_resume_also_when_it_was_not_recorded() -> None:
+    assert dropping(a_look(State.PAUSED), an_operation(Step.EDIT, age=100), sent_at=NOW - 1).action is None
+
+
+@pytest.mark.parametrize("operation", [None, an_operation(Step.PAUSE)])
+def test_a_drop_does_not_wait_for_a_pause(operation: Operation | None) -> None:
+    assert isinstance(dropping(a_look(State.PAUSED), operation).action, Drop)
+    assert isinstance(dropping(a_look(), operation).action, Drop)
+
+
+@pytest.mark.parametrize("state", DROPPABLE)
+def test_the_identical_request_is_repeated_every_minute(state: State) -> None:
+    operation = a_sent_drop(age=60)
+    planned = dropping(a_look(state), operation)
+    assert planned.action == Drop(DropFlags(statistics=True), operation, first=False)
+    assert dropping(a_look(state), operation, sent_at=NOW - 59).action is None
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0, 1.0), (20, 4.0), (55, 5.0)])
+def test_a_drop_that_does_not_show_is_watched_ever_less_often(age: float, wait: float) -> None:
+    planned = dropping(a_look(), a_sent_drop(age))
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, wait)
+
+
+def test_a_drop_from_the_far_future_is_repeated_at_once() -> None:
+    assert isinstance(dropping(a_look(), a_sent_drop(age=-9999)).action, Drop)
+
+
+def test_a_drop_of_an_earlier_mirror_of_the_name_does_not_count() -> None:
+    old = an_operation(Step.DROP, created_at=RECREATED)
+    planned = dropping(a_look(), old)
+    assert isinstance(planned.action, Drop)
+    assert planned.action.first
+
+
+@pytest.mark.parametrize("operation", [None, a_sent_drop(age=1000)])
+def test_nothing_is_sent_while_peerdb_is_at_it(operation: Operation | None) -> None:
+    planned = dropping(a_look(State.TERMINATING), operation, brake=100, word_since=NOW - 20, came_from="RUNNING")
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, 4.0)
+
+
+@pytest.mark.parametrize(("error", "words"), [(None, "reachable"), (("slot is active", NOW), "slot is active")])
+def test_a_drop_that_takes_too_long_is_told_with_the_mirrors_newest_error(
+    error: tuple[str, float] | None, words: str
+) -> None:
+    planned = dropping(a_look(State.TERMINATING), a_sent_drop(), word_since=NOW - 900, came_from="RUNNING", error=error)
+    assert reason_of(planned) is Reason.PROGRESS_DEADLINE_EXCEEDED
+    assert planned.verdict is not None
+    assert words in planned.verdict.message
+
+
+def test_a_mirror_that_peerdb_cannot_drop_is_told_and_asked_for_every_ten_minutes() -> None:
+    planned = dropping(a_look(State.TERMINATED), a_sent_drop(age=100), doubtful_since=NOW - 5)
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.MIRROR_TERMINATED, None, 500.0)
+    assert planned.verdict is not None
+    assert "deletionPolicy: Retain" in planned.verdict.message
+    assert isinstance(dropping(a_look(State.TERMINATED), a_sent_drop(age=600), doubtful_since=NOW - 5).action, Drop)
+
+
+@pytest.mark.parametrize("since", [None, NOW - 4])
+def test_terminated_is_not_believed_at_once(since: float | None) -> None:
+    planned = dropping(a_look(State.TERMINATED), a_sent_drop(age=10), doubtful_since=since)
+    assert reason_of(planned) is Reason.DROPPING
+
+
+def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
+    planned = dropping(a_look(), a_sent_drop(age=10), orphaned=True)
+    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.MIRROR_ORPHANED, None, 50.0)
+    assert planned.verdict is not None
+    assert "deletionPolicy: Retain" in planned.verdict.message
+    assert isinstance(dropping(a_look(), a_sent_drop(age=60), orphaned=True).action, Drop)
+
+
+def test_the_brake_holds_a_drop_but_not_one_that_is_sent() -> None:
+    held = dropping(a_look(), brake=90)
+    assert (reason_of(held), held.action, held.wait.after) == (Reason.DROP_HELD, None, 90)
+    assert held.verdict is not None
+    assert "at most 5 mirrors in 10 minutes" in held.verdict.message
+    assert isinstance(dropping(a_look(), a_sent_drop(age=60), brake=90).action, Drop)
