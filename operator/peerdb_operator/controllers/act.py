@@ -71,12 +71,12 @@ class Actor:
         failure = await self._command(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
         )
+        if failure is not None and not failure.sent:
+            return Done(self._refused(not_sent, action.operation, failure), failure)
         job.entry.memory = replace(job.entry.memory, precheck=None, streak=None)
         if failure is None:
             return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
-        if failure.sent:
-            return Done(self._sent_again(recorded, action.operation), failure)
-        return Done(self._refused(not_sent, action.operation, failure), failure)
+        return Done(self._sent_again(recorded, action.operation), failure)
 
     async def disarm(self, job: Job, plan: Plan) -> Done:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
