@@ -47,12 +47,12 @@ QUICK = Sizes(
 
 async def measure(control_plane: ControlPlane, sizes: Sizes) -> str:
     """All three; returns the section for the page."""
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     swift = await latency.measure(control_plane, mirrors=sizes.mirrors, sweeps=sizes.sweeps, rounds=sizes.rounds)
     many = await burst.measure(control_plane, sizes.knobs, edits=sizes.edits, alone=sizes.alone)
     weights = await memory.measure(control_plane, sizes.fleets, sizes.calm)
     minutes = (time.monotonic() - began) / 60
-    return report.render(swift, weights, many, minutes=minutes, moment=dt.datetime.now(dt.UTC))
+    return report.render(swift, weights, many, minutes=minutes, load=load, moment=dt.datetime.now(dt.UTC))
 
 
 def run(sizes: Sizes, page: Path) -> None:

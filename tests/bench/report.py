@@ -21,12 +21,14 @@ END = "<!-- bench: end -->"
 Rows = list[tuple[str, ...]]
 
 
-def render(latency: Latency, weights: list[Weight], burst: Burst, *, minutes: float, moment: dt.datetime) -> str:
-    """The whole section."""
+def render(
+    latency: Latency, weights: list[Weight], burst: Burst, *, minutes: float, load: float, moment: dt.datetime
+) -> str:
+    """The whole section; ``load`` is the machine's load average before the run."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python {platform.python_version()}"
     circumstances = (
         f"Measured on {moment:%Y-%m-%d} in one run of {minutes:.0f} minutes on {machine}; API server, etcd, simulated\n"
-        "PeerDB, operator and the bench itself share these cores."
+        f"PeerDB, operator and the bench itself share these cores. Before the run the machine's load was {load:.1f}."
     )
     return "\n\n".join(
         [
