@@ -1,0 +1,296 @@
+"""What the process knows of Mirrors: newest versions, claims, journals that somebody else writes, wishes."""
+
+from typing import Any
+
+import pytest
+
+from peerdb_operator.api.constants import FINALIZER
+from peerdb_operator.api.mirror import DeletionPolicy, RunState
+from peerdb_operator.controllers.entry import Entry
+from peerdb_operator.controllers.registry import Registry
+from peerdb_operator.core.desired import Desired
+from peerdb_operator.core.journal import Journal
+from peerdb_operator.errors import InvalidSpec, KubeConflict
+
+CONDITION = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Running",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+OPERATION = {
+    "id": "pause-1-1",
+    "step": "Pause",
+    "sentAt": "2026-01-01T00:00:00.000000Z",
+    "accepted": False,
+    "createdAt": "2026-01-01T00:00:00Z",
+}
+
+
+def a_body(
+    name: str = "orders",
+    *,
+    uid: str = "u1",
+    version: int = 10,
+    generation: int = 1,
+    created: str = "2026-01-01T00:00:00Z",
+    namespace: str = "data",
+    spec: object = None,
+    status: dict[str, Any] | None = None,
+    **metadata: object,
+) -> dict[str, Any]:
+    fixed = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "generation": generation,
+        "creationTimestamp": created,
+    }
+    return {"metadata": {**fixed, **metadata}, "spec": {} if spec is None else spec, "status": status or {}}
+
+
+def a_registry(*bodies: dict[str, Any]) -> Registry:
+    registry = Registry()
+    for body in bodies:
+        registry.take_in(body)
+    return registry
+
+
+def entry_of(registry: Registry, uid: str = "u1") -> Entry:
+    found = registry.get(uid)
+    assert found is not None
+    return found
+
+
+# -- versions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [9, 10])
+def test_a_version_that_is_not_newer_changes_nothing(version: int) -> None:
+    registry = a_registry(a_body(version=10, generation=2))
+    assert not registry.take_in(a_body(version=version, generation=1, spec={"state": "Paused"}))
+    assert entry_of(registry).view.generation == 2
+    assert entry_of(registry).wish() == Desired("orders", 2)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"generation": 2},
+        {"deletionTimestamp": "2026-01-02T00:00:00Z"},
+        {"finalizers": [FINALIZER]},
+        {"annotations": {"peerdb.io/reconcile": "disabled"}},
+        {"annotations": {"peerdb.io/reconcile-requested-at": "now"}},
+        {"status": {"state": "Running"}},
+    ],
+)
+def test_a_newer_version_asks_for_a_pass_when_it_says_something_new(news: dict[str, Any]) -> None:
+    registry = a_registry(a_body(version=10))
+    assert registry.take_in(a_body(version=11, **news))
+
+
+def test_a_newer_version_asks_for_nothing_when_only_labels_differ() -> None:
+    registry = a_registry(a_body(version=10))
+    assert not registry.take_in(a_body(version=11, labels={"a": "b"}))
+    assert entry_of(registry).view.version == 11
+
+
+def test_our_own_write_asks_for_nothing_when_the_watch_delivers_it_before_its_answer() -> None:
+    registry = a_registry(a_body(version=10))
+    entry = entry_of(registry)
+    entry.journal = Journal()
+    written = a_body(version=11, status={"state": "Running", "conditions": [CONDITION], "operation": OPERATION})
+    entry.writing = a_registry(written).claimants("orders")[0].view.status
+    assert not registry.take_in(written)
+    assert entry.journal is not None
+    registry.wrote(entry, written)
+    assert (entry.view.version, entry.basis.version) == (11, 11)
+
+
+def test_an_answer_that_is_older_than_the_watch_leaves_the_newer_version() -> None:
+    registry = a_registry(a_body(version=10))
+    entry = entry_of(registry)
+    registry.take_in(a_body(version=12, generation=2))
+    registry.wrote(entry, a_body(version=11))
+    assert (entry.view.version, entry.basis.version) == (12, 11)
+    with pytest.raises(KubeConflict):
+        entry.require_basis()
+    with pytest.raises(KubeConflict):
+        entry.require_orders()
+
+
+def test_the_answer_to_a_write_brings_the_spec_of_its_generation() -> None:
+    registry = a_registry(a_body(version=10))
+    entry = entry_of(registry)
+    entry.wish()
+    registry.wrote(entry, a_body(version=11, generation=2, spec={"state": "Paused"}))
+    assert entry.wish() == Desired("orders", 2, RunState.PAUSED)
+
+
+# -- journals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_journal_written_by_somebody_else_replaces_ours() -> None:
+    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION]}))
+    entry = entry_of(registry)
+    assert entry.current_journal().operation is None
+    assert registry.take_in(a_body(version=11, status={"conditions": [CONDITION], "operation": OPERATION}))
+    operation = entry.current_journal().operation
+    assert operation is not None
+    assert operation.id == "pause-1-1"
+
+
+def test_our_journal_stays_when_the_status_is_wiped() -> None:
+    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
+    entry = entry_of(registry)
+    ours = entry.current_journal()
+    assert registry.take_in(a_body(version=11, status={"observedGeneration": -1}))
+    assert entry.current_journal() is ours
+
+
+def test_our_journal_stays_when_another_part_of_the_status_is_edited() -> None:
+    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
+    ours = entry_of(registry).current_journal()
+    edited = {"conditions": [CONDITION], "operation": OPERATION, "state": "Paused"}
+    assert registry.take_in(a_body(version=11, status=edited))
+    assert entry_of(registry).current_journal() is ours
+
+
+# -- identity and claims ---------------------------------------------------------------------------------------------
+
+
+def test_an_object_created_anew_under_the_same_name_takes_the_place_of_the_old_one() -> None:
+    registry = a_registry(a_body(uid="old", version=10))
+    old = entry_of(registry, "old")
+    assert registry.take_in(a_body(uid="new", version=20))
+    assert registry.get("old") is None
+    assert [each.view.uid for each in registry.claimants("orders")] == ["new"]
+    with pytest.raises(KubeConflict):
+        old.require_orders()
+    assert registry.remove("old") is None
+    assert len(registry) == 1
+
+
+def test_an_old_read_of_a_predecessor_changes_nothing() -> None:
+    registry = a_registry(a_body(uid="new", version=20))
+    assert not registry.take_in(a_body(uid="old", version=10))
+    assert [each.view.uid for each in registry] == ["new"]
+
+
+def test_removing_the_predecessor_late_leaves_the_name_to_its_successor() -> None:
+    registry = a_registry(a_body(uid="u1", version=10))
+    registry.take_in(a_body(uid="u2", version=20))
+    registry.remove("u1")
+    registry.remove("u2")
+    assert registry.take_in(a_body(uid="u3", version=15))
+
+
+def test_the_older_of_two_mirrors_in_two_namespaces_has_the_claim() -> None:
+    spec = {"mirrorName": "orders"}
+    older = a_body("a", uid="u2", namespace="one", created="2026-01-01T00:00:00Z", spec=spec)
+    younger = a_body("a", uid="u1", namespace="two", created="2026-01-01T00:00:01Z", spec=spec)
+    registry = a_registry(younger, older)
+    assert registry.older_claim(entry_of(registry, "u1")) == "one/a"
+    assert registry.older_claim(entry_of(registry, "u2")) is None
+    assert registry.heir(entry_of(registry, "u2")) == "two/a"
+
+
+def test_the_uid_decides_when_two_claims_are_of_the_same_second() -> None:
+    registry = a_registry(
+        a_body("a", uid="u1", spec={"mirrorName": "m"}), a_body("b", uid="u2", spec={"mirrorName": "m"})
+    )
+    assert registry.older_claim(entry_of(registry, "u2")) == "data/a"
+    assert registry.older_claim(entry_of(registry, "u1")) is None
+
+
+def test_a_mirror_that_is_being_deleted_neither_claims_nor_inherits() -> None:
+    going = a_body("a", uid="u1", spec={"mirrorName": "m"}, deletionTimestamp="2026-01-02T00:00:00Z")
+    registry = a_registry(going, a_body("b", uid="u2", spec={"mirrorName": "m"}))
+    assert registry.older_claim(entry_of(registry, "u2")) is None
+    assert registry.heir(entry_of(registry, "u2")) is None
+    assert registry.heir(entry_of(registry, "u1")) == "data/b"
+
+
+def test_claims_follow_when_an_object_is_removed_and_comes_back_or_bears_another_mirror_name() -> None:
+    registry = a_registry(a_body(version=10))
+    registry.remove("u1")
+    assert registry.claimants("orders") == []
+    registry.take_in(a_body(version=11))
+    assert len(registry.claimants("orders")) == 1
+    registry.take_in(a_body(version=12, generation=2, spec={"mirrorName": "other"}))
+    assert registry.claimants("orders") == []
+    assert len(registry.claimants("other")) == 1
+    registry.remove("u1")
+    assert registry.claimants("other") == []
+
+
+def test_an_answer_for_a_forgotten_object_claims_nothing() -> None:
+    registry = a_registry(a_body(version=10))
+    entry = entry_of(registry)
+    registry.remove("u1")
+    registry.wrote(entry, a_body(version=11, spec={"mirrorName": "other"}))
+    assert registry.claimants("other") == []
+    assert registry.remove("u1") is None
+
+
+# -- wishes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_spec_is_parsed_once_and_let_go() -> None:
+    registry = a_registry(a_body(spec={"state": "Paused"}))
+    entry = entry_of(registry)
+    first = entry.wish()
+    assert entry.raw_spec is None
+    assert entry.wish() is first
+
+
+def test_a_spec_that_is_no_object_is_an_empty_one() -> None:
+    registry = a_registry(a_body(spec="nonsense"))
+    assert entry_of(registry).wish() == Desired("orders", 1)
+
+
+def test_an_object_whose_name_maps_to_nothing_is_invalid_and_still_known() -> None:
+    entry = entry_of(a_registry(a_body("9lives")))
+    assert isinstance(entry.wish(), InvalidSpec)
+    assert not entry.is_looked_at
+    assert entry.view.mirror == ""
+
+
+def test_a_deletion_leaves_the_mirror_alone_when_no_spec_was_ever_readable() -> None:
+    entry = entry_of(a_registry(a_body(spec={"state": "Sideways"}, deletionTimestamp="2026-01-02T00:00:00Z")))
+    wish = entry.parting_wish()
+    assert (wish.deletion_policy, wish.state) == (DeletionPolicy.RETAIN, RunState.PAUSED)
+    assert entry.is_looked_at
+
+
+@pytest.mark.parametrize(("policy", "kept"), [(None, DeletionPolicy.DROP), ("Retain", DeletionPolicy.RETAIN)])
+def test_a_deletion_follows_the_last_readable_spec_unless_the_new_one_says_retain(
+    policy: str | None, kept: DeletionPolicy
+) -> None:
+    registry = a_registry(a_body(version=10, spec={"state": "Paused"}))
+    entry = entry_of(registry)
+    entry.wish()
+    spec = {"state": "Sideways", **({} if policy is None else {"deletionPolicy": policy})}
+    registry.take_in(a_body(version=11, generation=2, spec=spec))
+    wish = entry.parting_wish()
+    assert (wish.state, wish.deletion_policy) == (RunState.PAUSED, kept)
+
+
+def test_a_readable_spec_is_the_parting_wish() -> None:
+    entry = entry_of(a_registry(a_body(spec={"deletionPolicy": "Retain"})))
+    assert entry.parting_wish() is entry.wish()
+
+
+def test_an_error_in_status_is_remembered() -> None:
+    error = {"message": "broken", "time": "2026-01-01T00:00:00Z"}
+    assert entry_of(a_registry(a_body(status={"lastError": error}))).error == ("broken", 1767225600.0)
+    assert entry_of(a_registry(a_body())).error is None
+
+
+def test_a_frozen_object_is_not_looked_at() -> None:
+    entry = entry_of(a_registry(a_body(annotations={"peerdb.io/reconcile": "disabled"})))
+    assert not entry.is_looked_at
+    entry.require_basis()
+    entry.require_orders()
