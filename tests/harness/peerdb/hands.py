@@ -13,6 +13,7 @@ from tests.harness.peerdb.config import Config, Table
 from tests.harness.peerdb.copies import Copies, resync_names
 from tests.harness.peerdb.events import EventLog
 from tests.harness.peerdb.knobs import Knobs
+from tests.harness.peerdb.maintenance import MaintenanceRun
 from tests.harness.peerdb.mirror import Goal, Mirror, Phase, StateSignal, Update, Workflow
 from tests.harness.peerdb.spans import Span
 from tests.harness.peerdb.values import Status
@@ -42,6 +43,7 @@ class Hands:
         self.world = world
         self.machine = machine
         self.copies = copies
+        self.maintenance = MaintenanceRun(machine)
 
     @property
     def log(self) -> EventLog:
@@ -55,7 +57,12 @@ class Hands:
 
     def turn(self, **patch: object) -> None:
         """Turn knobs; raises pydantic.ValidationError for an unknown name or a bad value."""
-        self.world.set_knobs(self.knobs.patched(patch))
+        was = self.knobs
+        self.world.set_knobs(was.patched(patch))
+        if self.knobs.maintenance_run and not was.maintenance_run:
+            self.maintenance.begin()
+        elif was.maintenance_run and not self.knobs.maintenance_run:
+            self.maintenance.end()
         self.log.hand_moved(self.world.now, f"knobs {patch}")
         self.poke()
 

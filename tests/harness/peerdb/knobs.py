@@ -54,6 +54,7 @@ class Knobs(BaseModel):
     workers_down: bool = False
     temporal_down: bool = False
     maintenance: bool = False
+    maintenance_run: bool = False
     failing_sync: bool = False
     partitions: PositiveInt = 1
     rows: NonNegativeInt = 50

@@ -11,12 +11,13 @@ import json
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import BinaryIO, Self, cast
 from urllib.parse import quote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,15 +146,19 @@ class SimulatorProcess(Control):
         command = [sys.executable, "-m", "tests.harness.peerdb", "--exit-with-parent", "--port", str(port)]
         command += ["--clock", clock, "--seed", str(seed), *extra]
         command += ["--password", password] if password is not None else []
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would fill up
         process = subprocess.Popen(  # our own interpreter with our own arguments; Ctrl-C is for whoever started it
             command,
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             start_new_session=True,
         )
-        running = cls(process, _first_line(process))
+        try:
+            running = cls(process, _first_line(process, errors))
+        finally:
+            errors.close()
         if knobs:
             running.knobs(**knobs)
         return running
@@ -167,7 +172,7 @@ class SimulatorProcess(Control):
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(STOP_WITHIN)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+        for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
 
@@ -180,7 +185,7 @@ class SimulatorProcess(Control):
         self.stop()
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> Json:
+def _first_line(process: subprocess.Popen[bytes], errors: BinaryIO) -> Json:
     out, end = process.stdout, time.monotonic() + START_WITHIN
     while out is not None and time.monotonic() < end and process.poll() is None:
         if select.select([out], [], [], 0.1)[0]:
@@ -188,5 +193,6 @@ def _first_line(process: subprocess.Popen[bytes]) -> Json:
             if line:
                 return cast("Json", json.loads(line))
     process.kill()
-    _, errors = process.communicate()
-    raise SimulatorError(f"the simulator did not start: {errors.decode('utf-8', 'replace').strip()[-2000:]}")
+    process.communicate()
+    errors.seek(0)
+    raise SimulatorError(f"the simulator did not start: {errors.read().decode('utf-8', 'replace').strip()[-2000:]}")

@@ -30,7 +30,7 @@ class SideRoutes:
 
     def instance_info(self, _message: Message) -> Reply:
         """``GET instance/info``."""
-        word = "MAINTENANCE" if self.world.knobs.maintenance else "READY"
+        word = "MAINTENANCE" if self.world.under_maintenance else "READY"
         return json_reply({"status": f"INSTANCE_STATUS_{word}"})
 
     # -- tags ----------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class StateChange:
     def handle(self, message: Message) -> Answer:
         """Answer one request; what it signals is delivered later."""
         world = self.world
-        if world.knobs.maintenance:
+        if world.under_maintenance:
             return error(14, UNDER_MAINTENANCE)
         name = str(message.get("flowJobName", ""))
         mirror = world.mirrors.get(name)

@@ -34,7 +34,7 @@ class Validator:
         raw = message.get("connectionConfigs")
         if raw is None:
             return error(13, "internal server error")
-        if self.world.knobs.maintenance:
+        if self.world.under_maintenance:
             return error(14, UNDER_MAINTENANCE)
         name = str(cast("Mapping[str, object]", raw).get("flowJobName", ""))
         config = config_from(cast("Mapping[str, object]", raw))

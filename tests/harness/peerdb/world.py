@@ -126,6 +126,11 @@ class World:
                 heapq.heappush(self._heap, timer)
             self._frozen = []
 
+    @property
+    def under_maintenance(self) -> bool:
+        """Whether changes are refused: the flag is set, or PeerDB's own maintenance runs."""
+        return self.knobs.maintenance or self.knobs.maintenance_run
+
     # -- chance --------------------------------------------------------------------------------------------------
 
     def _choose_by_knob(self, _mirror: str, kind: str, options: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.harness.peerdb.knobs import Knobs
+from tests.harness.peerdb.process import ROOT
 from tests.harness.peerdb.spans import DEFAULTS, Span
 from tests.harness.peerdb.values import Deferred, Fault, Status
 from tests.unit.harness_peerdb.building import (
@@ -194,6 +195,27 @@ def test_answer_is_late_and_the_effect_is_not_when_there_is_latency() -> None:
     assert (answer.reply, engine.state(NAME)) == (None, Status.PAUSED)
     engine.run_until(start + 5.1)
     assert answer.reply is not None
+
+
+def test_every_knob_is_described_when_users_read_the_page() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+    assert [name for name in Knobs.model_fields if f"`{name}`" not in page] == []
+
+
+def test_mirrors_are_paused_and_resumed_when_peerdb_maintains_itself() -> None:
+    engine = an_engine()
+    a_mirror(engine, batch=1000)
+    changed(engine, "RUNNING", {"batchSize": 9})
+    engine.put_mirror("rests", state=Status.PAUSED)
+
+    engine.turn(maintenance_run=True)
+    assert refusal(changed(engine, "RUNNING"))[:2] == (503, 14)
+    assert watch(engine, 30) == ["PAUSING", "PAUSED", "RUNNING", "PAUSING", "PAUSED"]
+    engine.turn(maintenance_run=False)
+
+    assert watch(engine, 30) == ["RUNNING"]
+    assert (info(engine)["maxBatchSize"], engine.state("rests")) == (9, Status.PAUSED)
 
 
 def test_knobs_survive_a_round_trip_when_they_are_written_as_json() -> None:
