@@ -260,6 +260,10 @@ class Subject:
 
         return eventually(look, f"{kind} has the reason {reason}", self)
 
+    def wait_conditions(self, **wanted: str) -> None:
+        """Until there are these conditions and no others."""
+        eventually(lambda: self.conditions() == wanted, f"the conditions are {wanted}", self)
+
     def wait_gone(self) -> None:
         """Until the object no longer exists."""
         eventually(lambda: self.find() is None, f"the Mirror {self.name} is gone", self)
