@@ -103,12 +103,7 @@ DELETION_RULES: tuple[DeletionRule, ...] = (
 
 def plan_deletion(case: Case, farewell: Farewell) -> Plan:
     """The next step for a Mirror that is being deleted. No side effects."""
-    for rule in DELETION_RULES:
-        planned = rule(case, farewell)
-        if planned is not None:
-            return planned
-    msg = "the last rule matches every case"
-    raise AssertionError(msg)
+    return next(filter(None, (rule(case, farewell) for rule in DELETION_RULES)))
 
 
 def _dropping(case: Case) -> Verdict:

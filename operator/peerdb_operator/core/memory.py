@@ -7,6 +7,7 @@ makes us slower. What must survive lives in the journal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.limits import Limits
@@ -120,6 +121,8 @@ def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now
             )
         case Seen():
             return _remember_seen(memory, look, wants_running=wants_running, now=now), look
+        case _ as never:
+            assert_never(never)
 
 
 def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: float) -> Memory:

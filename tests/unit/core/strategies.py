@@ -1,0 +1,211 @@
+"""Planning cases of every kind, consistent or not: what a process may meet after restarts, hands and faults.
+
+Owns generation only. The values come from small sets whose members collide, so that rules meet each other.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.core.case import Case, Situation
+from peerdb_operator.core.config import LiveConfig
+from peerdb_operator.core.deletion import Farewell
+from peerdb_operator.core.desired import Desired, DropFlags
+from peerdb_operator.core.edit import precheck_key
+from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.core.memory import Memory, Precheck, Streak
+from peerdb_operator.core.observed import Absent, ConfigGap, Observation, Progress, Seen, State, Unknown
+from peerdb_operator.core.reasons import Reason
+from tests.unit.core.builders import (
+    CREATED,
+    GENERATION,
+    LIMITS,
+    NOBODYS,
+    NOW,
+    OTHERS,
+    OURS,
+    RECREATED,
+    RELEASED,
+    UNASKED,
+    a_config,
+    a_mapping,
+    a_mirror,
+    a_wish,
+    edit_to,
+)
+
+CONFIGS = [
+    LiveConfig(),
+    a_config("public.a"),
+    a_config("public.a", "public.b"),
+    a_config("public.a", "public.c", batch_size=7),
+    a_config(a_mapping("public.a", "t"), a_mapping("public.b", "t")),
+]
+TABLES = [
+    None,
+    (a_wish("public.a"),),
+    *[(a_wish("public.a"), a_wish("public.b"))] * 3,
+    (a_wish("public.b"),),
+    (a_wish("public.b", "a"),),
+    (a_wish("public.a", "elsewhere"), a_wish("public.c")),
+]
+AGES = st.sampled_from([-9999.0, -1.0, 0.0, 0.5, 4.0, 5.0, 14.0, 16.0, 29.0, 31.0, 60.0, 119.0, 121.0, 700.0, 99_999.0])
+TIMES = AGES.map(lambda age: NOW - age)
+MAYBE_TIMES = st.none() | TIMES
+GENERATIONS = st.sampled_from([GENERATION, GENERATION, GENERATION, GENERATION - 1, -1])
+WORDS = st.sampled_from([*map(str, State), "ODD", *["RUNNING", "PAUSED"] * 8])
+RARELY = st.integers(0, 19).map(lambda number: number == 7)  # a plain choice would be made far more often
+CREATIONS = st.sampled_from([*[CREATED] * 9, RECREATED])
+OWNERS = st.sampled_from([*[OURS] * 12, UNASKED, NOBODYS, RELEASED, OTHERS])
+FINGERPRINTS = st.sampled_from(["", *(config.fingerprint for config in CONFIGS)])
+REASONS = st.sampled_from(list(Reason))
+ERRORS = st.none() | st.tuples(st.just("broken"), TIMES)
+
+
+def mirrors() -> st.SearchStrategy[Desired]:
+    """Wishes of all kinds."""
+    return st.builds(
+        lambda tables, **fields: a_mirror(tables=tables, **fields),
+        tables=st.sampled_from(TABLES),
+        runs=st.booleans(),
+        batch_size=st.sampled_from([None, None, 7]),
+        skip_snapshot=st.booleans(),
+        deletion_policy=st.sampled_from(DeletionPolicy),
+        drop=st.builds(DropFlags, st.booleans(), st.booleans()),
+    )
+
+
+def seen_looks() -> st.SearchStrategy[Seen]:
+    """Looks at a mirror that exists, full ones above all."""
+    return st.builds(
+        Seen,
+        word=WORDS,
+        created_at=CREATIONS,
+        at=st.just(NOW),
+        config=st.sampled_from([*CONFIGS * 2, *[CONFIGS[1]] * 6, *ConfigGap]),
+        owner=OWNERS,
+        progress=st.none() | st.builds(Progress, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+        supported=RARELY.map(lambda strange: not strange),
+    )
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Observation:
+    """Observations of all kinds."""
+    if draw(RARELY):
+        return Absent(NOW)
+    if draw(RARELY):
+        return Unknown(draw(REASONS), "why", NOW, slow=draw(st.booleans()))
+    return draw(seen_looks())
+
+
+def operations() -> st.SearchStrategy[Operation | None]:
+    """Commands in flight of every age, or none."""
+    operation = st.builds(
+        Operation,
+        id=st.just("id"),
+        step=st.sampled_from(Step),
+        sent_at=TIMES,
+        created_at=CREATIONS,
+        before=FINGERPRINTS,
+        after=FINGERPRINTS,
+        accepted=st.booleans(),
+    )
+    return st.sampled_from([True, False]).flatmap(lambda flies: operation if flies else st.none())
+
+
+def bounds() -> st.SearchStrategy[Bounds]:
+    """Counters as an operator, or a hand, may have left them."""
+    return st.builds(
+        Bounds,
+        generation=GENERATIONS,
+        goal=FINGERPRINTS,
+        attempts=st.integers(0, 4),
+        not_before=MAYBE_TIMES,
+        corrections=st.lists(st.tuples(FINGERPRINTS, TIMES), max_size=4).map(tuple),
+        settled=st.none() | GENERATIONS,
+        refused=st.none() | REASONS,
+    )
+
+
+@st.composite
+def memories(draw: st.DrawFn, mirror: Desired, look: Observation) -> Memory:
+    """What a process may remember; the state it remembers is mostly the one it sees."""
+    live = look.config if isinstance(look, Seen) and isinstance(look.config, LiveConfig) else CONFIGS[1]
+    key = precheck_key(edit_to(mirror, live), mirror)
+    precheck = Precheck(
+        draw(st.sampled_from([key, key, key, "other"])),
+        draw(TIMES),
+        draw(st.sampled_from([None, None, None, *Reason])) if draw(st.booleans()) else None,
+        "why",
+        draw(TIMES),
+    )
+    streak = st.builds(Streak, WORDS, FINGERPRINTS, TIMES, TIMES, st.integers(1, 3))
+    return Memory(
+        word=look.word if isinstance(look, Seen) else draw(st.none() | WORDS),
+        came_from=draw(st.none() | WORDS),
+        word_since=draw(TIMES),
+        streak=draw(st.none() | streak),
+        stopped_since=draw(MAYBE_TIMES),
+        moved=draw(st.booleans()),
+        stopped_for=draw(st.sampled_from([0.0, 10.0, 130.0])),
+        doubtful_since=draw(MAYBE_TIMES),
+        owner=draw(st.none() | st.tuples(CREATIONS, OWNERS)),
+        unowned=draw(st.none() | st.tuples(CREATIONS, TIMES)),
+        unreadable_since=draw(MAYBE_TIMES),
+        unknown_since=draw(MAYBE_TIMES),
+        progress_at=draw(MAYBE_TIMES),
+        pausing_seen=draw(st.booleans()),
+        sent_at=draw(MAYBE_TIMES),
+        confirmed=draw(st.booleans()),
+        precheck=precheck,
+        withheld=draw(st.none() | st.tuples(GENERATIONS, REASONS, st.just("why"))),
+        release_since=draw(MAYBE_TIMES),
+        orphaned=draw(st.booleans()),
+        error=draw(ERRORS),
+    )
+
+
+def situations() -> st.SearchStrategy[Situation]:
+    """Objects in every condition."""
+    return st.builds(
+        Situation,
+        frozen=RARELY,
+        older_claim=RARELY.map(lambda claimed: "data/older" if claimed else None),
+        tables_accepted=RARELY.map(lambda first: not first),
+        has_finalizer=RARELY.map(lambda lost: not lost),
+        observed_generation=GENERATIONS,
+        state=st.sampled_from(["", "Running", "Paused", "Setup", "Missing"]),
+        state_since=MAYBE_TIMES,
+        reason=st.just("") | REASONS,
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Planning cases of every kind."""
+    mirror, look = draw(mirrors()), draw(looks())
+    return Case(
+        desired=mirror,
+        observation=look,
+        memory=draw(memories(mirror, look)),
+        journal=Journal(draw(operations()), draw(bounds())),
+        situation=draw(situations()),
+        limits=LIMITS,
+        now=NOW,
+    )
+
+
+def farewells() -> st.SearchStrategy[Farewell]:
+    """Deletions for every cause, and with none known."""
+    flag = st.sampled_from([*[False] * 8, True, None])
+    return st.builds(
+        Farewell,
+        deleted_at=TIMES,
+        heir=RARELY.map(lambda inherits: "data/heir" if inherits else None),
+        crd_terminating=flag,
+        namespace_terminating=flag,
+        drops_with_namespace=st.booleans(),
+        brake_wait=st.sampled_from([0.0, 0.0, 60.0]),
+    )

@@ -1,0 +1,285 @@
+"""The order of the rules: the first that matches wins, and for each pair where both match a case says which.
+
+The lists stand here in words once more, on purpose: moving a rule is a decision, not a tidying.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.core import rules_step
+from peerdb_operator.core.case import Case
+from peerdb_operator.core.deletion import Farewell
+from peerdb_operator.core.drop import DELETION_RULES
+from peerdb_operator.core.edit import precheck_key
+from peerdb_operator.core.journal import Bounds, Step
+from peerdb_operator.core.observed import State
+from peerdb_operator.core.plan import RULES, follow
+from peerdb_operator.core.plan_types import Plan
+from tests.unit.core.builders import (
+    CREATED,
+    GENERATION,
+    NOBODYS,
+    NOW,
+    OTHERS,
+    RELEASED,
+    a_blind_look,
+    a_case,
+    a_config,
+    a_farewell,
+    a_light_look,
+    a_look,
+    a_mirror,
+    a_passed_precheck,
+    an_absence,
+    an_edit_of,
+    an_operation,
+    an_outage,
+    edit_to,
+    farewell_of,
+    plan_of,
+)
+
+NAMES = [
+    "frozen",
+    "unknown",
+    "unknown_word",
+    "absent",
+    "older_claim",
+    "unread_owner",
+    "other_owner",
+    "unsupported",
+    "first_contact",
+    "quiet",
+    "failed",
+    "terminated",
+    "completed",
+    "in_transition",
+    "look_fully",
+    "in_flight",
+    "compare",
+    "wait_out",
+    "paused_as_wished",
+    "pause_as_wished",
+    "pause_to_edit",
+    "resume_after_patience",
+    "wait_for_config",
+    "edit",
+    "resume",
+    "settled",
+]
+DELETION_NAMES = [
+    "unfinished",
+    "frozen",
+    "release",
+    "stay_when_blind",
+    "gone",
+    "look_fully",
+    "not_ours",
+    "wait_for_flight",
+    "under_way",
+    "repeat",
+    "brake",
+    "drop",
+]
+
+FRESH = Bounds(GENERATION)
+FROZEN = {"frozen": True}
+CLAIMED = {"older_claim": "data/older"}
+UNADOPTED = {"has_finalizer": False}
+LIVE, MORE_LIVE = a_config("public.a"), a_config("public.a", "public.b")
+AS_IT_IS, MORE = a_mirror("public.a"), a_mirror("public.a", "public.b")
+MORE_PAUSED = a_mirror("public.a", "public.b", runs=False)
+PASSED = a_passed_precheck(precheck_key(edit_to(MORE, LIVE), MORE))
+RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
+LONG_STOP = {"stopped_since": NOW - 120}
+LONG_FAILED = {"doubtful_since": NOW - 60}
+UNOWNED = {"unowned": (CREATED, NOW - 60)}
+FAILED, COPYING = a_look(State.FAILED), a_look(State.SNAPSHOT)
+ARMED = an_edit_of(LIVE, MORE_LIVE, age=60)
+STUCK = an_operation(Step.RESUME, age=20)
+SLOW_PAUSE = an_operation(Step.PAUSE, age=20)
+
+
+def test_the_rules_stand_in_this_order() -> None:
+    assert [rule.__name__ for rule in RULES] == NAMES
+
+
+def test_the_rules_of_a_deletion_stand_in_this_order() -> None:
+    assert [rule.__name__ for rule in DELETION_RULES] == DELETION_NAMES
+
+
+def test_a_list_of_rules_that_does_not_end_with_one_for_every_case_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="every case"):
+        follow((), a_case())
+
+
+# In each case both rules have an answer, and not the same one.
+PAIRS = [
+    ("frozen", "unknown", a_case(look=an_outage(), situation=FROZEN, memory={"unknown_since": NOW - 60})),
+    ("frozen", "unknown_word", a_case(look=a_light_look("ODD"), situation=FROZEN)),
+    ("frozen", "absent", a_case(look=an_absence(), situation=FROZEN)),
+    ("frozen", "older_claim", a_case(situation={**FROZEN, **CLAIMED})),
+    ("frozen", "in_flight", a_case(AS_IT_IS, RUNS, operation=an_operation(), situation=FROZEN)),
+    ("frozen", "pause_as_wished", a_case(MORE_PAUSED, RUNS, situation=FROZEN)),
+    ("unknown_word", "older_claim", a_case(look=a_light_look("ODD"), situation=CLAIMED)),
+    ("unknown_word", "unread_owner", a_case(look=a_light_look("ODD"), bounds=FRESH, memory={"owner": None})),
+    ("unknown_word", "other_owner", a_case(look=a_look("ODD", owner=OTHERS))),
+    ("unknown_word", "look_fully", a_case(look=a_light_look("ODD"))),
+    (
+        "older_claim",
+        "unread_owner",
+        a_case(look=a_light_look(), bounds=FRESH, memory={"owner": None}, situation=CLAIMED),
+    ),
+    ("older_claim", "other_owner", a_case(look=a_look(owner=OTHERS), situation=CLAIMED)),
+    ("older_claim", "first_contact", a_case(situation={**CLAIMED, **UNADOPTED})),
+    ("older_claim", "in_transition", a_case(look=COPYING, situation=CLAIMED)),
+    ("unread_owner", "unsupported", a_case(look=a_light_look(supported=False), bounds=FRESH, memory={"owner": None})),
+    ("unread_owner", "failed", a_case(look=a_light_look(State.FAILED), bounds=FRESH, memory={"owner": None})),
+    ("unread_owner", "in_transition", a_case(look=a_light_look(State.SNAPSHOT), bounds=FRESH, memory={"owner": None})),
+    ("other_owner", "unsupported", a_case(look=a_look(owner=OTHERS, supported=False))),
+    ("other_owner", "failed", a_case(look=a_look(State.FAILED, owner=OTHERS), memory=LONG_FAILED)),
+    ("other_owner", "completed", a_case(look=a_look(State.COMPLETED, owner=OTHERS))),
+    ("other_owner", "in_transition", a_case(look=a_look(State.SNAPSHOT, owner=OTHERS))),
+    ("other_owner", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, owner=OTHERS))),
+    ("unsupported", "first_contact", a_case(look=a_look(owner=RELEASED, supported=False))),
+    ("unsupported", "in_transition", a_case(look=a_look(State.PAUSING, supported=False))),
+    ("unsupported", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, supported=False))),
+    ("first_contact", "completed", a_case(look=a_look(State.COMPLETED, owner=NOBODYS), memory=UNOWNED)),
+    ("first_contact", "in_transition", a_case(look=COPYING, situation=UNADOPTED)),
+    ("first_contact", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, owner=NOBODYS), memory=UNOWNED)),
+    ("quiet", "completed", a_case(look=a_light_look(State.COMPLETED), situation={"reason": "Completed"})),
+    ("quiet", "look_fully", a_case(look=a_light_look())),
+    ("failed", "look_fully", a_case(look=a_light_look(State.FAILED), memory=LONG_FAILED)),
+    ("in_transition", "look_fully", a_case(look=a_light_look(State.PAUSING))),
+    ("in_transition", "in_flight", a_case(AS_IT_IS, COPYING, operation=ARMED)),
+    ("look_fully", "in_flight", a_case(AS_IT_IS, a_light_look(), operation=an_operation(Step.PAUSE))),
+    ("look_fully", "pause_as_wished", a_case(MORE_PAUSED, a_light_look())),
+    ("in_flight", "pause_as_wished", a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE))),
+    (
+        "in_flight",
+        "edit",
+        a_case(MORE, STANDS, operation=an_operation(), memory={"precheck": PASSED, "confirmed": True}),
+    ),
+    ("in_flight", "resume_after_patience", a_case(MORE, STANDS, operation=an_operation(), memory=LONG_STOP)),
+    ("wait_out", "paused_as_wished", a_case(MORE_PAUSED, STANDS, operation=STUCK)),
+    ("wait_out", "wait_for_config", a_case(MORE_PAUSED, a_blind_look(State.PAUSED), operation=STUCK)),
+    ("wait_out", "edit", a_case(MORE, STANDS, operation=STUCK, memory={"precheck": PASSED, "confirmed": True})),
+    ("wait_out", "settled", a_case(AS_IT_IS, RUNS, operation=SLOW_PAUSE)),
+    ("paused_as_wished", "pause_as_wished", a_case(MORE_PAUSED, STANDS)),
+    ("paused_as_wished", "edit", a_case(MORE_PAUSED, STANDS, memory={"precheck": PASSED, "confirmed": True})),
+    ("paused_as_wished", "wait_for_config", a_case(MORE_PAUSED, a_blind_look(State.PAUSED))),
+    ("paused_as_wished", "resume", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), STANDS)),
+    ("pause_as_wished", "pause_to_edit", a_case(MORE_PAUSED, RUNS, memory={"precheck": PASSED})),
+    ("pause_as_wished", "settled", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), RUNS)),
+    ("pause_to_edit", "settled", a_case(MORE, RUNS, memory={"precheck": PASSED})),
+    (
+        "resume_after_patience",
+        "wait_for_config",
+        a_case(MORE, a_blind_look(State.PAUSED), memory={"unreadable_since": NOW, **LONG_STOP}),
+    ),
+    (
+        "resume_after_patience",
+        "edit",
+        a_case(MORE, STANDS, memory={"precheck": PASSED, "confirmed": True, **LONG_STOP}),
+    ),
+    ("resume_after_patience", "resume", a_case(MORE, STANDS, memory={"precheck": PASSED, **LONG_STOP})),
+    ("wait_for_config", "resume", a_case(MORE, a_blind_look(State.PAUSED), memory={"unreadable_since": NOW})),
+    ("edit", "resume", a_case(MORE, STANDS, memory={"precheck": PASSED, "confirmed": True})),
+    ("resume", "settled", a_case(AS_IT_IS, STANDS)),
+]
+
+
+RETAIN = a_mirror(deletion_policy=DeletionPolicy.RETAIN)
+DROPPED = an_operation(Step.DROP, age=90)
+UNREAD = a_farewell(crd_terminating=None)
+BRAKED = a_farewell(brake_wait=60.0)
+GOING = a_farewell()
+DELETION_PAIRS = [
+    ("unfinished", "frozen", a_case(situation={**FROZEN, **UNADOPTED}), GOING),
+    ("unfinished", "release", a_case(RETAIN, situation=UNADOPTED), GOING),
+    ("unfinished", "drop", a_case(situation=UNADOPTED), GOING),
+    ("frozen", "release", a_case(RETAIN, a_look(State.PAUSED), situation=FROZEN), GOING),
+    ("frozen", "stay_when_blind", a_case(situation=FROZEN), UNREAD),
+    ("frozen", "gone", a_case(look=an_absence(), situation=FROZEN), GOING),
+    ("frozen", "repeat", a_case(operation=DROPPED, situation=FROZEN), GOING),
+    ("frozen", "drop", a_case(situation=FROZEN), GOING),
+    ("release", "stay_when_blind", a_case(RETAIN, an_outage()), GOING),
+    ("release", "gone", a_case(RETAIN, an_absence(), operation=DROPPED), GOING),
+    ("release", "look_fully", a_case(RETAIN, a_light_look(), operation=DROPPED), GOING),
+    ("release", "not_ours", a_case(RETAIN, a_look(owner=OTHERS), operation=DROPPED), GOING),
+    ("release", "under_way", a_case(RETAIN, a_look(State.TERMINATING)), GOING),
+    ("release", "repeat", a_case(RETAIN, operation=DROPPED), GOING),
+    ("release", "drop", a_case(RETAIN), GOING),
+    ("stay_when_blind", "gone", a_case(look=an_absence()), UNREAD),
+    ("stay_when_blind", "look_fully", a_case(look=a_light_look()), UNREAD),
+    ("stay_when_blind", "not_ours", a_case(look=a_look(owner=OTHERS)), UNREAD),
+    ("stay_when_blind", "repeat", a_case(operation=DROPPED), UNREAD),
+    ("stay_when_blind", "drop", a_case(), UNREAD),
+    ("look_fully", "not_ours", a_case(look=a_light_look()), GOING),
+    ("look_fully", "under_way", a_case(look=a_light_look(State.TERMINATING)), GOING),
+    ("look_fully", "drop", a_case(look=a_light_look()), GOING),
+    ("not_ours", "wait_for_flight", a_case(look=a_look(State.PAUSED, owner=OTHERS), operation=an_operation()), GOING),
+    ("not_ours", "under_way", a_case(look=a_look(State.TERMINATING, owner=OTHERS)), GOING),
+    ("not_ours", "repeat", a_case(look=a_look(owner=OTHERS), operation=DROPPED), GOING),
+    ("not_ours", "brake", a_case(look=a_look(owner=OTHERS)), BRAKED),
+    ("not_ours", "drop", a_case(look=a_look(owner=OTHERS)), GOING),
+    ("wait_for_flight", "brake", a_case(look=a_look(State.PAUSED), operation=an_operation()), BRAKED),
+    ("wait_for_flight", "drop", a_case(look=a_look(State.PAUSED), operation=an_operation()), GOING),
+    ("under_way", "repeat", a_case(look=a_look(State.TERMINATING), operation=DROPPED), GOING),
+    ("under_way", "brake", a_case(look=a_look(State.TERMINATING)), BRAKED),
+    ("under_way", "drop", a_case(look=a_look(State.TERMINATING)), GOING),
+    ("repeat", "brake", a_case(operation=DROPPED), BRAKED),
+    ("repeat", "drop", a_case(operation=DROPPED), GOING),
+    ("brake", "drop", a_case(), BRAKED),
+]
+
+
+def gist(planned: Plan) -> object:
+    """What the world notices of a plan."""
+    return planned.rule, planned.action, planned.verdict, planned.wait
+
+
+def answer_of(name: str, case: Case) -> Plan:
+    """The plan of one rule alone; those below the comparison get the case as it leaves it."""
+    position = NAMES.index(name)
+    known = rules_step.compare(case) if position > NAMES.index("compare") else case
+    answer = RULES[position](known)
+    assert isinstance(answer, Plan), f"{name} has no answer"
+    return answer
+
+
+@pytest.mark.parametrize(("first", "second", "case"), PAIRS, ids=[f"{first}<{second}" for first, second, _ in PAIRS])
+def test_one_rule_wins_over_the_other_when_both_match(first: str, second: str, case: Case) -> None:
+    winner, loser = answer_of(first, case), answer_of(second, case)
+    assert gist(winner) != gist(loser)
+    assert gist(plan_of(case)) == gist(winner)
+
+
+def parting_answer_of(name: str, case: Case, farewell: Farewell) -> Plan:
+    """The plan of one rule of the deletion alone."""
+    answer = DELETION_RULES[DELETION_NAMES.index(name)](case, farewell)
+    assert answer is not None, f"{name} has no answer"
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "case", "farewell"),
+    DELETION_PAIRS,
+    ids=[f"{first}<{second}" for first, second, _, _ in DELETION_PAIRS],
+)
+def test_one_rule_of_a_deletion_wins_over_the_other_when_both_match(
+    first: str, second: str, case: Case, farewell: Farewell
+) -> None:
+    winner, loser = parting_answer_of(first, case, farewell), parting_answer_of(second, case, farewell)
+    assert gist(winner) != gist(loser)
+    assert gist(farewell_of(case, farewell)) == gist(winner)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rule_stands_in_a_pair_so_that_none_can_be_moved_unnoticed(name: str) -> None:
+    lonely = {"absent", "unknown", "terminated", "compare"}
+    assert name in {each for pair in PAIRS for each in pair[:2]} | lonely
