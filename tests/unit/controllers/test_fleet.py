@@ -1,0 +1,262 @@
+"""What one tick of the fleet observer means: who is woken, whose log a row belongs to, how outages begin and end."""
+
+import pytest
+
+from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow
+from peerdb_operator.errors import PeerDBUnavailable
+from tests.harness.peerdb.values import Status
+from tests.unit.controllers.stage import (
+    STATUS,
+    Stage,
+    Tap,
+    a_settled_stage,
+    a_spec,
+    a_stage,
+    forget,
+    tables,
+)
+
+AWAY = PeerDBUnavailable("mirrors/list: PeerDB could not be reached", sent=False)
+RUN = "0a1b2c3d_0a1b_0a1b_0a1b_0a1b2c3d4e5f"
+
+
+def a_row(stage: Stage, name: str, message: str = "slot is gone", *, ago: float = 1.0, number: int = 1) -> LogRow:
+    return LogRow(number, name, message, stage.now - ago)
+
+
+def quietly(stage: Stage) -> Stage:
+    """The same when everything that follows from its beginning is over."""
+    stage.wait(20.0)
+    return stage
+
+
+# -- the list --------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_woken_and_nothing_is_written_when_nothing_changes() -> None:
+    names = [f"m{number}" for number in range(30)]
+    stage = a_stage()
+    for name in names:
+        stage.engine.put_mirror(name, tables=tables(name), tags={OWNER_TAG: RELEASED})
+        stage.cluster.create(name, a_spec(name))
+        stage.follow(3.0, name)
+    forget(stage)
+    for _ in range(60):
+        stage.wait(10.0)
+        assert stage.tick() == []
+    assert stage.peerdb.asked == []
+    assert stage.cluster.record == []
+
+
+def test_a_mirror_is_woken_when_its_state_is_another_one() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.engine.put_mirror("orders", state=Status.PAUSED, tables=tables("a"), created_at=stage.now)
+    assert stage.tick() == [stage.uid()]
+
+
+def test_a_mirror_is_woken_when_it_was_created_anew_in_the_same_state() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), created_at=stage.now)
+    assert stage.tick() == [stage.uid()]
+
+
+def test_a_creation_time_that_is_no_time_is_not_compared() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.entry().peerdb_created_at = "yesterday"
+    assert stage.tick() == []
+
+
+def test_a_mirror_is_woken_when_it_vanishes_and_again_only_when_it_comes_back() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.engine.remove_mirror("orders")
+    assert stage.tick() == [stage.uid()]
+    stage.follow(15.0)
+    assert stage.condition() == ("False", "MirrorNotFound")
+    assert stage.tick() == []
+    stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"))
+    assert stage.tick() == [stage.uid()]
+
+
+def test_a_list_that_is_older_than_our_newest_command_wakes_nobody() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.run()
+    row = ListedMirror("orders", "PAUSED", 0, is_cdc=True)
+    before = FleetLook(stage.entry().commanded_at, (row,))
+    assert stage.controller.fleet(before) == []
+    assert stage.controller.fleet(FleetLook(stage.now + 1.0, (row,))) == [stage.uid()]
+
+
+def test_a_mirror_under_way_is_not_woken_by_what_its_pass_sees_itself() -> None:
+    stage = quietly(a_settled_stage("a"))
+    woken: list[list[str]] = []
+    stage.engine.put_mirror("orders", state=Status.PAUSED, tables=tables("a"))
+    stage.peerdb.taps.put(STATUS, Tap(before=lambda: woken.append(stage.tick())))
+    stage.run()
+    assert woken == [[]]
+
+
+@pytest.mark.parametrize("why", ["frozen", "invalid"])
+def test_a_mirror_that_no_pass_looks_at_is_woken_by_nothing(why: str) -> None:
+    stage = quietly(a_settled_stage("a"))
+    if why == "frozen":
+        stage.cluster.edit("orders", {"metadata": {"annotations": {"peerdb.io/reconcile": "disabled"}}})
+    else:
+        stage.cluster.edit("orders", {"spec": {"state": "Sideways"}})
+    stage.run()
+    stage.engine.put_mirror("orders", state=Status.PAUSED, tables=tables("a"))
+    assert stage.tick() == []
+    for _ in range(40):
+        stage.wait(10.0)
+        assert stage.tick(error=AWAY) == []
+    assert stage.tick() == []
+
+
+def test_whoever_waited_for_a_mirror_is_woken_when_its_claimant_is_gone() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.create("younger", {**a_spec("a"), "mirrorName": "orders"})
+    stage.follow(5.0, "younger")
+    stage.controller.forget(stage.uid())
+    stage.controller.forget("nobody")
+    assert stage.uid("younger") in stage.tick()
+    assert stage.tick() == []
+
+
+# -- outages ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_tick_wakes_nobody_and_leaves_no_trace() -> None:
+    stage = quietly(a_settled_stage("a"))
+    assert stage.tick(error=AWAY) == []
+    stage.wait(10.0)
+    assert stage.tick() == []
+    assert stage.entry().memory.unknown_since is None
+    assert stage.writes() == []
+
+
+def test_an_outage_is_told_after_half_a_minute_and_again_after_five_and_its_end_at_once() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.network.away = True
+    assert stage.tick(error=AWAY) == []
+    stage.wait(29.0)
+    assert stage.tick(error=AWAY) == []
+    stage.wait(1.0)
+    assert stage.tick(error=AWAY) == [stage.uid()]
+    stage.run()
+    assert (stage.condition(), stage.condition("Synced")) == (
+        ("True", "PeerDBUnavailable"),
+        ("Unknown", "PeerDBUnavailable"),
+    )
+    stage.wait(10.0)
+    assert stage.tick(error=AWAY) == []
+    stage.wait(260.0)
+    assert stage.tick(error=AWAY) == [stage.uid()]
+    stage.run()
+    assert stage.condition() == ("Unknown", "PeerDBUnavailable")
+    assert stage.tick(error=AWAY) == []
+    assert len(stage.writes()) == 2
+    stage.network.away = False
+    stage.wait(1.0)
+    assert stage.tick() == [stage.uid()]
+    stage.run()
+    assert stage.condition() == ("True", "Running")
+
+
+def test_an_outage_that_a_look_has_met_ends_with_a_look() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.peerdb.taps.put(STATUS, Tap(instead=AWAY))
+    stage.run()
+    stage.wait(10.0)
+    assert stage.tick() == [stage.uid()]
+
+
+def test_a_tick_that_says_neither_what_there_is_nor_what_went_wrong_is_nothing() -> None:
+    stage = quietly(a_settled_stage("a"))
+    assert stage.controller.fleet(FleetLook(stage.now, None)) == []
+    assert stage.entry().memory.unknown_since is None
+
+
+def test_an_outage_before_the_first_verdict_wakes_whoever_has_told_nothing() -> None:
+    stage = a_stage()
+    stage.cluster.create("orders", a_spec("a"))
+    stage.deliver()
+    assert stage.tick(error=AWAY) == []
+    stage.wait(31.0)
+    assert stage.tick(error=AWAY) == [stage.uid()]
+
+
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_the_log_is_told_and_fades_after_a_quarter_of_an_hour() -> None:
+    stage = quietly(a_settled_stage("a"))
+    assert stage.tick(a_row(stage, "orders", "  slot\n is gone ")) == [stage.uid()]
+    stage.follow(60.0)
+    assert stage.condition() == ("True", "RunningWithErrors")
+    assert stage.status()["lastError"]["message"] == "slot is gone"
+    assert stage.tick(a_row(stage, "orders", number=2)) == []
+    stage.follow(1000.0)
+    assert stage.condition() == ("True", "Running")
+
+
+def test_an_error_that_is_older_than_the_window_wakes_nobody() -> None:
+    stage = quietly(a_settled_stage("a"))
+    assert stage.tick(a_row(stage, "orders", ago=901.0)) == []
+    stage.run()
+    assert stage.condition() == ("True", "Running")
+
+
+def test_an_older_error_does_not_replace_a_newer_one() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.tick(a_row(stage, "orders", "new", ago=1.0), a_row(stage, "orders", "old", ago=100.0))
+    assert stage.entry().error == ("new", stage.now - 1.0)
+
+
+def test_an_error_from_the_future_is_one_of_now() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.tick(a_row(stage, "orders", ago=-1e12))
+    assert stage.entry().error == ("slot is gone", stage.now)
+    stage.follow(1000.0)
+    assert stage.condition() == ("True", "Running")
+
+
+def test_a_restart_over_a_mirror_with_a_known_error_writes_nothing() -> None:
+    stage = quietly(a_settled_stage("a"))
+    row = a_row(stage, "orders")
+    stage.tick(row)
+    stage.follow(60.0)
+    forget(stage)
+    stage.restart()
+    stage.tick(row)
+    stage.follow(60.0)
+    assert stage.writes() == []
+    assert stage.told() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("orders", True),
+        (f"clone_orders_public_a_{RUN}", True),
+        (f"clone_orders_public_b_{RUN}", False),
+        (f"clone_orders_eu_public_a_{RUN}", False),
+        ("clone_orders_public_a", False),
+        (f"orders_public_a_{RUN}", False),
+        ("orders_eu", False),
+        ("", False),
+    ],
+)
+def test_a_row_belongs_to_the_mirror_it_names_or_whose_table_it_copies(name: str, *, ours: bool) -> None:
+    stage = quietly(a_settled_stage("a"))
+    assert stage.tick(a_row(stage, name)) == ([stage.uid()] if ours else [])
+
+
+def test_a_row_of_a_copy_belongs_to_the_longer_name_when_one_mirror_is_called_like_the_beginning_of_another() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror("orders_eu", tables=tables("a"), tags={OWNER_TAG: RELEASED})
+    stage.cluster.create("orders-eu", a_spec("a"))
+    stage.follow(5.0, "orders-eu")
+    stage.wait(20.0)
+    assert stage.tick(a_row(stage, f"clone_orders_eu_public_a_{RUN}")) == [stage.uid("orders-eu")]
+    assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == [stage.uid()]

@@ -1,0 +1,280 @@
+"""One look: which reads it makes, in which order, and what a failed one means."""
+
+import random
+
+import pytest
+
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.clients.peerdb_transport import Reply, encode_json
+from peerdb_operator.controllers.look import Identity, Observer, Sight, unknown
+from peerdb_operator.core.config import LiveConfig
+from peerdb_operator.core.observed import ConfigGap, Gone, OwnerKind, Progress, Seen, Unknown
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.errors import (
+    InvalidSpec,
+    OperatorError,
+    PeerDBInternal,
+    PeerDBMisconfigured,
+    PeerDBNotFound,
+    PeerDBPreconditionFailed,
+    PeerDBRejected,
+    PeerDBUnauthorized,
+    PeerDBUnavailable,
+    UnexpectedReply,
+    UnsupportedPeerDB,
+)
+from tests.harness.peerdb.values import Status
+from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables
+
+WHO = Identity("cluster", "data", "orders", "u1")
+
+
+def a_place(**mirror: object) -> tuple[Stage, Observer]:
+    """A PeerDB with one mirror, and an observer of it."""
+    stage = a_stage()
+    stage.engine.put_mirror("orders", **{"tables": tables("a"), **mirror})  # type: ignore[arg-type]  # as the test says
+    return stage, Observer(PeerDBClient(stage.peerdb), stage.clock)
+
+
+def look(stage: Stage, observer: Observer, *, full: bool = True, copying: bool = False) -> Sight:
+    return stage.do(observer.look("orders", WHO, full=full, copying=copying))
+
+
+def paths(stage: Stage) -> list[str]:
+    return [one.path for one in stage.peerdb.asked]
+
+
+def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
+    stage, observer = a_place(tags={"peerdb.io/owner": WHO.tag, "team": "sales"})
+    began = stage.now
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Seen)
+    assert (sight.look.word, sight.look.at, sight.look.owner.kind) == ("RUNNING", began, OwnerKind.OURS)
+    assert isinstance(sight.look.config, LiveConfig)
+    assert sight.config is not None
+    assert sight.tags == {"peerdb.io/owner": WHO.tag, "team": "sales"}
+    assert paths(stage) == ["version", "mirrors/status", "flows/tags/orders"]
+    look(stage, observer)
+    assert paths(stage)[3:] == ["mirrors/status", "flows/tags/orders"]
+
+
+def test_a_light_look_reads_the_plain_status_alone() -> None:
+    stage, observer = a_place()
+    sight = look(stage, observer, full=False)
+    assert isinstance(sight.look, Seen)
+    assert (sight.look.config, sight.look.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.NOT_ASKED)
+    assert [one.body for one in stage.peerdb.asked] == [{"flowJobName": "orders"}]
+
+
+def test_a_look_at_a_copy_reads_its_progress() -> None:
+    stage, observer = a_place(state=Status.SNAPSHOT, timers=False)
+    sight = look(stage, observer, full=False, copying=True)
+    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look.progress, Progress)
+    assert sight.look.owner.kind is OwnerKind.NOT_ASKED
+
+
+def test_the_state_is_known_when_no_worker_shows_the_config() -> None:
+    stage, observer = a_place()
+    stage.engine.turn(workers_down=True)
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Seen)
+    assert (sight.look.word, sight.look.config) == ("RUNNING", ConfigGap.UNREADABLE)
+    assert sight.config is None
+    assert sight.look.owner.kind is OwnerKind.NONE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PeerDBInternal("failed to get workflow status"),
+        PeerDBUnavailable("PeerDB did not answer in time", sent=True),
+        PeerDBRejected("the answer is too large", too_large=True),
+        UnexpectedReply("no cdcStatus"),
+    ],
+)
+def test_a_config_that_cannot_be_read_falls_back_to_the_plain_status(error: Exception) -> None:
+    stage, observer = a_place()
+    stage.peerdb.taps.put(STATUS, Tap(instead=error))
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Seen)
+    assert sight.look.config is ConfigGap.UNREADABLE
+    assert [one.body.get("includeFlowInfo") for one in stage.peerdb.asked if one.path == STATUS] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PeerDBUnauthorized("wrong password"), Reason.UNAUTHORIZED),
+        (PeerDBMisconfigured("not PeerDB"), Reason.CONNECTION_MISCONFIGURED),
+        (UnsupportedPeerDB("too old"), Reason.UNSUPPORTED_PEERDB),
+        (PeerDBUnavailable("could not be reached", sent=False), Reason.PEERDB_UNAVAILABLE),
+    ],
+)
+def test_a_failure_that_the_plain_status_would_meet_too_is_not_asked_again(error: Exception, reason: Reason) -> None:
+    stage, observer = a_place()
+    stage.peerdb.taps.put(STATUS, Tap(instead=error))
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Unknown)
+    assert sight.look.reason is reason
+    assert paths(stage).count(STATUS) == 1
+
+
+def test_nothing_is_known_when_both_reads_of_the_status_fail() -> None:
+    stage, observer = a_place()
+    for _ in range(2):
+        stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBInternal("broken")))
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Unknown)
+    assert sight.look.reason is Reason.PEERDB_ERROR
+
+
+def test_nothing_is_known_when_the_tag_cannot_be_read() -> None:
+    stage, observer = a_place()
+    stage.peerdb.taps.put(TAGS, Tap(instead=PeerDBInternal("broken")))
+    assert isinstance(look(stage, observer).look, Unknown)
+
+
+def test_a_mirror_that_is_not_there_is_gone_and_when_that_was_heard_is_noted() -> None:
+    stage, observer = a_place()
+    stage.engine.remove_mirror("orders")
+    began = stage.now
+    gone = look(stage, observer).look
+    assert isinstance(gone, Gone)
+    assert (gone.at, gone.heard_at > began) == (began, True)
+
+
+def test_a_mirror_that_vanishes_between_status_and_tag_is_gone() -> None:
+    stage, observer = a_place()
+    stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
+    assert isinstance(look(stage, observer).look, Gone)
+
+
+def test_a_mirror_that_vanishes_while_its_config_cannot_be_read_is_gone_as_of_the_answer() -> None:
+    stage, observer = a_place()
+    stage.engine.turn(workers_down=True)
+    stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
+    began = stage.now
+    gone = look(stage, observer).look
+    assert isinstance(gone, Gone)
+    assert gone.heard_at - began > 5.0
+
+
+def test_a_missing_route_is_not_a_missing_mirror() -> None:
+    stage, observer = a_place()
+    reply = Reply(404, "application/json", encode_json({"code": 5, "message": "Not Found", "details": []}))
+    stage.peerdb.taps.put(STATUS, Tap(instead=reply))
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Unknown)
+    assert sight.look.reason is Reason.CONNECTION_MISCONFIGURED
+
+
+def test_the_tag_is_that_of_the_mirror_which_a_command_would_reach_when_another_takes_its_place() -> None:
+    stage, observer = a_place(tags={"peerdb.io/owner": WHO.tag})
+
+    def recreate() -> None:
+        stage.engine.put_mirror("orders", tables=tables("a"), tags={"peerdb.io/owner": "somebody/else/x/1"})
+
+    stage.peerdb.taps.put(STATUS, Tap(after=recreate))
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Seen)
+    assert sight.look.owner.kind is OwnerKind.OTHER
+
+
+def test_a_query_replication_mirror_is_not_supported() -> None:
+    stage, observer = a_place(is_cdc=False)
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Seen)
+    assert not sight.look.supported
+
+
+def test_a_creation_time_that_does_not_fit_the_journal_is_cut() -> None:
+    stage, observer = a_place()
+    body = {"flowJobName": "orders", "currentFlowState": "STATUS_RUNNING", "createdAt": "x" * 100}
+    stage.peerdb.taps.put(STATUS, Tap(instead=Reply(200, "application/json", encode_json(body))))
+    sight = look(stage, observer, full=False)
+    assert isinstance(sight.look, Seen)
+    assert sight.look.created_at == "x" * 64
+
+
+# -- versions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["stable-v0.34.5", "v0.34.5", "0.9.99"])
+def test_a_peerdb_that_is_too_old_is_not_looked_at(version: str) -> None:
+    stage, observer = a_place()
+    stage.engine.turn(version=version)
+    sight = look(stage, observer)
+    assert isinstance(sight.look, Unknown)
+    assert (sight.look.reason, sight.look.slow) == (Reason.UNSUPPORTED_PEERDB, True)
+    assert version in sight.look.message
+    assert paths(stage) == ["version"]
+
+
+@pytest.mark.parametrize(
+    "version", ["stable-v0.34.6", "v0.37.4", "1.0.0", "local-abc", "unknown", "v0.34", "0.34.6-rc1"]
+)
+def test_a_peerdb_that_is_new_enough_or_does_not_tell_is_looked_at(version: str) -> None:
+    stage, observer = a_place()
+    stage.engine.turn(version=version)
+    assert isinstance(look(stage, observer).look, Seen)
+
+
+def test_the_version_is_asked_anew_after_ten_minutes() -> None:
+    stage, observer = a_place()
+    stage.engine.turn(version="v0.1.0")
+    look(stage, observer)
+    stage.engine.turn(version="v0.37.4")
+    stage.wait(590.0)
+    assert isinstance(look(stage, observer).look, Unknown)
+    stage.wait(10.0)
+    assert isinstance(look(stage, observer).look, Seen)
+    assert paths(stage).count(VERSION) == 2
+
+
+def test_a_version_that_cannot_be_read_is_asked_again_by_the_next_look() -> None:
+    stage, observer = a_place()
+    stage.peerdb.taps.put(VERSION, Tap(instead=PeerDBUnavailable("away", sent=False)))
+    assert isinstance(look(stage, observer).look, Unknown)
+    assert isinstance(look(stage, observer).look, Seen)
+
+
+# -- identity and reasons --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, OwnerKind.NONE),
+        ("", OwnerKind.NONE),
+        ("released", OwnerKind.RELEASED),
+        ("cluster/data/orders/u1", OwnerKind.OURS),
+        ("cluster/data/orders/restored", OwnerKind.OURS),
+        ("cluster/data/orders2/u1", OwnerKind.OTHER),
+        ("elsewhere/data/orders/u1", OwnerKind.OTHER),
+        ("nonsense", OwnerKind.OTHER),
+    ],
+)
+def test_cluster_namespace_and_name_decide_whose_a_tag_is(value: str | None, kind: OwnerKind) -> None:
+    assert WHO.owner(value).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "slow"),
+    [
+        (PeerDBUnavailable("x", sent=True), Reason.PEERDB_UNAVAILABLE, False),
+        (PeerDBUnavailable("x", sent=False, maintenance=True), Reason.MAINTENANCE, True),
+        (PeerDBUnauthorized("x"), Reason.UNAUTHORIZED, True),
+        (PeerDBMisconfigured("x"), Reason.CONNECTION_MISCONFIGURED, True),
+        (PeerDBRejected("x"), Reason.PEERDB_ERROR, False),
+        (PeerDBPreconditionFailed("x"), Reason.PEERDB_ERROR, False),
+        (InvalidSpec("spec", "x"), Reason.PEERDB_ERROR, False),
+        (PeerDBNotFound("x"), Reason.MIRROR_NOT_FOUND, False),
+        (PeerDBInternal("x"), Reason.PEERDB_ERROR, False),
+        (UnexpectedReply("x"), Reason.UNEXPECTED_REPLY, True),
+        (UnsupportedPeerDB("x"), Reason.UNSUPPORTED_PEERDB, True),
+    ],
+)
+def test_every_failure_has_a_reason_of_the_closed_set(error: OperatorError, reason: Reason, *, slow: bool) -> None:
+    taught = unknown(error, random.Random(1).random())
+    assert (taught.reason, taught.slow) == (reason, slow)

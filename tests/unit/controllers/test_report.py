@@ -1,0 +1,223 @@
+"""The one writer: merge patches, when a write is due, which news become Events, what the log says."""
+
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerdb_operator.api.status import MirrorStatus, OperationStatus, read_status
+from peerdb_operator.clients.peerdb_transport import Reply, encode_json
+from peerdb_operator.controllers.report import log_decision, merge_patch, ready_reason
+from peerdb_operator.core.plan_types import LookFully, Plan, Release, Wait
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import verdict
+from peerdb_operator.errors import KubeForbidden, KubeUnavailable
+from tests.harness.fakecluster import merged
+from tests.harness.peerdb.config import Table
+from tests.harness.peerdb.values import Status
+from tests.unit.controllers.stage import Stage, Tap, a_settled_stage, a_spec, forget, set_live, tables
+
+# -- merge patches ---------------------------------------------------------------------------------------------------
+
+# A field of a status has one type: true never stands where 1 stood.
+_LEAVES = st.one_of(st.integers(-3, 3), st.text("ab", max_size=2), st.lists(st.integers(0, 2), max_size=2))
+_KEYS = st.text("abc", min_size=1, max_size=2)
+JSON_OBJECTS: st.SearchStrategy[dict[str, object]] = st.recursive(
+    st.dictionaries(_KEYS, _LEAVES, max_size=4),
+    lambda inner: st.dictionaries(_KEYS, st.one_of(_LEAVES, inner), max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(JSON_OBJECTS, JSON_OBJECTS)
+def test_a_patch_turns_the_old_object_into_the_new_one_by_the_rules_of_rfc_7386(
+    old: dict[str, object], new: dict[str, object]
+) -> None:
+    assert merged(old, merge_patch(old, new)) == new
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSON_OBJECTS)
+def test_a_patch_of_equals_is_empty(old: dict[str, object]) -> None:
+    assert merge_patch(old, old) == {}
+
+
+def test_a_patch_names_only_what_differs_and_removes_below() -> None:
+    old = {"a": {"b": 1, "c": {"d": 2, "e": 3}}, "f": [1], "g": 1}
+    new = {"a": {"b": 1, "c": {"d": 2}}, "f": [1, 2]}
+    assert merge_patch(old, new) == {"a": {"c": {"e": None}}, "f": [1, 2], "g": None}
+
+
+def test_an_edit_that_follows_a_pause_leaves_nothing_of_it_behind() -> None:
+    edit = OperationStatus(id="e", step="Edit", from_="x", to="y", sent_at=1.0, accepted=True, created_at="t")
+    pause = OperationStatus(id="p", step="Pause", sent_at=2.0, created_at="t")
+    before, after = MirrorStatus(operation=edit).as_wire(), MirrorStatus(operation=pause).as_wire()
+    assert read_status(merged(before, merge_patch(before, after))) == MirrorStatus(operation=pause)
+
+
+# -- when ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_written_when_nothing_differs() -> None:
+    stage = a_settled_stage("a")
+    stage.follow(900.0)
+    assert stage.writes() == []
+
+
+def test_texts_and_counts_of_a_copy_are_written_at_most_every_half_minute() -> None:
+    stage = a_settled_stage("a", knobs={"t_add": 100.0, "partitions": 50})
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.follow(95.0)
+    assert stage.state() is Status.SNAPSHOT
+    assert len(stage.writes()) <= 7
+
+
+def test_a_status_that_was_wiped_is_written_again() -> None:
+    stage = a_settled_stage("a")
+    before = stage.status()
+    stage.cluster.edit_status("orders", None)
+    stage.follow(5.0)
+    assert stage.condition() == ("True", "Running")
+    assert stage.status()["tables"] == before["tables"]
+    assert stage.status()["observedGeneration"] == 1
+
+
+@pytest.mark.parametrize("word", ["X" * 100, "ß" * 64])
+def test_a_state_of_any_length_fits_the_status(word: str) -> None:
+    stage = a_settled_stage("a")
+    memory = stage.entry().memory
+    row = stage.engine.world.row("orders")
+    assert row is not None
+    assert memory.word == "RUNNING"
+    stage.peerdb.taps.put("mirrors/status", Tap(instead=_status_of(stage, word)))
+    stage.run()
+    assert all(len(each.after["status"].get("state", "")) <= 64 for each in stage.writes() if each.after)
+    stage.follow(20.0)
+    assert stage.condition() == ("True", "Running")
+
+
+def test_names_of_any_length_fit_the_status() -> None:
+    stage = a_settled_stage("a")
+    set_live(stage, tables=(*tables("a"), Table(f"public.{'x' * 300}", "x")))
+    stage.cluster.edit("orders", {"spec": a_spec("a", state="Paused")})
+    stage.follow(10.0)
+    assert stage.condition() == ("True", "PausedWithPendingChanges")
+    assert [len(name) for name in stage.status()["tables"]["pending"]] == [256]
+
+
+# -- Events ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_tells_of_every_transition_once() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.follow(10.0)
+    stage.follow(1200.0)
+    assert stage.told() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
+
+
+def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror(
+        "orders", state=Status.FAILED, tables=tables("a"), tags={"peerdb.io/owner": str(stage.tag())}
+    )
+    stage.tick()
+    stage.follow(20.0)
+    assert stage.told() == [("Warning", "MirrorFailed")]
+    stage.restart()
+    stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=7)})
+    stage.follow(20.0)
+    assert stage.status()["observedGeneration"] == 2
+    assert stage.told() == [("Warning", "MirrorFailed")]
+
+
+@pytest.mark.parametrize(
+    ("error", "level"), [(KubeForbidden("403"), logging.DEBUG), (KubeUnavailable("no answer"), logging.WARNING)]
+)
+def test_an_event_that_cannot_be_created_is_logged_and_stops_nothing(
+    error: Exception, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    stage = a_settled_stage("a")
+    stage.kube.taps.put("event", Tap(instead=error))
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.follow(10.0)
+    assert stage.condition() == ("True", "Paused")
+    assert [each.levelno for each in caplog.records if each.getMessage().startswith("no event")] == [level]
+
+
+def test_an_event_is_created_once_and_fits_kubernetes() -> None:
+    stage = a_settled_stage("a")
+    entry = stage.entry()
+    entry.news.append(("Warning", "Released", "x" * 5000))
+    stage.do(stage.controller._reporter.tell(entry))
+    stage.do(stage.controller._reporter.tell(entry))
+    patched = [one.patch for one in stage.cluster.events()]
+    assert [(each["type"], each["reason"], len(each["message"])) for each in patched] == [("Warning", "Released", 1024)]
+
+
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
+def decisions(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        each.getMessage() for each in caplog.records if each.name.endswith("report") and each.levelno == logging.INFO
+    ]
+
+
+def test_every_decision_is_one_line_with_the_object_and_its_generation(caplog: pytest.LogCaptureFixture) -> None:
+    stage = a_settled_stage("a")
+    caplog.set_level(logging.INFO)
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.follow(400.0)
+    assert decisions(caplog) == [
+        "Pause: the spec wants the mirror paused",
+        "Paused: paused as wished",
+    ]
+    facts = vars(caplog.records[-1])
+    assert facts["object"] == {"namespace": "data", "name": "orders", "uid": stage.uid()}
+    assert (facts["generation"], facts["mirror"], facts["reason"]) == (2, "orders", "Paused")
+
+
+def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: pytest.LogCaptureFixture) -> None:
+    stage = a_settled_stage("a")
+    caplog.set_level(logging.INFO)
+    entry = stage.entry()
+    failed = Plan(None, verdict(Reason.MIRROR_FAILED, "it has failed"), Wait(None))
+    for planned in (failed, failed, Plan(None, None, Wait(None)), Plan(LookFully(), None, Wait(None))):
+        log_decision(entry, planned)
+    log_decision(entry, Plan(Release(hand_over=False, warning="look at it"), None, Wait(None)))
+    assert decisions(caplog) == ["MirrorFailed: it has failed", "LookFully", "Release: look at it"]
+
+
+def test_a_command_that_fails_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    stage = a_settled_stage("a")
+    stage.engine.turn(maintenance=True)
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.run()
+    line = next(each for each in caplog.records if each.levelno == logging.WARNING)
+    assert line.getMessage().startswith("Pause failed: PeerDB is under maintenance")
+    assert (vars(line)["reason"], vars(line)["sent"]) == ("Maintenance", False)
+
+
+def test_the_reason_of_ready_is_empty_without_a_condition() -> None:
+    assert ready_reason(MirrorStatus()) == ""
+
+
+def test_a_conflict_leaves_no_event() -> None:
+    stage = a_settled_stage("a")
+    forget(stage)
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    touch = {"metadata": {"labels": {"a": "b"}}}
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", touch)))
+    stage.run()
+    assert stage.told() == []
+    stage.follow(10.0)
+    assert stage.condition() == ("True", "Paused")
+
+
+def _status_of(stage: Stage, word: str) -> Reply:
+    body = {"flowJobName": "orders", "currentFlowState": f"STATUS_{word}", "createdAt": stage.entry().peerdb_created_at}
+    return Reply(200, "application/json", encode_json(body))
