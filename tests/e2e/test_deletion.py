@@ -54,7 +54,7 @@ def test_the_mirror_is_dropped_by_one_call_with_the_flags_of_the_spec_when_it_is
     assert subject.state() is None
     wanted = {"flowJobName": subject.peerdb, "requestedFlowState": "STATUS_TERMINATING", **flags}
     assert [each.body for each in subject.commands()] == [wanted]
-    assert ("Normal", "Dropping") in subject.events()
+    subject.wait_event("Normal", "Dropping")
 
 
 def test_a_paused_mirror_is_dropped_when_it_is_deleted(world: World) -> None:
@@ -135,7 +135,7 @@ def blocked(subject: Subject) -> None:
     subject.delete(wait=False)
     found = subject.wait_reason("DropBlocked")
     assert "set spec.deletionPolicy: Retain" in found["message"]
-    eventually(lambda: ("Warning", "DropBlocked") in subject.events(), "an Event says so", subject)
+    subject.wait_event("Warning", "DropBlocked")
     assert subject.conditions() == {"Ready": "False", "Synced": "False", "Reconciling": "True"}
 
 
@@ -173,7 +173,7 @@ def test_five_mirrors_are_dropped_and_the_others_held_when_twenty_are_deleted_at
     for subject in held:
         found = subject.wait_reason("DropHeld")
         assert "at most 5 mirrors in 10 minutes" in found["message"]
-        assert ("Warning", "DropHeld") in subject.events()
+        subject.wait_event("Warning", "DropHeld")
         assert (subject.state(), subject.commands()) == ("RUNNING", [])
     names = [f"{constants.PLURAL}/{subject.name}" for subject in held]
     world.kubectl("patch", *names, "--type=merge", '--patch={"spec":{"deletionPolicy":"Retain"}}')

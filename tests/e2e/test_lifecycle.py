@@ -94,7 +94,7 @@ def test_people_see_what_happened_as_events_when_they_ask_kubectl(world: World) 
     subject = world.settled([ORDERS])
     subject.wish(state="Paused")
     subject.wait_reason("Paused")
-    eventually(lambda: ("Normal", "Paused") in subject.events(), "the Event is there")
+    subject.wait_event("Normal", "Paused")
     assert subject.events() == [("Normal", "Running"), ("Normal", "Pausing"), ("Normal", "Paused")]
     listed = world.kubectl("events", "--for", f"{constants.PLURAL}/{subject.name}")
     assert "paused as wished" in listed
@@ -104,6 +104,8 @@ def test_people_see_what_happened_as_events_when_they_ask_kubectl(world: World) 
 
 def test_nothing_is_written_anywhere_when_all_mirrors_are_as_wished(world: World) -> None:
     subjects = [world.settled([ORDERS]) for _ in range(3)] + [world.settled([ORDERS], {"state": "Paused"})]
+    for subject in subjects:
+        subject.wait_event("Normal", subject.condition()["reason"])
     mark, before = world.cluster.audit_mark(), world.sim.last_event()
 
     def looks() -> int:
@@ -155,3 +157,19 @@ def test_a_mirror_is_followed_when_it_is_dropped_and_created_again_in_peerdb(wor
     world.live([ORDERS], name=subject.peerdb)
     subject.wait_ready()
     assert subject.tag() not in (None, constants.RELEASED)
+
+
+def test_every_line_of_the_log_is_json_and_names_its_object_when_the_operator_works(world: World) -> None:
+    subject = world.settled([ORDERS])
+    subject.wish(state="Paused")
+    subject.wait_reason("Paused")
+    lines = world.operator.lines()
+    records = world.operator.records()
+    assert len(records) == len(lines)
+    uid = subject.read()["metadata"]["uid"]
+    mine = [each for each in records if each.get("object", {}).get("uid") == uid]
+    identity = {"namespace": world.namespace, "name": subject.name, "uid": uid}
+    assert [each["object"] for each in mine] == [identity] * len(mine)
+    assert [(each["generation"], each["mirror"]) for each in mine if each.get("action") == "Pause"] == [
+        (2, subject.peerdb)
+    ]

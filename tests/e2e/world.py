@@ -274,6 +274,10 @@ class Subject:
         mine = [each for each in listed["items"] if each["regarding"].get("name") == self.name]
         return [(each["type"], each["reason"]) for each in sorted(mine, key=lambda each: str(each["eventTime"]))]
 
+    def wait_event(self, kind: str, reason: str) -> None:
+        """Until there is such an Event: it follows the status that it is about."""
+        eventually(lambda: (kind, reason) in self.events(), f"there is an Event {reason}", self)
+
     # -- what PeerDB says ----------------------------------------------------------------------------------------
 
     def state(self) -> str | None:
