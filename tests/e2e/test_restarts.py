@@ -1,1 +1,460 @@
-"""An operator that dies at any step: the next one finishes what it finds, and nothing happens twice."""
+"""An operator that dies at any step: the next one finishes what it finds, and nothing happens twice.
+
+The operator is held inside a call that it makes at the step in question, then killed: no test depends on luck. What
+counts is what PeerDB was asked, by its own log.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from peerdb_operator.api import constants
+from tests.e2e.conftest import MakeWorld
+from tests.e2e.world import Command, Object, Subject, World, a_table, eventually
+from tests.harness.gate import Gate, Passage
+from tests.harness.peerdb.process import call
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("restarts")]
+
+ORDERS = a_table("public.orders")
+KILL = 0.0
+HALF_A_MINUTE = 31.0
+A_MINUTE = 61.0
+
+
+@pytest.fixture(scope="module")
+def made(make_world: MakeWorld) -> World:
+    return make_world("restarts")
+
+
+@pytest.fixture(scope="module")
+def gate(made: World) -> Iterator[Gate]:
+    """What the operator takes for PeerDB."""
+    with Gate(made.sim.gateway_url) as gate:
+        yield gate
+
+
+@pytest.fixture
+def world(made: World, gate: Gate) -> World:
+    """A world in which an operator runs, whatever became of the one before."""
+    if not made.operators or not made.operator.running():
+        made.start_operator(peerdb_url=gate.url, brake_drops=1000)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A call in which the operator dies: before PeerDB sees it, or when PeerDB has answered but nobody has heard."""
+
+    is_it: Callable[[Passage], bool]
+    answered: bool = True
+
+
+def asking(state: str) -> Callable[[Passage], bool]:
+    """A ``state_change`` towards this state."""
+    return lambda passage: (
+        passage.path.endswith("mirrors/state_change") and passage.body["requestedFlowState"] == f"STATUS_{state}"
+    )
+
+
+def showing(state: str, table: str = "") -> Callable[[Passage], bool]:
+    """A look at a mirror in this state that has this table."""
+    return lambda passage: (
+        passage.path.endswith("mirrors/status")
+        and passage.reply.get("currentFlowState") == f"STATUS_{state}"
+        and table in json.dumps(passage.reply)
+    )
+
+
+def writing_tags(passage: Passage) -> bool:
+    """The owner tag on its way."""
+    return passage.method == "POST" and "flows/tags" in passage.path
+
+
+def is_gone(passage: Passage) -> bool:
+    """A look at a mirror that PeerDB does not know."""
+    return passage.path.endswith("mirrors/status") and passage.status == 404
+
+
+def checking(passage: Passage) -> bool:
+    """A precheck, which goes by a name of its own."""
+    return "cdc/validate" in passage.path
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Kills the operator of a world in the middle of what it does for one mirror, and starts the next."""
+
+    world: World
+    gate: Gate
+    subject: Subject
+
+    def prepare(self, moment: Moment) -> Callable[[], Passage]:
+        """From now on the operator is held at this moment; returns what waits until it is, and kills it."""
+        name = self.subject.peerdb
+
+        def chooses(passage: Passage) -> bool:
+            about_it = checking(passage) or passage.path.endswith(f"/{name}") or f"'{name}'" in str(passage.body)
+            return about_it and moment.is_it(passage)
+
+        stop = self.gate.stop_at(chooses, answered=moment.answered)
+
+        def kill() -> Passage:
+            caught = stop.wait()
+            self.world.operator.stop(KILL)
+            stop.release()
+            return caught
+
+        return kill
+
+    def die_at(self, moment: Moment, act: Callable[[], None]) -> Passage:
+        """``act``, and the operator dies at this moment of what follows; returns the call that it died in."""
+        kill = self.prepare(moment)
+        act()
+        return kill()
+
+    def restart(self) -> None:
+        """The next operator begins."""
+        self.world.start_operator(peerdb_url=self.gate.url, brake_drops=1000)
+
+    def arrive(self, late: Passage) -> None:
+        """A call that was under way when the operator died reaches PeerDB now."""
+        answer = call(self.world.sim.gateway_url, late.method, late.path, json.dumps(late.body).encode())
+        assert answer.status == 200
+
+
+MakePlot = Callable[[Subject], Plot]
+
+
+@pytest.fixture
+def plot(world: World, gate: Gate) -> MakePlot:
+    return lambda subject: Plot(world, gate, subject)
+
+
+def stay_away(subject: Subject, seconds: float) -> None:
+    """As if no operator had run for so long: what is recorded as sent was sent that much earlier."""
+    sent = dt.datetime.fromisoformat(subject.status()["operation"]["sentAt"])
+    earlier = (sent - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    subject.patch({"status": {"operation": {"sentAt": earlier}}}, "--subresource=status")
+
+
+def updates(subject: Subject) -> list[Command]:
+    """The edits that reached PeerDB."""
+    return [each for each in subject.commands() if each.update is not None]
+
+
+def drops(subject: Subject) -> list[Command]:
+    """The drops that reached PeerDB."""
+    return [each for each in subject.commands() if each.state == "TERMINATING"]
+
+
+def state_at(subject: Subject, n: int) -> str | None:
+    """What the mirror's row said when event ``n`` happened."""
+    changes = [event for event in subject.world.sim.log() if event["kind"] == "state" and int(str(event["n"])) < n]
+    return next((str(event["new"]) for event in reversed(changes) if event["mirror"] == subject.peerdb), None)
+
+
+def waiting_in_peerdb(subject: Subject) -> list[object]:
+    """Commands that PeerDB holds and that would act later."""
+    found = subject.world.sim.get_mirror(subject.peerdb)
+    assert found is not None
+    workflow: Object = found["workflow"]  # type: ignore[assignment]  # the control API returns JSON
+    held = [workflow["queuedUpdate"], workflow["applying"], *workflow["signals"], *workflow["unread"]]
+    return [each for each in held if each is not None]
+
+
+def assert_edited_once(subject: Subject, wish: list[Object]) -> None:
+    """One update, sent while PAUSED, has brought the mirror to the wish; it runs, and nothing is left to come."""
+    subject.wait_ready()
+    sent = updates(subject)
+    assert [(state_at(subject, each.n), each.added, each.removed) for each in sent] == [
+        ("PAUSED", ["public.invoices"], ["public.tmp"])
+    ], str(subject)
+    assert subject.tables() == {each["source"]: each["destination"] for each in wish}
+    assert subject.state() == "RUNNING"
+    assert "operation" not in subject.status()
+    assert waiting_in_peerdb(subject) == []
+
+
+def a_mirror_to_edit(world: World) -> tuple[Subject, list[Object]]:
+    """A settled mirror, and the next list for it: one table more, another one less."""
+    orders = a_table("public.orders")
+    return world.settled([orders, a_table("public.tmp")]), [orders, a_table("public.invoices")]
+
+
+STEPS = {
+    "before the check of the new table": Moment(checking, answered=False),
+    "after the check of the new table": Moment(checking),
+    "before the pause reaches PeerDB": Moment(asking("PAUSED"), answered=False),
+    "after the pause reached PeerDB": Moment(asking("PAUSED")),
+    "while PAUSING": Moment(showing("PAUSING")),
+    "when PAUSED": Moment(showing("PAUSED")),
+    "after the edit reached PeerDB": Moment(asking("RUNNING")),
+    "while SNAPSHOT": Moment(showing("SNAPSHOT")),
+    "while MODIFYING": Moment(showing("MODIFYING")),
+    "when RUNNING": Moment(showing("RUNNING", "public.invoices")),
+}
+
+LASTING = ["after the pause reached PeerDB", "when PAUSED", "after the edit reached PeerDB", "when RUNNING"]
+"""Steps that the next operator meets however long it takes to start."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_edit_is_finished_and_made_once_when_the_operator_is_killed(world: World, plot: MakePlot, step: str) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(STEPS[step], lambda: subject.wish(tables=wish))
+    scene.restart()
+    assert_edited_once(subject, wish)
+
+
+def test_an_edit_is_finished_and_made_once_when_every_operator_dies_one_step_further(
+    world: World, plot: MakePlot
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(STEPS["after the check of the new table"], lambda: subject.wish(tables=wish))
+    for step in LASTING:
+        scene.die_at(STEPS[step], scene.restart)
+    scene.restart()
+    assert_edited_once(subject, wish)
+
+
+def test_the_edit_is_sent_after_all_when_the_operator_dies_between_recording_and_sending_it(
+    world: World, plot: MakePlot
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(Moment(asking("RUNNING"), answered=False), lambda: subject.wish(tables=wish))
+    assert subject.status()["operation"]["step"] == "Edit"
+    assert updates(subject) == []
+    stay_away(subject, HALF_A_MINUTE)
+    scene.restart()
+    assert_edited_once(subject, wish)
+
+
+def test_the_edit_is_not_made_again_when_it_arrives_after_the_death_of_its_sender(world: World, plot: MakePlot) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    late = scene.die_at(Moment(asking("RUNNING"), answered=False), lambda: subject.wish(tables=wish))
+    scene.restart()
+    seen = len(scene.gate.passages)
+    eventually(lambda: any(showing("PAUSED")(each) for each in scene.gate.passages[seen:]), "the next operator looks")
+    assert updates(subject) == []
+    scene.arrive(late)
+    assert_edited_once(subject, wish)
+
+
+def test_the_mirror_runs_again_when_a_pause_arrives_after_the_death_of_its_sender_and_the_edit_was_withdrawn(
+    world: World, plot: MakePlot
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    before = subject.read()["spec"]["tables"]
+    scene = plot(subject)
+    late = scene.die_at(Moment(asking("PAUSED"), answered=False), lambda: subject.wish(tables=wish))
+    subject.wish(tables=before)
+    scene.restart()
+    subject.wait_ready()
+    scene.arrive(late)
+    subject.wait_state("PAUSED")
+    subject.wait_state("RUNNING")
+    assert [each.state for each in subject.commands()] == ["PAUSED", "RUNNING"]
+    assert updates(subject) == []
+
+
+@pytest.mark.parametrize("step", ["after the pause reached PeerDB", "while PAUSING", "when PAUSED"])
+def test_the_mirror_runs_unchanged_when_the_edit_is_withdrawn_while_no_operator_runs(
+    world: World, plot: MakePlot, step: str
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    before = subject.read()["spec"]["tables"]
+    scene = plot(subject)
+    scene.die_at(STEPS[step], lambda: subject.wish(tables=wish))
+    subject.wish(tables=before)
+    scene.restart()
+    subject.wait_ready()
+    assert subject.state() == "RUNNING"
+    assert updates(subject) == []
+    assert "operation" not in subject.status()
+
+
+def test_the_edit_is_taken_back_by_another_when_it_is_withdrawn_after_it_reached_peerdb(
+    world: World, plot: MakePlot
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(STEPS["after the edit reached PeerDB"], lambda: subject.wish(tables=wish))
+    subject.wish(tables=wish[:1])
+    scene.restart()
+    subject.wait_ready()
+    assert set(subject.tables()) == {"public.orders"}
+    assert [(each.added, each.removed) for each in updates(subject)] == [
+        (["public.invoices"], ["public.tmp"]),
+        ([], ["public.invoices"]),
+    ]
+    assert [state_at(subject, each.n) for each in updates(subject)] == ["PAUSED", "PAUSED"]
+
+
+def test_no_edit_is_sent_when_the_wish_is_paused_by_the_time_the_next_operator_runs(
+    world: World, plot: MakePlot
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(Moment(asking("RUNNING"), answered=False), lambda: subject.wish(tables=wish))
+    subject.wish(state="Paused")
+    stay_away(subject, HALF_A_MINUTE)
+    scene.restart()
+    subject.wait_reason("PausedWithPendingChanges")
+    assert [each.state for each in subject.commands()] == ["PAUSED"]
+    subject.wish(state="Running")
+    assert_edited_once(subject, wish)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("state", ["Paused", "Running"])
+def test_the_run_state_is_reached_when_the_operator_is_killed_around_the_command_for_it(
+    world: World, plot: MakePlot, state: str, *, answered: bool
+) -> None:
+    other = {"Paused": "Running", "Running": "Paused"}[state]
+    subject = world.settled([ORDERS], {"state": other})
+    before = world.sim.last_event()
+    scene = plot(subject)
+    scene.die_at(Moment(asking(state.upper()), answered=answered), lambda: subject.wish(state=state))
+    scene.restart()
+    subject.wait_reason(state)
+    assert subject.state() == state.upper()
+    assert {each.state for each in subject.commands(before)} == {state.upper()}
+
+
+def test_a_mirror_is_taken_over_when_the_operator_dies_between_finalizer_and_tag(world: World, plot: MakePlot) -> None:
+    subject = Subject(world, "taken-over", world.live([ORDERS], name="taken_over"))
+    scene = plot(subject)
+    scene.die_at(Moment(writing_tags, answered=False), lambda: subject.apply({"tables": [ORDERS]}))
+    assert subject.read()["metadata"]["finalizers"] == [constants.FINALIZER]
+    assert subject.tag() == constants.RELEASED
+    scene.restart()
+    subject.wait_ready()
+    assert str(subject.tag()).endswith(subject.read()["metadata"]["uid"])
+
+
+def test_nothing_is_dropped_when_a_mirror_is_deleted_before_its_tag_was_written(world: World, plot: MakePlot) -> None:
+    subject = Subject(world, "never-ours", world.live([ORDERS], name="never_ours"))
+    scene = plot(subject)
+    scene.die_at(Moment(writing_tags, answered=False), lambda: subject.apply({"tables": [ORDERS]}))
+    subject.delete(wait=False)
+    scene.restart()
+    subject.wait_gone()
+    assert subject.commands() == []
+    assert subject.tag() == constants.RELEASED
+
+
+FAREWELLS = {
+    "after the drop reached PeerDB": Moment(asking("TERMINATING")),
+    "while TERMINATING": Moment(showing("TERMINATING")),
+    "when PeerDB no longer knows the mirror": Moment(is_gone),
+}
+
+
+def assert_dropped(subject: Subject, times: int) -> None:
+    """The mirror and its object are gone, by one request that was repeated word for word."""
+    subject.wait_gone()
+    assert subject.state() is None
+    sent = drops(subject)
+    assert [each.body for each in sent] == [sent[0].body] * times
+    assert subject.commands(sent[0].n - 1) == sent
+
+
+@pytest.mark.parametrize("step", FAREWELLS)
+def test_the_mirror_is_dropped_by_one_request_when_the_operator_is_killed_in_the_middle_of_it(
+    world: World, plot: MakePlot, step: str
+) -> None:
+    subject = world.settled([ORDERS])
+    scene = plot(subject)
+    scene.die_at(FAREWELLS[step], lambda: subject.delete(wait=False))
+    scene.restart()
+    assert_dropped(subject, times=1)
+
+
+def test_the_drop_is_sent_after_all_when_the_operator_dies_between_recording_and_sending_it(
+    world: World, plot: MakePlot
+) -> None:
+    subject = world.settled([ORDERS])
+    scene = plot(subject)
+    scene.die_at(Moment(asking("TERMINATING"), answered=False), lambda: subject.delete(wait=False))
+    assert subject.status()["operation"]["step"] == "Drop"
+    assert drops(subject) == []
+    stay_away(subject, A_MINUTE)
+    scene.restart()
+    assert_dropped(subject, times=1)
+
+
+def test_the_drop_is_repeated_word_for_word_when_it_was_lost_and_its_sender_is_dead(
+    world: World, plot: MakePlot
+) -> None:
+    subject = world.settled([ORDERS], {"drop": {"statistics": "Delete"}})
+    scene = plot(subject)
+    world.sim.knobs(lose_next_signals=1)
+    scene.die_at(FAREWELLS["after the drop reached PeerDB"], lambda: subject.delete(wait=False))
+    assert subject.state() == "RUNNING"
+    subject.wish(drop={"statistics": "Keep"})
+    stay_away(subject, A_MINUTE)
+    scene.restart()
+    assert_dropped(subject, times=2)
+
+
+@pytest.mark.parametrize("step", ["when PAUSED", "after the edit reached PeerDB"])
+def test_the_mirror_is_dropped_when_it_is_deleted_in_the_middle_of_an_edit_whose_operator_was_killed(
+    world: World, plot: MakePlot, step: str
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(STEPS[step], lambda: subject.wish(tables=wish))
+    subject.delete(wait=False)
+    scene.restart()
+    assert_dropped(subject, times=1)
+
+
+@pytest.mark.parametrize("step", ["after the pause reached PeerDB", "when PAUSED", "after the edit reached PeerDB"])
+def test_the_mirror_runs_again_when_it_is_let_go_in_the_middle_of_an_edit_whose_operator_was_killed(
+    world: World, plot: MakePlot, step: str
+) -> None:
+    subject, wish = a_mirror_to_edit(world)
+    scene = plot(subject)
+    scene.die_at(STEPS[step], lambda: subject.wish(tables=wish))
+    subject.wish(deletionPolicy="Retain")
+    subject.delete(wait=False)
+    scene.restart()
+    subject.wait_gone()
+    assert subject.state() == "RUNNING"
+    assert drops(subject) == []
+    assert subject.tag() == constants.RELEASED
+
+
+def test_nothing_is_written_anywhere_when_the_operator_is_killed_and_started_again_over_settled_mirrors(
+    world: World, gate: Gate
+) -> None:
+    subjects = [world.settled([ORDERS]), world.settled([ORDERS], {"state": "Paused"})]
+    subjects += [world.declare(world.live([ORDERS]))]
+    subjects[-1].wait_ready()
+    missing = world.declare("nowhere_to_be_found")
+    missing.wait_reason("MirrorNotFound")
+    refused = world.declare(world.live([ORDERS, a_table("public.tmp")]), {"tables": [ORDERS]})
+    refused.wait_reason("AdoptionConflict")
+    everyone = [*subjects, missing, refused]
+    eventually(lambda: all(each.events() for each in everyone), "the news is out")
+    world.operator.stop(KILL)
+    mark, before = world.cluster.audit_mark(), world.sim.last_event()
+    world.start_operator(peerdb_url=gate.url)
+    seen = len(gate.passages)
+
+    def looks(path: str) -> list[Passage]:
+        return [each for each in gate.passages[seen:] if each.path.endswith(path)]
+
+    eventually(lambda: len(looks("mirrors/list")) >= 8, "the next operator has looked eight times")
+    assert {each.body["flowJobName"] for each in looks("mirrors/status")} >= {each.peerdb for each in everyone}
+    assert [event for event in world.cluster.audit_events(mark) if event.is_write] == []
+    assert [each.commands(before) for each in everyone] == [[]] * len(everyone)
+    assert [each for each in gate.passages[seen:] if writing_tags(each)] == []
