@@ -17,6 +17,7 @@ from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
 from peerdb_operator.core.memory import Memory, Precheck, Streak
 from peerdb_operator.core.observed import Absent, ConfigGap, Observation, Progress, Seen, State, Unknown
 from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import AWAY
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,
@@ -59,6 +60,7 @@ RARELY = st.integers(0, 19).map(lambda number: number == 7)  # a plain choice wo
 CREATIONS = st.sampled_from([*[CREATED] * 9, RECREATED])
 OWNERS = st.sampled_from([*[OURS] * 12, UNASKED, NOBODYS, RELEASED, OTHERS])
 FINGERPRINTS = st.sampled_from(["", *(config.fingerprint for config in CONFIGS)])
+UNKNOWN = sorted(AWAY | {Reason.MIRROR_NOT_FOUND, Reason.UNSUPPORTED_PEERDB})
 REASONS = st.sampled_from(list(Reason))
 ERRORS = st.none() | st.tuples(st.just("broken"), TIMES)
 
@@ -96,7 +98,7 @@ def looks(draw: st.DrawFn) -> Observation:
     if draw(RARELY):
         return Absent(NOW)
     if draw(RARELY):
-        return Unknown(draw(REASONS), "why", NOW, slow=draw(st.booleans()))
+        return Unknown(draw(st.sampled_from(UNKNOWN)), "why", NOW, slow=draw(st.booleans()))
     return draw(seen_looks())
 
 
