@@ -6,6 +6,7 @@ behaviour to the simulator, the cluster and the real clients. A test calls the p
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Tap:
     after: Callable[[], object] | None = None
     instead: wire.Reply | Exception | None = None
     skip: int = 0
+    takes: float = 0.0
+    """Seconds that pass before anything else."""
 
 
 class Taps:
@@ -68,6 +71,8 @@ class Taps:
         tap = self._take(kind)
         if tap is None:
             return await call()
+        if tap.takes:
+            await asyncio.sleep(tap.takes)
         if tap.before is not None:
             tap.before()
         if isinstance(tap.instead, Exception):

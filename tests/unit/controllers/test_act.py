@@ -1,10 +1,12 @@
 """Commands: the order of recording and sending, refusals, drops under the brake, taking over and letting go."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.api.times import format_micros
 from peerdb_operator.clients.peerdb_transport import Reply
 from peerdb_operator.errors import PeerDBError, PeerDBRejected, PeerDBUnavailable
 from tests.harness.peerdb.values import Request, Status
@@ -94,6 +96,21 @@ def test_an_edit_that_did_not_go_out_is_no_correction() -> None:
     stage.follow(20.0)
     assert len(stage.entry().current_journal().bounds.corrections) == 1
     assert stage.condition() == ("True", "Running")
+
+
+def test_the_corrections_of_an_older_generation_are_not_carried_over_when_an_edit_does_not_go_out() -> None:
+    stage = a_settled_stage("a")
+    entry = stage.entry()
+    journal = entry.current_journal()
+    entry.journal = replace(journal, bounds=replace(journal.bounds, corrections=(("something", stage.now),)))
+    stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=9)})
+    stage.run()
+    stage.wait(2.0)
+    entry.journal = replace(entry.current_journal(), bounds=replace(journal.bounds, corrections=(("x", stage.now),)))
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
+    stage.run()
+    bounds = entry.current_journal().bounds
+    assert (bounds.generation, bounds.corrections) == (2, ())
 
 
 def test_no_value_of_a_setting_is_told_when_peerdb_repeats_one(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,11 +205,14 @@ def test_a_drop_is_recorded_before_it_is_sent() -> None:
 def test_a_drop_without_a_reply_counts_from_the_end_of_its_request() -> None:
     stage = a_settled_stage("a")
     stage.cluster.delete("orders")
-    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NO_ANSWER))
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(takes=20.0, instead=NO_ANSWER))
+    began = stage.now
     stage.run()
     operation = stage.entry().current_journal().operation
     assert operation is not None
-    assert operation.sent_at == stage.entry().commanded_at
+    assert operation.sent_at >= began + 20.0
+    assert stage.status()["operation"]["sentAt"] > format_micros(began + 20.0)
+    stage.follow(59.0)
     assert states(stage) == ["TERMINATING"]
 
 
