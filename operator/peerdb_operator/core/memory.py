@@ -65,7 +65,7 @@ class Memory:
     """Since when every look showed PAUSED while the wish was Running."""
     gone_since: float | None = None
     moved: bool = False
-    """Whether the state has changed since the newest full look."""
+    """Whether the state has changed, or the mirror was another or none, since the newest full look."""
     stopped_for: float = 0.0
     """How long the newest stop of a mirror that should run had lasted when it ended; 0 while one lasts."""
     doubtful_since: float | None = None
@@ -112,7 +112,11 @@ def remember(memory: Memory, look: Look, *, wants_running: bool, gap: float, now
         case Gone():
             since = memory.gone_since if memory.gone_since is not None else max(look.at, look.heard_at)
             fresh = Memory(
-                gone_since=since, sent_at=memory.sent_at, release_since=memory.release_since, error=memory.error
+                gone_since=since,
+                moved=True,
+                sent_at=memory.sent_at,
+                release_since=memory.release_since,
+                error=memory.error,
             )
             if look.at - since >= gap:
                 return fresh, Absent(look.at)
@@ -137,7 +141,7 @@ def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: floa
         came_from=memory.word if changed else memory.came_from,
         word_since=now if changed else memory.word_since,
         streak=_streak(memory.streak, seen),
-        moved=seen.owner.kind is OwnerKind.NOT_ASKED and (memory.moved or (changed and memory.word is not None)),
+        moved=_moved(memory, seen, changed=changed),
         stopped_since=_since(memory.stopped_since, holds=stopped, at=now),
         stopped_for=_stopped_for(memory, state, now),
         gone_since=None,
@@ -176,6 +180,13 @@ def _since(since: float | None, *, holds: bool, at: float) -> float | None:
     if not holds:
         return None
     return at if since is None else since
+
+
+def _moved(memory: Memory, seen: Seen, *, changed: bool) -> bool:
+    if seen.owner.kind is not OwnerKind.NOT_ASKED:
+        return False
+    another = memory.owner is not None and memory.owner[0] != seen.created_at
+    return memory.moved or another or (changed and memory.word is not None)
 
 
 def _stopped_for(memory: Memory, state: State, now: float) -> float:

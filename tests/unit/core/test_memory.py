@@ -81,7 +81,7 @@ def test_a_404_forgets_the_mirror_but_not_what_was_sent_nor_the_deletion() -> No
         withheld=(1, Reason.PAUSED, ""),
     )
     memory, _ = seen_at(1, Gone(0), rich)
-    assert memory == Memory(gone_since=NOW + 1, sent_at=NOW, release_since=NOW, error=("broken", NOW))
+    assert memory == Memory(gone_since=NOW + 1, moved=True, sent_at=NOW, release_since=NOW, error=("broken", NOW))
 
 
 def test_two_404s_need_less_distance_after_a_drop_of_ours() -> None:
@@ -174,6 +174,8 @@ def test_the_length_of_a_stop_is_known_when_it_ends() -> None:
         ([a_look(), a_light_look(State.MODIFYING)], True),
         ([a_look(), a_light_look(State.MODIFYING), a_light_look()], True),
         ([a_look(), a_light_look(State.MODIFYING), a_look()], False),
+        ([a_look(), a_light_look(created_at=RECREATED)], True),
+        ([a_look(), Gone(0), a_light_look()], True),
     ],
 )
 def test_a_change_of_state_is_remembered_until_a_full_look(looks: list[Look], *, moved: bool) -> None:
