@@ -15,7 +15,7 @@ PEERDB_TRANSCRIPTS ?=
 export PEERDB_TRANSCRIPTS
 export PYTHONPATH := operator:.
 
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 .PHONY: help
 help: ## List the targets
@@ -44,16 +44,14 @@ test: check pytest ## Everything that has to hold: checks and all tests
 .PHONY: pytest
 pytest: $(READY) control-plane ## All tests, with coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup --cov --cov-report= -q
-	@$(BIN)/python -m coverage report --include='operator/peerdb_operator/core/*' --fail-under=100 --skip-covered | tail -n 3
-	@$(BIN)/python -m coverage report --omit='operator/peerdb_operator/core/*' --fail-under=90 --skip-covered | tail -n 3
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup -q --cov --cov-report= -p tests.harness.coverage_gates
 
 .PHONY: check
 check: $(READY) ## Format, lint, types, import layers, generated files, YAML, shell
 	@$(BIN)/ruff format --check --quiet . || { echo "unformatted files: run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo | tail -n 2
+	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told" >&2; exit 1; }
 	@$(BIN)/python -m peerdb_operator.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
 	@$(BIN)/yamllint --strict .
 	@git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
@@ -81,6 +79,7 @@ e2e: $(READY) control-plane ## Only the tests on the real API server
 
 .PHONY: replay
 replay: $(READY) ## Play the recordings in PEERDB_TRANSCRIPTS against the simulator
+	@ls "$(PEERDB_TRANSCRIPTS)"/*.jsonl >/dev/null 2>&1 || { echo "name a folder of recordings: make replay PEERDB_TRANSCRIPTS=/path/to/them" >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.replay "$(PEERDB_TRANSCRIPTS)"/*.jsonl
 
 .PHONY: soak
@@ -96,9 +95,10 @@ bench: $(READY) control-plane ## Measure latency, memory and a burst of edits; w
 	@$(BIN)/python -m tests.bench
 
 .PHONY: lock
-lock: $(READY) ## Pin the newest allowed dependencies, with hashes
+lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless UPGRADE=1
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	@$(COMPILE) --group go -o requirements-go.lock
 
 .PHONY: clean
 clean: ## Remove what is made inside the tree (the cache outside it stays)

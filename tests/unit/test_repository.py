@@ -1,5 +1,8 @@
 """The shape of the repository that tools and people rely on."""
 
+import re
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,9 @@ ROOT_NAMES = {
     "tests",
     "docs",
 }
+LOCKS = {"requirements.lock": (), "requirements-dev.lock": ("dev",), "requirements-go.lock": ("go",)}
+FOREIGN = r"(index-url|registry) *[=:] *[\"']?https?:|(^|[^A-Za-z0-9._-])/(root|home|work|Users)/[A-Za-z.]"
+PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)( ; [^\\]+)? \\$")
 
 
 def test_the_operator_folder_is_no_package_because_it_would_shadow_the_standard_library() -> None:
@@ -42,3 +48,54 @@ def test_every_module_says_what_it_owns_and_stays_short(module: Path) -> None:
 
     assert text.lstrip().startswith('"""')
     assert text.count("\n") <= 250
+
+
+def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
+    found = subprocess.run(
+        ["git", "grep", "--line-number", "-I", "--extended-regexp", FOREIGN, "--", ".", ":!*.sum"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (found.returncode, found.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pinned_package_has_its_hashes_and_nothing_says_where_it_comes_from(lock: str) -> None:
+    lines = [line for line in (ROOT / lock).read_text().splitlines() if not line.lstrip().startswith("#")]
+    tops = [number for number, line in enumerate(lines) if not line.startswith(" ")]
+
+    assert tops
+    assert [lines[number] for number in tops if PIN.match(lines[number]) is None] == []
+    assert all(lines[number + 1].startswith("    --hash=sha256:") for number in tops)
+    assert "://" not in "".join(lines)
+
+
+@pytest.mark.parametrize(("lock", "groups"), LOCKS.items())
+def test_what_the_project_asks_for_is_pinned(lock: str, groups: tuple[str, ...]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [] if groups == ("go",) else project["project"]["dependencies"]
+    wanted = wanted + [each for group in groups for each in project["dependency-groups"][group]]
+    pinned = {found[1] for line in (ROOT / lock).read_text().splitlines() if (found := PIN.match(line))}
+
+    assert {re.split(r"[\[<>=~!]", each)[0] for each in wanted} <= pinned
+
+
+def test_every_target_of_the_makefile_says_what_it_does() -> None:
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert [line.split()[0] for line in told.splitlines()] == targets
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    script = ROOT / ".ci" / "run"
+    lines = script.read_text().splitlines()
+
+    assert script.stat().st_mode & 0o111 == 0o111
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "set -euo pipefail" in lines
+    assert lines[-1] == "make test"
+    assert "\nmake test " in (ROOT / "README.md").read_text()
