@@ -20,6 +20,7 @@ Ts = TypeVarTuple("Ts")
 
 _PROCESS: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
 _SOON = 1e-6
+_MANY = 500
 
 
 class Surroundings(Protocol):
@@ -78,6 +79,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._numbers = itertools.count()
         self.steps = 0
         self.failures: list[dict[str, Any]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
 
     # -- what asyncio asks of a loop -----------------------------------------------------------------------------
 
@@ -133,6 +135,9 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> "asyncio.Task[T]":
         task = asyncio.Task(coro, loop=self, name=None if name is None else str(name), context=context)
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # a killed process leaves its tasks pending
+        self._tasks.append(task)
+        if len(self._tasks) > _MANY:
+            self._tasks = [one for one in self._tasks if not one.done()]
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -161,6 +166,13 @@ class SimLoop(asyncio.AbstractEventLoop):
     def spawn(self, process: Process, coro: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Begin a task of a process."""
         return self.create_task(coro, name=name, context=process.context.copy())
+
+    def close(self) -> None:
+        """End what killed processes, and those that still run, have left behind."""
+        for task in self._tasks:
+            coro = task.get_coro()
+            if not task.done() and coro is not None:
+                coro.close()
 
     def _next_due(self) -> float | None:
         timers = self._timers

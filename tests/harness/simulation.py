@@ -13,7 +13,7 @@ not here is kopf: a fake watch delivers events in order.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Run:
     name: str
     began: float
     process: Process
+    cluster: FakeCluster
     known: dict[str, Body] = field(default_factory=dict)
     passes: dict[object, Pass] = field(default_factory=dict)
     controller: MirrorController | None = None
@@ -95,7 +96,7 @@ class Operator:
         """Begin a new life; a former one is left alone (kill it first, or have two)."""
         self._lives += 1
         simulation = self._simulation
-        run = Run(f"{self._name}#{self._lives}", simulation.now, Process(self._name))
+        run = Run(f"{self._name}#{self._lives}", simulation.now, Process(self._name), self.cluster)
         self.run = run
         simulation.runs.append(run)
         run.process.context.run(self._assemble, run)
@@ -181,6 +182,7 @@ class Simulation:
         self.clock = SimClock(self.loop)
         self.network = Network()
         self.cluster = FakeCluster(self._now, uid="alpha")
+        self.clusters = [self.cluster]
         self.runs: list[Run] = []
         self.passes: list[Pass] = []
 
@@ -189,15 +191,22 @@ class Simulation:
         """The time of the whole world."""
         return self.loop.time()
 
-    def operator(self, *, cluster: FakeCluster | None = None, name: str = "operator", **settings: object) -> Operator:
-        """An operator that has been started."""
-        built = Operator(self, cluster or self.cluster, name, some_settings(**settings))
+    def operator(
+        self,
+        *,
+        cluster: FakeCluster | None = None,
+        name: str = "operator",
+        settings: Mapping[str, object] | None = None,
+    ) -> Operator:
+        """An operator that has been started; ``settings`` differ from the defaults."""
+        built = Operator(self, cluster or self.cluster, name, some_settings(**(settings or {})))
         built.start()
         return built
 
     def another_cluster(self, uid: str = "beta") -> FakeCluster:
         """A second cluster beside the first, for an operator of its own."""
-        return FakeCluster(self._now, uid=uid)
+        self.clusters.append(FakeCluster(self._now, uid=uid))
+        return self.clusters[-1]
 
     def run(self, seconds: float) -> None:
         """Let simulated time pass."""
@@ -221,6 +230,10 @@ class Simulation:
         answer = self.engine.handle(Request(method, path, body))
         self._after_step()
         return answer
+
+    def close(self) -> None:
+        """The end of everything."""
+        self.loop.close()
 
     def note_pass(self, run: Run, uid: str) -> Pass:
         """A pass begins."""
