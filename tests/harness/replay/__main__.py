@@ -47,7 +47,12 @@ def main(arguments: list[str]) -> int:
         except (OSError, ValueError, KeyError) as trouble:
             print(f"{path}: cannot be read as a recording: {trouble}", file=sys.stderr)
             return 2
-        outcome = play(scenario)
+        try:
+            outcome = play(scenario)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as trouble:
+            print(f"FAIL {scenario.name}: cannot be played: {trouble!r}", flush=True)
+            failed = True
+            continue
         failed = failed or bool(outcome.differences)
         print(report(scenario, outcome), flush=True)
     return 1 if failed else 0

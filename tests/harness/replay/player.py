@@ -145,7 +145,7 @@ class Player:
         self.facts.before(call)
         self.outcome.compared += 1
         answer = self.stage.engine.handle(request)
-        following = self.scenario.steps[self.index + 1] if self.index + 1 < len(self.scenario.steps) else None
+        following = next(iter(self.scenario.steps[self.index + 1 :]), None)
         if isinstance(answer, Deferred) and isinstance(following, Call) and following.at < call.end - OVERLAP:
             self.waiting.append(Waiting(self.index, call, answer))
             return
@@ -169,6 +169,7 @@ class Player:
         return trouble
 
     def _compare(self, call: Call, reply: Reply) -> str | None:
+        self.comparer.by_cursor = any(call.body.get(name) for name in ("beforeId", "afterId"))
         return self.comparer.difference(call.path, call.response, reply, cut_list=call.ui is not None)
 
     def _answer_waiting(self, moment: float | None) -> None:
@@ -188,7 +189,6 @@ class Player:
         return answer.reply
 
     def _advance(self, name: str, answer: Deferred) -> bool:
-        due = self.stage.engine.next_due()
         held = sorted(one for one in self.stage.world.held if one.mirror in {"", name} and one.span in IN_A_CALL)
         if held:
             self.stage.world.fire(held[0])
@@ -196,7 +196,7 @@ class Player:
             if watched is not None:
                 self.watches.catch_up(*watched)
             self.stage.settle()
-        elif answer.due is not None and due is not None:
+        elif answer.due is not None and (due := self.stage.engine.next_due()) is not None:
             self.stage.engine.run_until(due)
         else:
             return False

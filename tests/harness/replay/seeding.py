@@ -45,7 +45,7 @@ def _mentions(call: Call) -> Iterator[tuple[str, str, Json]]:
     if call.path == "mirrors/list":
         for entry in recorded.get("mirrors", []):
             yield entry["name"], entry["status"], entry
-    elif call.path == "mirrors/status":
+    elif call.path == "mirrors/status" and "currentFlowState" in recorded:
         yield recorded["flowJobName"], recorded["currentFlowState"], {}
 
 
