@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.fixtures import control_plane, our_control_plane
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.recorded_process import RecordedProcess, free_port
-
-__all__ = ["control_plane", "our_control_plane"]
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds" / "mirrors.peerdb.io.yaml"
