@@ -153,6 +153,16 @@ class World:
         subject.apply({**own, **(spec or {})})
         return subject
 
+    def declare_all(self, count: int) -> list[Subject]:
+        """So many mirrors without a list of tables, declared by one ``kubectl apply`` and Ready."""
+        names = [self.live([a_table("public.orders")]) for _ in range(count)]
+        subjects = [Subject(self, name, name) for name in names]
+        wishes = {"apiVersion": "v1", "kind": "List", "items": [subject.manifest({}) for subject in subjects]}
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(wishes))
+        everything = [f"{constants.PLURAL}/{subject.name}" for subject in subjects]
+        self.kubectl("wait", "--for=condition=Ready", *everything, f"--timeout={PATIENCE:g}s")
+        return subjects
+
     def settled(self, tables: Iterable[Object], spec: Mapping[str, Any] | None = None, *, name: str = "") -> Subject:
         """A mirror with these tables that is declared so and Ready."""
         listed = list(tables)
@@ -187,17 +197,20 @@ class Subject:
     name: str
     peerdb: str
 
-    # -- what a user does ----------------------------------------------------------------------------------------
-
-    def apply(self, spec: Mapping[str, Any], *more: str) -> None:
-        """``kubectl apply --server-side``."""
-        wish = {
+    def manifest(self, spec: Mapping[str, Any]) -> Object:
+        """The object as a user writes it."""
+        return {
             "apiVersion": constants.API_VERSION,
             "kind": constants.KIND,
             "metadata": {"name": self.name},
             "spec": spec,
         }
-        self.world.kubectl("apply", "--server-side", *more, "-f", "-", stdin=json.dumps(wish))
+
+    # -- what a user does ----------------------------------------------------------------------------------------
+
+    def apply(self, spec: Mapping[str, Any], *more: str) -> None:
+        """``kubectl apply --server-side``."""
+        self.world.kubectl("apply", "--server-side", *more, "-f", "-", stdin=json.dumps(self.manifest(spec)))
 
     def wish(self, **spec: object) -> None:
         """``kubectl patch`` of these fields of spec."""
@@ -327,18 +340,23 @@ class Subject:
 
 def commands(sim: SimulatorProcess, mirror: str, after: int = 0) -> list[Command]:
     """The ``state_change`` calls for a mirror that PeerDB has got, in order."""
+    return all_commands(sim, after).get(mirror, [])
+
+
+def all_commands(sim: SimulatorProcess, after: int = 0) -> dict[str, list[Command]]:
+    """The same for every mirror that has got any."""
     events = sim.log(after)
     replies = {event["request"]: event["status"] for event in events if event["kind"] == "reply"}
-    found = []
+    found: dict[str, list[Command]] = {}
     for event in events:
         if event["kind"] != "request" or not str(event["path"]).endswith("mirrors/state_change"):
             continue
         body: Object = json.loads(str(event["body"]))
-        if body["flowJobName"] == mirror:
-            update = (body.get("flowConfigUpdate") or {}).get("cdcFlowConfigUpdate")
-            state = str(body["requestedFlowState"]).removeprefix("STATUS_")
-            number = int(str(event["n"]))
-            found.append(Command(number, state, update, body, int(str(replies.get(event["n"], 0)))))
+        update = (body.get("flowConfigUpdate") or {}).get("cdcFlowConfigUpdate")
+        state = str(body["requestedFlowState"]).removeprefix("STATUS_")
+        number = int(str(event["n"]))
+        command = Command(number, state, update, body, int(str(replies.get(event["n"], 0))))
+        found.setdefault(body["flowJobName"], []).append(command)
     return found
 
 
