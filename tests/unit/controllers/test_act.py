@@ -1,6 +1,7 @@
 """Commands: the order of recording and sending, refusals, drops under the brake, taking over and letting go."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -148,6 +149,43 @@ def test_a_repeated_pause_keeps_its_record() -> None:
     assert seen == [first]
     assert states(stage) == ["PAUSED", "PAUSED"]
     assert stage.condition() == ("True", "Paused")
+
+
+def test_a_pause_without_effect_is_sent_again_after_a_quarter_of_a_minute_and_not_more_often() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.turn(lose_next_signals=5)
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.follow(50.0)
+    times = [one.at for one in stage.commands()]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert len(gaps) == 2
+    assert min(gaps) >= 15.0
+
+
+def test_a_fresh_pause_begins_without_pausing_having_been_seen() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.turn(lose_next_signals=1)
+    entry = stage.entry()
+    entry.memory = replace(entry.memory, pausing_seen=True)
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.run()
+    assert states(stage) == ["PAUSED"]
+    assert not entry.memory.pausing_seen
+
+
+def test_what_was_known_before_an_edit_is_known_no_more_when_it_may_have_been_taken() -> None:
+    stage = a_stage_before_its_edit()
+    assert stage.entry().memory.precheck is not None
+    stage.run()
+    assert states(stage) == ["RUNNING"]
+    assert (stage.entry().memory.precheck, stage.entry().memory.streak) == (None, None)
+
+
+def test_what_was_known_before_an_edit_stays_when_it_did_not_go_out() -> None:
+    stage = a_stage_before_its_edit()
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
+    stage.run()
+    assert stage.entry().memory.precheck is not None
 
 
 # -- disarming -------------------------------------------------------------------------------------------------------
@@ -328,7 +366,10 @@ def test_a_failed_mirror_is_dropped_with_patience_inside_the_request() -> None:
     tags = {OWNER_TAG: str(stage.tag())}
     stage.engine.put_mirror("orders", state=Status.FAILED, tables=tables("a"), tags=tags)
     stage.cluster.delete("orders")
-    stage.follow(150.0)
+    stage.run()
+    (asked,) = stage.commands()
+    assert stage.entry().commanded_at - asked.at >= 100.0
+    stage.follow(10.0)
     assert states(stage) == ["TERMINATING"]
     assert stage.cluster.mirrors == {}
 

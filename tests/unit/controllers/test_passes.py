@@ -281,6 +281,19 @@ def test_progress_of_a_copy_is_read_while_it_lasts() -> None:
     assert stage.peerdb.asked[-1].body.get("excludeSnapshotStatus") is False
 
 
+def test_one_answer_that_the_mirror_is_not_there_is_not_believed() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.remove_mirror("orders")
+    rest = stage.run()
+    assert rest.after == 5.0
+    stage.wait(1.0)
+    stage.run()
+    assert stage.condition() == ("True", "Running")
+    assert stage.writes() == []
+    stage.follow(6.0)
+    assert stage.condition() == ("False", "MirrorNotFound")
+
+
 # -- failures of commands --------------------------------------------------------------------------------------------
 
 
@@ -366,6 +379,11 @@ def test_maintenance_is_told_after_half_a_minute_although_every_look_succeeds() 
     stage.engine.turn(maintenance=False)
     stage.follow(60.0)
     assert stage.condition() == ("True", "Paused")
+    stage.engine.turn(maintenance=True)
+    stage.cluster.edit("orders", {"spec": {"state": "Running"}})
+    forget(stage)
+    stage.follow(25.0)
+    assert stage.writes() == []
 
 
 def test_a_drop_under_maintenance_says_so_once_and_happens_afterwards() -> None:
