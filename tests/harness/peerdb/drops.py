@@ -165,7 +165,7 @@ class SyncDrop:
         world.forget(self.mirror)
         if not self.recreate:
             self.deferred.resolve(self.success())
-        elif not self.deferred.aborted:
+        else:
             world.after(Span.RECREATE, lambda: self._insert(row.source_type, row.destination_type, config),
                         mirror=self.mirror.name, work=False)  # fmt: skip
 

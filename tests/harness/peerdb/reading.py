@@ -23,7 +23,6 @@ NO_WORKER = (
     ("no poller seen for task queue recently, worker may be down", 9.0),
     ("context deadline exceeded", 10.0),
 )
-FROM_CATALOG = frozenset({Phase.DROPPING, Phase.RESYNC_DROP})
 
 Message = Mapping[str, object]
 
@@ -83,7 +82,7 @@ class Reader:
     def _info(self, mirror: Mirror, row: Row, message: Message) -> Reply:
         workflow, config = mirror.workflow, row.config
         live = config
-        if workflow is not None and workflow.phase not in FROM_CATALOG and not row.drop_from_closed:
+        if workflow is not None and workflow.phase is not Phase.DROPPING and not row.drop_from_closed:
             live = workflow.live
         parts = [
             f'"config":{config.json(row.name, live.tables, live.batch_size, live.idle_timeout)}',

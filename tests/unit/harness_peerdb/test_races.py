@@ -112,6 +112,15 @@ def test_resume_is_not_remembered_when_the_mirror_is_still_pausing(wait: float) 
     assert watch(engine)[-1] == "PAUSED"
 
 
+@pytest.mark.parametrize(("state", "requested"), [("PAUSING", "RUNNING"), ("PAUSED", "PAUSED"), ("SNAPSHOT", "PAUSED")])
+def test_nothing_is_signalled_when_the_row_says_that_a_request_does_not_apply(state: str, requested: str) -> None:
+    engine = an_engine()
+    a_mirror(engine, state=Status[state], orphan=True)
+
+    assert changed(engine, requested).status == 200
+    assert engine.world.journal.lines == []
+
+
 def test_drop_is_lost_when_a_resync_was_just_accepted_in_snapshot() -> None:
     engine = an_engine()
     a_mirror(engine, state=Status.SNAPSHOT)

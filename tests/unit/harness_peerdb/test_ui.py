@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from tests.harness.peerdb.engine import Engine
+from tests.harness.peerdb.ui import front
 from tests.harness.peerdb.values import Base, Deferred, Reply, Request, Status
 from tests.unit.harness_peerdb.building import NAME, a_mirror, an_engine, change, refusal, send, states
 
@@ -172,6 +173,15 @@ def test_no_header_gets_through_when_a_request_is_forwarded() -> None:
 
     assert refusal(late) == (404, 5, "flow x not found")
     assert refusal(posted) == (501, 12, "Method Not Allowed")
+
+
+def test_query_is_re_encoded_on_a_get_and_dropped_on_a_post_when_a_request_is_forwarded() -> None:
+    def forwarded(method: str) -> str:
+        onward = front(Request(method, "/api/v1/x", b"", "a=b%20c&flag"), None, has_secret=True)
+        assert isinstance(onward, Request)
+        return onward.query
+
+    assert (forwarded("GET"), forwarded("DELETE"), forwarded("POST")) == ("a=b+c&flag=", "a=b+c&flag=", "")
 
 
 def test_body_is_cut_off_when_it_is_larger_than_10_mib() -> None:
