@@ -58,13 +58,7 @@ class MirrorController:
         self._listed = False
         limits = limits_of(settings)
         self._registry = Registry()
-        self._reporter = Reporter(
-            kube,
-            self._registry,
-            clock,
-            phase_quiet=settings.phase_quiet_seconds,
-            progress_gap=settings.progress_write_seconds,
-        )
+        self._reporter = Reporter(kube, self._registry, clock, settings)
         brake = Brake(settings.brake_drops, settings.brake_seconds)
         self._surroundings = Surroundings(
             registry=self._registry,

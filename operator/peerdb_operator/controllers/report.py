@@ -21,6 +21,7 @@ from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Urgency, urgency
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict
 from peerdb_operator.errors import KubeError, KubeForbidden, PeerDBError
+from peerdb_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,12 @@ WARNINGS = AWAY | {
 class Reporter:
     """Writes what passes have to tell."""
 
-    def __init__(
-        self, kube: KubePort, registry: Registry, clock: Clock, *, phase_quiet: float, progress_gap: float
-    ) -> None:
+    def __init__(self, kube: KubePort, registry: Registry, clock: Clock, settings: Settings) -> None:
         self._kube = kube
         self._registry = registry
         self._clock = clock
-        self._phase_quiet = phase_quiet
-        self._progress_gap = progress_gap
+        self._phase_quiet = settings.phase_quiet_seconds
+        self._progress_gap = settings.progress_write_seconds
 
     async def status(self, entry: Entry, following: MirrorStatus, told: Verdict | None) -> float | None:
         """Write ``following`` if it is due; returns in how many seconds a write that has to come will be.

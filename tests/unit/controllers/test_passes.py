@@ -294,6 +294,19 @@ def test_one_answer_that_the_mirror_is_not_there_is_not_believed() -> None:
     assert stage.condition() == ("False", "MirrorNotFound")
 
 
+def test_what_is_wrong_with_the_spec_stays_told_while_the_mirror_follows_its_run_state() -> None:
+    stage = a_settled_stage("a", knobs={"t_stop": 8.0})
+    remapped = {"tables": [{"source": "public.a", "destination": "elsewhere"}], "state": "Paused"}
+    stage.cluster.edit("orders", {"spec": remapped})
+    stage.follow(6.0)
+    assert stage.state() is Status.PAUSING
+    assert stage.condition() == ("False", "TableChangeRejected")
+    stage.follow(10.0)
+    assert stage.state() is Status.PAUSED
+    assert stage.condition() == ("False", "TableChangeRejected")
+    assert [reason for _, reason in stage.told()] == ["TableChangeRejected"]
+
+
 # -- failures of commands --------------------------------------------------------------------------------------------
 
 
@@ -390,7 +403,7 @@ def test_a_drop_under_maintenance_says_so_once_and_happens_afterwards() -> None:
     stage = a_settled_stage("a")
     stage.engine.turn(maintenance=True)
     stage.cluster.delete("orders")
-    stage.follow(1200.0)
+    stage.follow(600.0)
     assert stage.condition() == ("False", "DropBlocked")
     assert len(stage.writes()) <= 4
     assert [reason for _, reason in stage.told()].count("DropBlocked") == 1
