@@ -23,9 +23,9 @@ from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.drop import plan_deletion
-from peerdb_operator.core.journal import Journal
+from peerdb_operator.core.journal import Journal, Step
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Observation
+from peerdb_operator.core.observed import Observation, State
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
     Disarm,
@@ -108,7 +108,8 @@ class Passes:
         if entry.journal is not None:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
-        return self._rest(entry, wait, await self._write(job, observation, planned, done.journal))
+        due = await self._write(job, observation, planned, done.journal)
+        return self._rest(entry, wait, due, stands_still=_stands_still(job, done.journal))
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
         """Carry the action out; None when the object is let go."""
@@ -160,7 +161,7 @@ class Passes:
         following = next_status(entry.view.status, job.desired, observation, entry.memory, report, self.clock.now())
         return await self.reporter.status(entry, following, planned.verdict)
 
-    def _rest(self, entry: Entry, wait: Wait, due: float | None) -> Rest:
+    def _rest(self, entry: Entry, wait: Wait, due: float | None, *, stands_still: bool) -> Rest:
         """The plan's wait, or less if a write is due before; a mirror at rest is looked at when its sample is due."""
         after = wait.after
         if after is not None and after >= self.limits.sample:
@@ -169,4 +170,10 @@ class Passes:
             after *= self.rng.uniform(0.9, 1.1)
         if due is not None and (after is None or due < after):
             after = due
-        return Rest(after, wait.backoff, wait.cap)
+        return Rest(after, wait.backoff, wait.cap, stands_still)
+
+
+def _stands_still(job: Job, journal: Journal) -> bool:
+    """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
+    pausing = journal.operation is not None and journal.operation.step is Step.PAUSE
+    return job.desired.wants_running and (pausing or job.entry.memory.word in {State.PAUSING, State.PAUSED})

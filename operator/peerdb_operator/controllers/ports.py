@@ -92,11 +92,13 @@ class Rest:
     ``after``: look again in so many seconds; ``None`` rests until woken.
     ``backoff``: the class of an error. The queue then waits exponentially longer, with jitter, each time this object
     rests with this class; ``after`` is the first delay, ``cap`` the longest. ``None`` is success and resets all counts.
+    ``stands_still``: nothing flows until a pass moves the mirror on, so its next one goes before those of others.
     """
 
     after: float | None
     backoff: str | None = None
     cap: float = 300.0
+    stands_still: bool = False
 
 
 class Lane(Enum):

@@ -1,7 +1,8 @@
 """The work queue: which object gets the next pass, and when.
 
 Owns the pace of all reconciliation. An object is known by its uid and has at most one pass at a time; a wake-up during
-a pass leads to another one right after, a wake-up while it waits cuts the wait short. User edits overtake other looks.
+a pass leads to another one right after, a wake-up while it waits cuts the wait short. User edits overtake other looks,
+and a mirror that stands still until its next pass overtakes both: many edits at once stop few mirrors at a time.
 A failed pass waits exponentially longer with jitter, and only a user edit cuts that wait. Passes that may hold a call
 for minutes count against a limit of their own, so that they never take the place of the others.
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY = 1.0
 """Seconds before the second try when a failed pass names no delay of its own."""
 
+EDIT_PATIENCE = 120.0
+"""Seconds that a user edit can be overtaken by mirrors that stand still: some that never stop must not starve it."""
+
 _CRASHED = Rest(after=FIRST_DELAY, backoff="InternalError")
 _LONGEST_EXPONENT = 32
 
@@ -46,7 +50,20 @@ class _Entry:
     again: Urgency | None = None
     timer: asyncio.TimerHandle | None = None
     backing_off: bool = False
+    stands_still: bool = False
     failures: dict[str, int] = field(default_factory=dict)
+
+
+_Place = tuple[bool, float]
+"""Where an object queues; the smaller goes first, equal ones as they came."""
+
+
+def _place(entry: _Entry, urgency: Urgency) -> _Place:
+    if entry.stands_still:
+        return False, asyncio.get_running_loop().time()
+    if urgency is Urgency.EDIT:
+        return False, asyncio.get_running_loop().time() + EDIT_PATIENCE
+    return True, 0.0
 
 
 class WorkQueue:
@@ -67,7 +84,7 @@ class WorkQueue:
         self._free = {each: limits[each] for each in Lane}
         self._rng = rng
         self._entries: dict[str, _Entry] = {}
-        self._heaps: dict[Lane, list[tuple[Urgency, int, str]]] = {each: [] for each in Lane}
+        self._heaps: dict[Lane, list[tuple[_Place, int, str]]] = {each: [] for each in Lane}
         self._passes: set[asyncio.Task[None]] = set()
         self._tickets = 0
         self._open = False
@@ -123,17 +140,17 @@ class WorkQueue:
         if entry.queued is not None and entry.queued <= urgency:
             return
         entry.queued = urgency
-        self._push(uid, entry, urgency, self._lane(uid))
+        self._push(uid, entry, _place(entry, urgency), self._lane(uid))
 
-    def _push(self, uid: str, entry: _Entry, urgency: Urgency, lane: Lane) -> None:
+    def _push(self, uid: str, entry: _Entry, place: _Place, lane: Lane) -> None:
         self._tickets += 1
         entry.ticket = self._tickets
-        heapq.heappush(self._heaps[lane], (urgency, entry.ticket, uid))
+        heapq.heappush(self._heaps[lane], (place, entry.ticket, uid))
 
     def _dispatch(self) -> None:
         for lane in Lane:
             while self._open and self._free[lane] > 0 and self._heaps[lane]:
-                urgency, ticket, uid = heapq.heappop(self._heaps[lane])
+                place, ticket, uid = heapq.heappop(self._heaps[lane])
                 entry = self._entries.get(uid)
                 if entry is None or entry.ticket != ticket or entry.queued is None:
                     continue
@@ -141,7 +158,7 @@ class WorkQueue:
                 if lane_now is lane:
                     self._begin(uid, entry, lane)
                 else:
-                    self._push(uid, entry, urgency, lane_now)
+                    self._push(uid, entry, place, lane_now)
 
     def _begin(self, uid: str, entry: _Entry, lane: Lane) -> None:
         entry.queued, entry.running, entry.again = None, True, None
@@ -167,6 +184,7 @@ class WorkQueue:
     def _settle(self, uid: str, entry: _Entry, rest: Rest) -> None:
         again, entry.again = entry.again, None
         entry.backing_off = rest.backoff is not None
+        entry.stands_still = rest.stands_still and not entry.backing_off
         delay = self._delay(entry, rest)
         if again is Urgency.EDIT or (again is not None and not entry.backing_off):
             entry.backing_off = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from peerdb_operator.controllers.ports import Lane, Rest
-from peerdb_operator.runtime.queue import Urgency, WorkQueue
+from peerdb_operator.runtime.queue import EDIT_PATIENCE, Urgency, WorkQueue
 from tests.harness.fakeloop import run_fake
 
 IDLE = Rest(after=None)
@@ -410,3 +410,52 @@ def test_the_order_of_passes_is_the_same_when_the_seed_is_the_same() -> None:
         await asyncio.sleep(100)
 
     assert play(script).began == play(script).began
+
+
+STANDING = Rest(after=1.0, stands_still=True)
+
+
+@pytest.mark.parametrize("woken_early", [False, True])
+def test_a_mirror_that_stands_still_overtakes_edits_when_all_slots_are_taken(woken_early: bool) -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["stopped"] = [STANDING]
+        reconciler.takes = {f"edit{number}": 2.0 for number in range(3)}
+        queue.start()
+        queue.wake("stopped", Urgency.EDIT)
+        await asyncio.sleep(0.1)
+        for number in range(3):
+            queue.wake(f"edit{number}", Urgency.EDIT)
+        if woken_early:
+            queue.wake("stopped", Urgency.LOOK)
+        await asyncio.sleep(10)
+
+    assert play(script, normal=1).order == ["stopped", "edit0", "stopped", "edit1", "edit2"]
+
+
+def test_an_edit_is_not_starved_when_others_stand_still_for_ever() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        for name in ("a", "b"):
+            reconciler.takes[name] = 1.0
+            reconciler.rests[name] = [Rest(after=0.1, stands_still=True)] * 1000
+            queue.wake(name)
+        queue.start()
+        await asyncio.sleep(5)
+        queue.wake("edited", Urgency.EDIT)
+        await asyncio.sleep(200)
+
+    (edited,) = play(script, normal=1).times("edited")
+    assert 5 + EDIT_PATIENCE <= edited <= 5 + EDIT_PATIENCE + 3
+
+
+def test_a_failing_pass_overtakes_nobody_although_its_mirror_stands_still() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["failing"] = [Rest(after=1.0, backoff="PeerDBUnavailable", stands_still=True)]
+        reconciler.takes = {"edit0": 5.0}
+        queue.start()
+        queue.wake("failing")
+        await asyncio.sleep(0.1)
+        queue.wake("edit0", Urgency.EDIT)
+        queue.wake("edit1", Urgency.EDIT)
+        await asyncio.sleep(10)
+
+    assert play(script, normal=1).order == ["failing", "edit0", "edit1", "failing"]
