@@ -1,0 +1,61 @@
+"""Holds the invariants against every record of a simulation, in order, after every step."""
+
+from dataclasses import dataclass
+
+from tests.harness.fakecluster import Change
+from tests.harness.simulation import HUMAN, Simulation
+from tests.properties import invariants_told as told
+from tests.properties.evidence import Asked, Command, Evidence, TagWrite
+from tests.properties.hands import Hands
+from tests.properties.invariants import judge_command
+
+
+@dataclass
+class Judge:
+    """``quiet``, while it is a list, collects every record."""
+
+    evidence: Evidence
+    hands: Hands
+    i10: told.I10
+    quiet: list[Asked | Change] | None = None
+
+    @classmethod
+    def over(cls, simulation: Simulation) -> "Judge":
+        """A judge of this simulation, at work from now on."""
+        evidence = Evidence(simulation)
+        hands = Hands(evidence)
+        judge = cls(evidence, hands, told.I10(evidence, hands))
+        evidence.told.append(judge.take)
+        simulation.watchdogs.append(judge.step)
+        return judge
+
+    def step(self) -> None:
+        """After every step of the simulation."""
+        self.evidence.catch_up()
+        self.i10.check()
+
+    def take(self, one: Asked | Change) -> None:
+        """A new record."""
+        if self.quiet is not None:
+            self.quiet.append(one)
+        if isinstance(one, Change):
+            self._change(one)
+        elif one.call.who != HUMAN:
+            self._asked(one)
+
+    def _asked(self, one: Asked) -> None:
+        told.i6_doubt_sends_nothing(self.evidence, one)
+        if isinstance(one, TagWrite):
+            told.i6_adoption_needs_a_missing_tag(self.evidence, one)
+        if isinstance(one, Command):
+            judge_command(self.evidence, one, self.hands)
+            self.i10.on_command(one)
+
+    def _change(self, change: Change) -> None:
+        evidence, hands = self.evidence, self.hands
+        told.i6_release_needs_a_reason(evidence, change, hands)
+        told.i6_missing_needs_two_answers(evidence, change, hands)
+        told.a_release_leaves_nothing_stopped(evidence, change, hands)
+        told.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
+        told.i9_conditions_are_consistent(evidence, change)
+        told.i9_ready_speaks_of_what_was_evaluated(evidence, change)

@@ -1,0 +1,145 @@
+"""Random programs: a starting position, and actions with time between them.
+
+Owns what is likely. Every sequence is legal, so nothing is filtered, and shrinking leaves a program that can be read:
+its ``repr`` pasted into a test plays it again.
+"""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.properties import actions
+from tests.properties.actions import Action
+from tests.properties.invariants import BrokenError
+from tests.properties.stage import Stage, Start, own_faults
+
+DELAYS = (0.0, 0.05, 0.3, 0.7, 1.5, 4.0, 8.0, 20.0, 45.0, 130.0)
+LASTS = (0.0, 1.0, 6.0, 20.0, 45.0, 150.0)
+LETTERS = "abcd"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What happens: each step waits and then acts."""
+
+    seed: int
+    starts: tuple[Start, ...]
+    steps: tuple[tuple[float, Action], ...]
+
+    def play(self) -> Stage:
+        """Play it to its end, in a world that must settle."""
+        with own_faults() as faults:
+            stage = Stage(self.seed, self.starts)
+            try:
+                for delay, action in self.steps:
+                    stage.simulation.run(delay)
+                    action.apply(stage)
+                stage.simulation.run(1.0)
+                stage.settle()
+            finally:
+                stage.simulation.close()
+        for fault in faults:
+            raise BrokenError(fault.getMessage()) from (fault.exc_info[1] if fault.exc_info else None)
+        return stage
+
+
+_pairs = st.sampled_from(
+    [
+        (("a", "a"),),
+        (("a", "a"), ("b", "b")),
+        (("a", "a"), ("b", "b"), ("c", "c")),
+        (("b", "b"), ("c", "c")),
+        (("a", "a"), ("c", "c")),
+        (("c", "c"), ("d", "d")),
+        (("a", "a"), ("d", "b")),
+        (("a", "b"), ("b", "a")),
+        (("a", "x"), ("b", "b")),
+        (("a", "a"), ("b", "b"), ("c", "z"), ("d", "z")),
+        (("d", "a"),),
+        (("a", "a"), ("b", "b"), ("c", "c"), ("d", "d")),
+    ]
+)
+_mirror = st.sampled_from((0, 0, 0, 1))
+_object = st.sampled_from((0, 0, 0, 0, 1, 2))
+_spec_fields = st.sampled_from(
+    [
+        (("state", "Paused"),),
+        (("state", "Running"),),
+        (("state", "Paused"),),
+        (("state", "Running"),),
+        (("batchSize", 500),),
+        (("batchSize", 1000),),
+        (("batchSize", None),),
+        (("idleTimeoutSeconds", 30),),
+        (("snapshot", {"addedTables": "Skip"}),),
+        (("snapshot", {"rowsPerPartition": 1000}),),
+        (("snapshot", None),),
+        (("settings", {"PEERDB_X": "1"}),),
+        (("deletionPolicy", "Retain"),),
+        (("deletionPolicy", "Drop"),),
+        (("state", "Paused"), ("batchSize", 700)),
+        (("drop", {"statistics": "Delete"}),),
+    ]
+)
+_lasts = st.sampled_from(LASTS)
+
+EDITS: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.WishTables, _object, st.one_of(_pairs, _pairs, _pairs, st.none())),
+    st.builds(actions.WishTables, _object, _pairs, st.sampled_from(LETTERS)),
+    st.builds(actions.Wish, _object, _spec_fields),
+    st.builds(actions.Wish, _object, _spec_fields),
+]
+HUMANS: list[st.SearchStrategy[Action]] = [
+    st.builds(
+        actions.Ask, _mirror, st.sampled_from(("PAUSED", "RUNNING", "PAUSED", "RUNNING", "TERMINATING", "RESYNC"))
+    ),
+    st.builds(actions.AskEdit, _mirror, _pairs, st.sampled_from(LETTERS), st.sampled_from((0, 0, 900))),
+    st.builds(actions.AskEdit, _mirror, st.just(()), st.sampled_from(LETTERS), st.sampled_from((0, 900))),
+    st.builds(actions.Recreate, _mirror, st.one_of(st.none(), _pairs)),
+    st.builds(actions.Found, _mirror, _pairs),
+    st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid"))),
+    st.builds(actions.TouchStatus, _object, st.sampled_from(("wipe", "no operation", "no bounds", "no tables"))),
+    st.builds(actions.TouchStatus, _object, st.sampled_from(("odd operation", "drop operation", "ready"))),
+    st.builds(actions.Annotate, _object, st.sampled_from(("freeze", "thaw", "thaw", "poke"))),
+]
+TROUBLE: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Fault, st.sampled_from(sorted(set(actions.FAULTS) - set(actions.HEALS)))),
+    st.builds(actions.Fault, st.sampled_from(sorted(actions.HEALS)), _lasts),
+    st.builds(
+        actions.Filled, st.sampled_from(((), ("c",), ("d",), ("x", "z"))), st.sampled_from(((), ("c",), ("c", "d")))
+    ),
+]
+OPERATORS: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Crash, st.integers(0, 60), st.sampled_from((0.1, 2.0, 40.0))),
+    st.builds(actions.Overlap, st.sampled_from((0.0, 0.0, 1.0, 10.0))),
+    st.builds(actions.Stall, st.sampled_from((1.0, 7.0, 40.0))),
+    st.builds(actions.Rival, _mirror, _pairs),
+]
+ENDINGS: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Delete, _object),
+    st.builds(actions.Delete, _object),
+    st.builds(actions.Create, _object, _pairs),
+    st.builds(actions.Create, _object, _pairs),
+    st.builds(actions.DeleteAround, st.sampled_from(("namespace", "crd"))),
+]
+
+_starts = st.builds(
+    Start,
+    st.sampled_from(("RUNNING",) * 6 + ("PAUSED", "ABSENT", "SNAPSHOT", "SETUP", "COMPLETED", "FAILED", "TERMINATED")),
+    _pairs,
+    st.one_of(_pairs, st.none()),
+    st.sampled_from((True, True, True, False)),
+)
+
+
+def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 8) -> st.SearchStrategy[Program]:
+    """Programs whose actions are of these kinds, each kind as likely as the other."""
+    action: st.SearchStrategy[Action] = st.one_of([st.one_of(kind) for kind in kinds])
+    return st.builds(
+        Program,
+        st.integers(0, 2**16),
+        st.one_of(
+            st.just((Start(),)), st.just((Start(), Start())), st.lists(_starts, min_size=1, max_size=3).map(tuple)
+        ),
+        st.lists(st.tuples(st.sampled_from(DELAYS), action), min_size=1, max_size=most).map(tuple),
+    )

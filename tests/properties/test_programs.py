@@ -1,0 +1,49 @@
+"""Random programs against the invariants: whatever happens, they hold after every step and the world settles.
+
+``PEERDB_PROGRAMS`` sets how many are played (2,000 unless it is set), shared out among the tests below. A failure
+prints the shrunk program; paste it into ``test_scripts.py`` to keep it.
+"""
+
+import os
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.properties.programs import EDITS, ENDINGS, HUMANS, OPERATORS, TROUBLE, Program, programs
+
+PROGRAMS = int(os.environ.get("PEERDB_PROGRAMS", "2000"))
+
+
+def _share(part: float) -> settings:
+    return settings(
+        max_examples=max(1, round(PROGRAMS * part)),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        print_blob=True,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+@_share(0.2)
+@given(programs(EDITS, EDITS, HUMANS))
+def test_invariants_hold_when_users_and_people_at_peerdb_edit(program: Program) -> None:
+    program.play()
+
+
+@_share(0.3)
+@given(programs(EDITS, HUMANS, TROUBLE))
+def test_invariants_hold_when_peerdb_or_kubernetes_fail(program: Program) -> None:
+    program.play()
+
+
+@_share(0.2)
+@given(programs(EDITS, HUMANS, TROUBLE, OPERATORS))
+def test_invariants_hold_when_operators_die_stall_and_overlap(program: Program) -> None:
+    program.play()
+
+
+@_share(0.3)
+@given(programs(EDITS, HUMANS, TROUBLE, OPERATORS, ENDINGS, ENDINGS))
+def test_invariants_hold_when_mirrors_come_and_go(program: Program) -> None:
+    program.play()

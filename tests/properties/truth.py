@@ -1,0 +1,213 @@
+"""Whether what a status says is so: every verdict that may stay, held against the simulated PeerDB itself.
+
+Owns the meaning of each reason at rest. A Mirror without such a verdict has not come to rest.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from peerdb_operator.api.constants import OWNER_TAG
+from tests.harness.fakecluster import Body, FakeCluster
+from tests.harness.peerdb.config import NULL_ENGINE, Table
+from tests.harness.peerdb.mirror import Mirror, Phase, Row
+from tests.harness.peerdb.values import Status
+from tests.harness.simulation import Simulation
+from tests.properties.evidence import condition, mirror_of, spec_of, wants_running
+from tests.properties.hands import is_frozen, is_ours, older_claim
+from tests.properties.invariants_told import AT_REST
+
+FIELDS = {"batchSize": "batch_size", "idleTimeoutSeconds": "idle_timeout"}
+SNAPSHOT = {
+    "rowsPerPartition": "snapshotNumRowsPerPartition",
+    "partitionsOverride": "snapshotNumPartitionsOverride",
+    "maxParallelWorkers": "snapshotMaxParallelWorkers",
+    "tablesInParallel": "snapshotNumTablesInParallel",
+}
+
+
+class Facts:
+    """What is so about one Mirror and its PeerDB mirror."""
+
+    def __init__(self, simulation: Simulation, cluster: FakeCluster, body: Body) -> None:
+        self.body = body
+        self.spec = spec_of(body)
+        self.name = mirror_of(body)
+        mirror = simulation.engine.mirror(self.name)
+        self.row: Row | None = None if mirror is None else mirror.row
+        self.live = None if mirror is None or mirror.workflow is None else mirror.workflow.live
+        self.closed = mirror is None or mirror.workflow is None or mirror.workflow.closed
+        self.wedged = mirror is not None and mirror.workflow is not None and mirror.workflow.phase is Phase.WEDGED
+        self.status = None if self.row is None else self.row.status
+        self.owner = None if self.row is None else self.row.tags.get(OWNER_TAG)
+        self.ours = is_ours(self.owner, cluster, body)
+        self.foreign = bool(self.owner) and not self.ours and self.owner != "released"
+        self.filled = simulation.engine.world.databases.filled
+        self.older = older_claim(body, cluster)
+        self.now = simulation.now
+        self.errors = [
+            line.at
+            for line in simulation.engine.world.journal.lines
+            if line.level == "error" and (line.flow == self.name or line.flow.startswith(f"clone_{self.name}_"))
+        ]
+
+    @property
+    def wishes(self) -> dict[str, str] | None:
+        """Source to destination as the spec has them."""
+        tables = self.spec.get("tables")
+        return None if tables is None else {one["source"]: one["destination"] for one in tables}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The live tables by source."""
+        config = self.live or (self.row.config if self.row is not None else None)
+        return {} if config is None else {table.source: table for table in config.tables}
+
+    @property
+    def added(self) -> set[str]:
+        """Sources that the spec has and the mirror has not."""
+        return set() if self.wishes is None else set(self.wishes) - set(self.tables)
+
+    @property
+    def removed(self) -> set[str]:
+        """Sources that the mirror has and the spec has not."""
+        return set() if self.wishes is None else set(self.tables) - set(self.wishes)
+
+    @property
+    def remapped(self) -> set[str]:
+        """Sources whose live mapping is another."""
+        return {one["source"] for one in self.spec.get("tables") or () if self._is_remapped(one)}
+
+    def _is_remapped(self, wish: dict[str, Any]) -> bool:
+        live = self.tables.get(wish["source"])
+        if live is None:
+            return False
+        if wish["destination"] != live.destination:
+            return True
+        return "exclude" in wish and set(wish["exclude"]) != set(live.exclude)
+
+    @property
+    def settings_differ(self) -> bool:
+        """Whether a setting of the spec is live with another value."""
+        config = self.live
+        if config is None:
+            return False
+        pairs = [(self.spec.get(name), getattr(config, field)) for name, field in FIELDS.items()]
+        snapshot = self.spec.get("snapshot") or {}
+        pairs += [(snapshot.get(name), config.snapshot[field]) for name, field in SNAPSHOT.items()]
+        pairs += [(value, config.env.get(name)) for name, value in (self.spec.get("settings") or {}).items()]
+        return any(wished is not None and wished != live for wished, live in pairs)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the spec wants anything else than what is live."""
+        return bool(self.added or self.removed or self.remapped) or self.settings_differ
+
+
+def is_stuck(mirror: Mirror) -> bool:
+    """Whether nothing will ever move this mirror again."""
+    return mirror.workflow is None or mirror.workflow.closed or mirror.workflow.phase is Phase.WEDGED
+
+
+def _counts_are_right(facts: Facts, told: Body) -> bool:
+    wished = len(facts.wishes or {})
+    there = wished - len(facts.added)
+    return (told.get("summary"), told.get("adding"), told.get("removing")) == (
+        f"{there}/{wished}", len(facts.added), len(facts.removed)
+    )  # fmt: skip
+
+
+def _recent_errors(facts: Facts) -> bool:
+    return any(facts.now - at < 930.0 for at in facts.errors)
+
+
+def _replaces_all(facts: Facts) -> bool:
+    return bool(facts.added) and bool(facts.removed) and not set(facts.tables) - facts.removed
+
+
+def _in_use(facts: Facts) -> bool:
+    wishes = facts.wishes or {}
+    wanted = [wishes[source] for source in facts.added]
+    held = {table.destination for table in facts.tables.values() if table.engine != NULL_ENGINE}
+    filled = set() if (facts.spec.get("snapshot") or {}).get("addedTables") == "Skip" else set(facts.filled)
+    return bool(set(wanted) & (held | filled)) or len(set(wanted)) < len(wanted)
+
+
+Truth = Callable[[Facts], bool]
+
+TRUTHS: dict[str, Truth] = {
+    "Running": lambda facts: facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body),
+    "RunningWithErrors": lambda facts: (
+        facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and _recent_errors(facts)
+    ),
+    "Paused": lambda facts: facts.status is Status.PAUSED and not facts.differs and not wants_running(facts.body),
+    "PausedWithPendingChanges": lambda facts: (
+        facts.status is Status.PAUSED and facts.differs and not wants_running(facts.body)
+    ),
+    "Completed": lambda facts: facts.status is Status.COMPLETED and not facts.differs,
+    "MirrorNotFound": lambda facts: facts.row is None,
+    "MirrorNotOwned": lambda facts: facts.foreign,
+    "NameConflict": lambda facts: facts.older,
+    "AdoptionConflict": lambda facts: bool(facts.removed or facts.remapped) and not facts.foreign,
+    "InvalidSpec": lambda facts: facts.wishes == {},
+    "TableChangeRejected": lambda facts: bool(
+        facts.remapped or (facts.status is Status.COMPLETED and facts.differs) or _replaces_all(facts)
+    ),
+    "DestinationInUse": _in_use,
+    "PrecheckFailed": lambda _: False,  # at the end nothing is in the way of an addition but rows in its destination
+    "EditNotApplied": lambda facts: facts.differs,
+    "DriftLoop": lambda facts: facts.differs,
+    "MirrorEmpty": lambda facts: not facts.tables and bool(facts.added),
+    "EditTooLarge": lambda facts: facts.differs,
+    "MirrorFailed": lambda facts: facts.status is Status.FAILED,
+    "MirrorTerminated": lambda facts: facts.status is Status.TERMINATED,
+    "MirrorOrphaned": lambda facts: facts.closed,
+    "UnsupportedMirror": lambda facts: facts.row is not None and not facts.row.is_cdc,
+    "UnsupportedPeerDB": lambda _: False,
+    "ReconcileDisabled": lambda facts: (
+        (facts.body["metadata"].get("annotations") or {}).get("peerdb.io/reconcile") == "disabled"
+    ),
+    "DropHeld": lambda facts: "deletionTimestamp" in facts.body["metadata"],
+    "ConfigUnreadable": lambda facts: facts.closed or facts.wedged,
+}
+
+MAY_BE_OPEN = {
+    "AdoptionConflict", "NameConflict", "MirrorTerminated", "MirrorOrphaned", "DropHeld", "ReconcileDisabled",
+}  # fmt: skip
+NEVER_OURS = {
+    "AdoptionConflict", "NameConflict", "MirrorNotOwned", "InvalidSpec", "ReconcileDisabled", "MirrorFailed",
+    "MirrorTerminated", "UnsupportedMirror",
+}  # fmt: skip
+UNASKED = {"ReconcileDisabled", "InvalidSpec"}
+UNDER_WAY = {Status.SETUP, Status.SNAPSHOT, Status.MODIFYING, Status.RESYNC, Status.TERMINATING, Status.PAUSING}
+
+
+def untrue(simulation: Simulation, cluster: FakeCluster, body: Body) -> str | None:
+    """Why this Mirror has not come to rest in truth, or None when it has."""
+    facts = Facts(simulation, cluster, body)
+    metadata, status = body["metadata"], body["status"]
+    ready = condition(body, "Ready")
+    reason = ready.get("reason", "")
+    if reason == "ProgressDeadlineExceeded":
+        return None if facts.closed or facts.wedged or facts.status in UNDER_WAY else "it is not under way any more"
+    truth = TRUTHS.get(reason)
+    if truth is None:
+        return f"Ready has the reason {reason or 'none'}"
+    if is_frozen(body) and reason != "ReconcileDisabled":
+        return f"it is frozen, but says {reason}"
+    if status.get("operation") and reason not in MAY_BE_OPEN:
+        return f"an operation is open: {status['operation']}"
+    if reason != "DropHeld" and ready.get("observedGeneration") != metadata["generation"]:
+        return f"Ready speaks of generation {ready.get('observedGeneration')}, not {metadata['generation']}"
+    if facts.row is not None and not facts.ours and reason not in NEVER_OURS:
+        return f"{reason} is told of a mirror owned by {facts.owner or 'nobody'}"
+    if not truth(facts):
+        return f"{reason} is not true: PeerDB has it {facts.status and facts.status.name} with {sorted(facts.tables)}"
+    word = "Missing" if facts.row is None else facts.row.status.name.capitalize()
+    if reason not in UNASKED and status.get("state") != word:
+        return f"status.state is {status.get('state')}, PeerDB has it {word}"
+    if reason in AT_REST and facts.wishes is not None and not _counts_are_right(facts, status.get("tables") or {}):
+        return f"status.tables says {status.get('tables')}, live are {sorted(facts.tables)}"
+    stays_stopped = wants_running(body) and facts.status is Status.PAUSED
+    if stays_stopped and reason not in {"ReconcileDisabled", "MirrorNotOwned", "NameConflict", "AdoptionConflict"}:
+        return f"it was left PAUSED under {reason}"
+    return None
