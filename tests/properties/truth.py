@@ -3,7 +3,7 @@
 Owns the meaning of each reason at rest. A Mirror without such a verdict has not come to rest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from peerdb_operator.api.constants import OWNER_TAG
@@ -181,33 +181,53 @@ UNASKED = {"ReconcileDisabled", "InvalidSpec"}
 UNDER_WAY = {Status.SETUP, Status.SNAPSHOT, Status.MODIFYING, Status.RESYNC, Status.TERMINATING, Status.PAUSING}
 
 
+STAYS_STOPPED = {"ReconcileDisabled", "MirrorNotOwned", "NameConflict", "AdoptionConflict"}
+SHAPES = {
+    **dict.fromkeys(("Running", "RunningWithErrors", "Paused", "Completed"), ("True", "True", "", "")),
+    "PausedWithPendingChanges": ("True", "False", "", ""),
+    "ReconcileDisabled": ("Unknown", "Unknown", "", ""),
+    "DropHeld": ("False", "False", "True", ""),
+    **dict.fromkeys(
+        ("MirrorFailed", "MirrorTerminated", "MirrorOrphaned", "UnsupportedMirror"), ("False", "Unknown", "", "True")
+    ),
+}
+STALLED = ("False", "False", "", "True")
+"""Ready, Synced, Reconciling and Stalled of each reason; every other one that may stay is stalled."""
+
+
 def untrue(simulation: Simulation, cluster: FakeCluster, body: Body) -> str | None:
     """Why this Mirror has not come to rest in truth, or None when it has."""
-    facts = Facts(simulation, cluster, body)
-    metadata, status = body["metadata"], body["status"]
-    ready = condition(body, "Ready")
-    reason = ready.get("reason", "")
+    facts, reason = Facts(simulation, cluster, body), condition(body, "Ready").get("reason", "")
     if reason == "ProgressDeadlineExceeded":
         return None if facts.closed or facts.wedged or facts.status in UNDER_WAY else "it is not under way any more"
-    truth = TRUTHS.get(reason)
-    if truth is None:
+    if reason not in TRUTHS:
         return f"Ready has the reason {reason or 'none'}"
-    if is_frozen(body) and reason != "ReconcileDisabled":
-        return f"it is frozen, but says {reason}"
-    if status.get("operation") and reason not in MAY_BE_OPEN:
-        return f"an operation is open: {status['operation']}"
-    if reason != "DropHeld" and ready.get("observedGeneration") != metadata["generation"]:
-        return f"Ready speaks of generation {ready.get('observedGeneration')}, not {metadata['generation']}"
-    if facts.row is not None and not facts.ours and reason not in NEVER_OURS:
-        return f"{reason} is told of a mirror owned by {facts.owner or 'nobody'}"
-    if not truth(facts):
-        return f"{reason} is not true: PeerDB has it {facts.status and facts.status.name} with {sorted(facts.tables)}"
-    word = "Missing" if facts.row is None else facts.row.status.name.capitalize()
-    if reason not in UNASKED and status.get("state") != word:
-        return f"status.state is {status.get('state')}, PeerDB has it {word}"
-    if reason in AT_REST and facts.wishes is not None and not _counts_are_right(facts, status.get("tables") or {}):
-        return f"status.tables says {status.get('tables')}, live are {sorted(facts.tables)}"
-    stays_stopped = wants_running(body) and facts.status is Status.PAUSED
-    if stays_stopped and reason not in {"ReconcileDisabled", "MirrorNotOwned", "NameConflict", "AdoptionConflict"}:
-        return f"it was left PAUSED under {reason}"
-    return None
+    return next((why for so, why in (*_about_status(facts, reason), *_about_peerdb(facts, reason)) if so), None)
+
+
+def _about_status(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
+    body, status = facts.body, facts.body["status"]
+    shape = tuple(condition(body, kind).get("status", "") for kind in ("Ready", "Synced", "Reconciling", "Stalled"))
+    generation, speaks_of = body["metadata"]["generation"], condition(body, "Ready").get("observedGeneration")
+    yield is_frozen(body) and reason != "ReconcileDisabled", f"it is frozen, but says {reason}"
+    yield (
+        shape != SHAPES.get(reason, STALLED) and reason != "ConfigUnreadable",
+        f"conditions under {reason} are {shape}",
+    )
+    yield (
+        bool(status.get("operation")) and reason not in MAY_BE_OPEN,
+        f"an operation is open: {status.get('operation')}",
+    )
+    yield reason != "DropHeld" and speaks_of != generation, f"Ready speaks of generation {speaks_of}, not {generation}"
+
+
+def _about_peerdb(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
+    status, word = facts.body["status"], "Missing" if facts.status is None else facts.status.name.capitalize()
+    foreign = facts.row is not None and not facts.ours and reason not in NEVER_OURS
+    yield foreign, f"{reason} is told of a mirror owned by {facts.owner or 'nobody'}"
+    yield not TRUTHS[reason](facts), f"{reason} is not true: PeerDB has it {word} with {sorted(facts.tables)}"
+    yield reason not in UNASKED and status.get("state") != word, f"state is {status.get('state')}, PeerDB has it {word}"
+    counted = facts.wishes is None or _counts_are_right(facts, status.get("tables") or {})
+    yield reason in AT_REST and not counted, f"status.tables says {status.get('tables')}, not {sorted(facts.tables)}"
+    stopped = wants_running(facts.body) and facts.status is Status.PAUSED
+    yield stopped and reason not in STAYS_STOPPED, f"it was left PAUSED under {reason}"
