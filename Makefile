@@ -102,4 +102,4 @@ lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless
 
 .PHONY: clean
 clean: ## Remove what is made inside the tree (the cache outside it stays)
-	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build
+	@rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist build
