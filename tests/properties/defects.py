@@ -1,4 +1,4 @@
-"""The seeded defects: at least one for each rule of the planner, of deletion and of the journal, and for each invariant.
+"""The seeded defects: one or more for each rule of planner, deletion and journal, and for each invariant.
 
 Each is a small slip that a tired author could make. ``guards`` names the rule or the invariant that it breaks.
 """
@@ -240,8 +240,8 @@ DEFECTS: tuple[Defect, ...] = (
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await write_ahead(job, plan, recorded)\n        mirror = job.desired.mirror\n",
-        "        mirror = job.desired.mirror\n",
+        "        await write_ahead(job, plan, recorded)\n        self._require_orders(job, not_sent)\n",
+        "",
     ),
     Defect(
         "bounds",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [defect for defect in DEFECTS if options.only in defect.name or options.only in defect.guards]
     suites = [("programs", PROGRAMS)] if options.programs_only else [("unit", UNIT), ("programs", PROGRAMS)]
+    for name, paths in suites:
+        if run(ROOT / "operator", paths, options.programs) != 0:
+            print(f"the suite {name} fails without any defect: mend that first")
+            return 1
     survivors = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for verdict in pool.map(lambda defect: judge(defect, suites, options.programs), chosen):
@@ -56,7 +61,7 @@ def main() -> int:
     return 1 if survivors or not chosen else 0
 
 
-def judge(defect: Defect, suites: list[tuple[str, tuple[str, ...]]], programs: int) -> Verdict:
+def judge(defect: Defect, suites: Sequence[tuple[str, tuple[str, ...]]], programs: int) -> Verdict:
     """Plant one defect into a copy of the package and run the suites until one notices."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
