@@ -51,8 +51,9 @@ async def measure(control_plane: ControlPlane, sizes: Sizes) -> str:
     swift = await latency.measure(control_plane, mirrors=sizes.mirrors, sweeps=sizes.sweeps, rounds=sizes.rounds)
     many = await burst.measure(control_plane, sizes.knobs, edits=sizes.edits, alone=sizes.alone)
     weights = await memory.measure(control_plane, sizes.fleets, sizes.calm)
+    loads = (load, os.getloadavg()[0])
     minutes = (time.monotonic() - began) / 60
-    return report.render(swift, weights, many, minutes=minutes, load=load, moment=dt.datetime.now(dt.UTC))
+    return report.render(swift, weights, many, minutes=minutes, loads=loads, moment=dt.datetime.now(dt.UTC))
 
 
 def run(sizes: Sizes, page: Path) -> None:

@@ -22,13 +22,20 @@ Rows = list[tuple[str, ...]]
 
 
 def render(
-    latency: Latency, weights: list[Weight], burst: Burst, *, minutes: float, load: float, moment: dt.datetime
+    latency: Latency,
+    weights: list[Weight],
+    burst: Burst,
+    *,
+    minutes: float,
+    loads: tuple[float, float],
+    moment: dt.datetime,
 ) -> str:
-    """The whole section; ``load`` is the machine's load average before the run."""
+    """The whole section; ``loads`` are the machine's load averages before the run and at its end."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python {platform.python_version()}"
     circumstances = (
         f"Measured on {moment:%Y-%m-%d} in one run of {minutes:.0f} minutes on {machine}; API server, etcd, simulated\n"
-        f"PeerDB, operator and the bench itself share these cores. Before the run the machine's load was {load:.1f}."
+        "PeerDB, operator and the bench itself share these cores.\n"
+        f"The machine's load was {loads[0]:.1f} before the run and {loads[1]:.1f} at its end."
     )
     return "\n\n".join(
         [

@@ -117,12 +117,12 @@ def test_the_section_shows_ratios_first_as_measured() -> None:
             [Stop("c", 9, 0.6)],
         ),
         minutes=12,
-        load=1.5,
+        loads=(0.5, 2.5),
         moment=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     )
     assert section.index("### Ratios") < section.index("### From") < section.index("### Memory")
     assert "Measured on 2026-01-02" in section
-    assert "load was 1.5" in section
+    assert "load was 0.5 before the run and 2.5 at its end" in section
     assert "| latency p50, operator to bare loop | 2.0 |" in section
     assert "| memory, 5,000 Mirrors to 1 | 2.00 |" in section
     assert "| 2 edits: time stood still to what PeerDB itself took, all mirrors | 1.08 |" in section
