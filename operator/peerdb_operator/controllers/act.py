@@ -47,7 +47,7 @@ class Actor:
     async def pause_or_resume(self, job: Job, plan: Plan, action: Pause | Resume) -> Done:
         """Sent first; recorded after, unless the reply says that it was not taken."""
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
-        failure = await self._command(job, lambda: self._peerdb.change_state(job.desired.mirror, state))
+        failure = await self._change(job, lambda: self._peerdb.change_state(job.desired.mirror, state))
         if failure is not None and not failure.sent:
             return Done(job.journal, failure)
         seen = job.entry.memory.pausing_seen and action.operation is None
@@ -68,7 +68,7 @@ class Actor:
         await write_ahead(job, plan, recorded)
         self._require_orders(job, not_sent)
         mirror = job.desired.mirror
-        failure = await self._command(
+        failure = await self._change(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
         )
         if failure is not None and not failure.sent:
@@ -81,7 +81,7 @@ class Actor:
     async def disarm(self, job: Job, plan: Plan) -> Done:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
         mirror = job.desired.mirror
-        failure = await self._command(
+        failure = await self._change(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=ConfigUpdate())
         )
         return Done(plan.journal if failure is None else job.journal, failure)
@@ -94,9 +94,8 @@ class Actor:
                 return Done(job.journal, refusal)
             if not await self._announce_drop(job, plan, recorded, write_ahead):
                 return Done(job.journal)
-        failure = await self._command(job, lambda: self._terminate(job, action))
-        orphaned = isinstance(failure, PeerDBInternal) and failure.orphaned
-        job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now(), orphaned=orphaned)
+        failure = await self._change(job, lambda: self._terminate(job, action))
+        job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now())
         if failure is None:
             return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
         if failure.sent:
@@ -163,6 +162,16 @@ class Actor:
     async def _tag(self, job: Job, tags: dict[str, str], value: str) -> PeerDBError | None:
         mirror = job.desired.mirror
         return await self._command(job, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}))
+
+    async def _change(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
+        """A command of the mirror's state; remembers whether there is a workflow to take it."""
+        failure = await self._command(job, send)
+        memory = job.entry.memory
+        if isinstance(failure, PeerDBInternal) and failure.orphaned:
+            job.entry.memory = replace(memory, orphaned=True, sent_at=self._clock.now())
+        else:
+            job.entry.memory = replace(memory, orphaned=False)
+        return failure
 
     async def _command(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
         job.entry.require_orders()

@@ -90,7 +90,7 @@ class Memory:
     release_since: float | None = None
     """When this process first saw that the finalizer is to be released."""
     orphaned: bool = False
-    """Whether PeerDB has answered a drop with "already completed": there is no workflow behind the row."""
+    """Whether PeerDB has answered a command with "already completed": there is no workflow behind the row."""
     error: tuple[str, float] | None = None
     """Newest error line of the mirror's own log, and its time."""
 

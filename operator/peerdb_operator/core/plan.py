@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     rules_phase.terminated,
     rules_phase.completed,
     rules_phase.in_transition,
+    rules_phase.orphaned,
     rules_step.look_fully,
     rules_flight.in_flight,
     rules_step.compare,

@@ -11,6 +11,8 @@ from peerdb_operator.core.plan_types import LookFully, Plan, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import Truth, Verdict, verdict
 
+ORPHAN_REPEAT = 600.0
+
 
 def failed(case: Case) -> Plan | None:
     """FAILED flashes while a table change is dropped or resynced: it counts when seen twice, some seconds apart."""
@@ -50,6 +52,23 @@ def completed(case: Case) -> Plan | None:
         "put the spec back, or resync it in PeerDB"
     )
     return case.plan("completed, changed", Wait(case.limits.sample), verdict(Reason.TABLE_CHANGE_REJECTED, message))
+
+
+def orphaned(case: Case) -> Plan | None:
+    """A row without a workflow takes no command; it is tried again now and then, for PeerDB may have been restored."""
+    due = (case.memory.sent_at or 0.0) + ORPHAN_REPEAT - case.now
+    if not case.memory.orphaned or due <= 0:
+        return None
+    return _closed(case).plan("orphaned", Wait(min(due, case.limits.slow_look)), orphan_verdict(case))
+
+
+def orphan_verdict(case: Case) -> Verdict:
+    """What is told of a mirror that shows a state and has no workflow."""
+    message = (
+        f'the workflow of the PeerDB mirror "{case.desired.mirror}" is gone: PeerDB shows it {case.state.capitalize()}, '
+        "but nothing flows and no request reaches it; recreate it in PeerDB"
+    )
+    return verdict(Reason.MIRROR_ORPHANED, message)
 
 
 def in_transition(case: Case) -> Plan | None:

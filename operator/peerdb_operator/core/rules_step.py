@@ -17,7 +17,7 @@ from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import LookFully, LookTwice, Pause, Plan, Resume, SendEdit, Validate, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.rules_claim import conflict_message
-from peerdb_operator.core.rules_phase import unreadable
+from peerdb_operator.core.rules_phase import orphan_verdict, unreadable
 from peerdb_operator.core.verdict import Truth, Verdict, verdict
 
 PRECHECK_PAUSED = 30.0
@@ -124,6 +124,8 @@ def settled(case: Case) -> Plan:
     """Rule 14: RUNNING, wished so, and nothing to send."""
     if case.config is None:
         return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, Truth.TRUE))
+    if case.memory.orphaned:
+        return case.plan("settled, orphaned", Wait(case.limits.slow_look), orphan_verdict(case))
     return case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
 
 
@@ -191,6 +193,8 @@ def _accepts(case: Case) -> bool:
 def _paused_verdict(case: Case) -> Verdict | None:
     if case.config is None:
         return unreadable(case, Truth.TRUE)
+    if case.memory.orphaned:
+        return orphan_verdict(case)
     if isinstance(case.change, Edit):
         message = (
             f"paused as wished; waiting for spec.state Running to {case.change.names()} "

@@ -361,6 +361,22 @@ def test_an_orphan_is_said_to_be_one_with_the_way_out() -> None:
     assert stage.cluster.mirrors == {}
 
 
+@pytest.mark.parametrize("spec", [{"state": "Paused"}, {"batchSize": 700}], ids=["pause", "edit"])
+def test_a_mirror_without_a_workflow_is_told_when_it_takes_no_command(spec: dict[str, object]) -> None:
+    stage = a_settled_stage("a")
+    stage.engine.orphan("orders")
+    stage.cluster.edit("orders", {"spec": spec})
+    stage.follow(120.0)
+    assert stage.condition() == ("False", "MirrorOrphaned")
+    assert states(stage) == ["PAUSED"]
+    stage.follow(600.0)
+    assert states(stage) == ["PAUSED", "PAUSED"]
+    tags = {OWNER_TAG: str(stage.tag())}
+    stage.engine.put_mirror("orders", state=Status.PAUSED, tables=tables("a"), tags=tags)
+    stage.follow(90.0)
+    assert stage.condition()[0] == "True"
+
+
 def test_a_failed_mirror_is_dropped_with_patience_inside_the_request() -> None:
     stage = a_settled_stage("a", knobs={"t_sync_drop": 100.0})
     tags = {OWNER_TAG: str(stage.tag())}

@@ -58,6 +58,7 @@ NAMES = [
     "terminated",
     "completed",
     "in_transition",
+    "orphaned",
     "look_fully",
     "in_flight",
     "compare",
@@ -95,6 +96,7 @@ AS_IT_IS, MORE = a_mirror("public.a"), a_mirror("public.a", "public.b")
 MORE_PAUSED = a_mirror("public.a", "public.b", runs=False)
 PASSED = a_passed_precheck(precheck_key(edit_to(MORE, LIVE), MORE))
 RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
+ORPHAN = {"orphaned": True, "sent_at": NOW - 30}
 LONG_STOP = {"stopped_since": NOW - 120}
 LONG_FAILED = {"doubtful_since": NOW - 60}
 UNOWNED = {"unowned": (CREATED, NOW - 60)}
@@ -156,6 +158,9 @@ PAIRS = [
     ("failed", "look_fully", a_case(look=a_light_look(State.FAILED), memory=LONG_FAILED)),
     ("in_transition", "look_fully", a_case(look=a_light_look(State.PAUSING))),
     ("in_transition", "in_flight", a_case(AS_IT_IS, COPYING, operation=ARMED)),
+    ("orphaned", "look_fully", a_case(look=a_light_look(), bounds=FRESH, memory=ORPHAN)),
+    ("orphaned", "in_flight", a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE), memory=ORPHAN)),
+    ("orphaned", "pause_as_wished", a_case(MORE_PAUSED, RUNS, memory=ORPHAN)),
     ("look_fully", "in_flight", a_case(AS_IT_IS, a_light_look(), operation=an_operation(Step.PAUSE))),
     ("look_fully", "pause_as_wished", a_case(MORE_PAUSED, a_light_look())),
     ("in_flight", "pause_as_wished", a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE))),

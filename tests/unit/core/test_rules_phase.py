@@ -7,7 +7,7 @@ import pytest
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Bounds, Step
 from peerdb_operator.core.observed import Progress, State
-from peerdb_operator.core.plan_types import LookFully
+from peerdb_operator.core.plan_types import LookFully, Pause
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import Truth
 from tests.unit.core.builders import (
@@ -65,6 +65,30 @@ def test_failed_is_told_without_an_error_when_none_is_known() -> None:
 def test_terminated_is_told_at_once() -> None:
     planned = plan_of(a_case(look=a_look(State.TERMINATED), operation=an_operation()))
     assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_TERMINATED, None, None)
+
+
+def an_orphan(age: float) -> dict[str, object]:
+    return {"orphaned": True, "sent_at": NOW - age}
+
+
+def test_an_orphan_is_told_and_nothing_is_sent_to_it_for_a_while() -> None:
+    wish, operation = a_mirror(runs=False), an_operation(Step.PAUSE)
+    planned = plan_of(a_case(wish, operation=operation, bounds=Bounds(GENERATION), memory=an_orphan(30)))
+    assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_ORPHANED, None, None)
+    assert planned.wait.after == MINUTE
+
+
+def test_an_orphan_is_tried_again_after_ten_minutes_for_peerdb_may_have_been_restored() -> None:
+    wish = a_mirror(runs=False)
+    assert plan_of(a_case(wish, bounds=Bounds(GENERATION), memory=an_orphan(580))).wait.after == 20
+    again = plan_of(a_case(wish, bounds=Bounds(GENERATION), memory=an_orphan(600)))
+    assert isinstance(again.action, Pause)
+
+
+@pytest.mark.parametrize(("state", "runs"), [(State.RUNNING, True), (State.PAUSED, False)])
+def test_an_orphan_stays_one_when_there_is_nothing_to_send_to_it(state: State, *, runs: bool) -> None:
+    planned = plan_of(a_case(a_mirror(runs=runs), a_look(state), bounds=Bounds(GENERATION), memory=an_orphan(900)))
+    assert (reason_of(planned), planned.action) == (Reason.MIRROR_ORPHANED, None)
 
 
 # Completed.
