@@ -65,8 +65,8 @@ def orphaned(case: Case) -> Plan | None:
 def orphan_verdict(case: Case) -> Verdict:
     """What is told of a mirror that shows a state and has no workflow."""
     message = (
-        f'the workflow of the PeerDB mirror "{case.desired.mirror}" is gone: PeerDB shows it {case.state.capitalize()}, '
-        "but nothing flows and no request reaches it; recreate it in PeerDB"
+        f'the workflow of the PeerDB mirror "{case.desired.mirror}" is gone: PeerDB shows it '
+        f"{case.state.capitalize()}, but nothing flows and no request reaches it; recreate it in PeerDB"
     )
     return verdict(Reason.MIRROR_ORPHANED, message)
 
