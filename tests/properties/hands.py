@@ -82,13 +82,16 @@ class Hands:
 
 def older_claim(body: Body, cluster: FakeCluster) -> bool:
     """Whether an older live object claims the same mirror."""
-    mine = (body["metadata"]["creationTimestamp"], body["metadata"]["uid"])
+    mine = _rank(body)
     return any(
-        mirror_of(other) == mirror_of(body)
-        and "deletionTimestamp" not in other["metadata"]
-        and (other["metadata"]["creationTimestamp"], other["metadata"]["uid"]) < mine
+        mirror_of(other) == mirror_of(body) and "deletionTimestamp" not in other["metadata"] and _rank(other) < mine
         for other in cluster.mirrors.values()
     )
+
+
+def _rank(body: Body) -> tuple[str, bool, str]:
+    meta = body["metadata"]
+    return (meta["creationTimestamp"], not meta.get("finalizers"), meta["uid"])
 
 
 def is_invalid(body: Body) -> bool:

@@ -73,9 +73,9 @@ class Registry:
 
     def older_claim(self, entry: Entry) -> str | None:
         """namespace/name of an older live Mirror for the same PeerDB mirror."""
-        mine = (entry.view.created_at, entry.view.uid)
+        mine = _rank(entry.view)
         for other in self.claimants(entry.view.mirror):
-            if other.view.deleted_at is None and (other.view.created_at, other.view.uid) < mine:
+            if other.view.deleted_at is None and _rank(other.view) < mine:
                 return other.view.key
         return None
 
@@ -111,6 +111,15 @@ class Registry:
         claims.discard(view.uid)
         if not claims:
             self._claims.pop(view.mirror, None)
+
+
+def _rank(view: View) -> tuple[float, bool, str]:
+    """What orders the claims on a mirror.
+
+    Creation is told in whole seconds. Within one, whoever has taken the mirror over stays ahead: otherwise a newcomer
+    could stop the work on a mirror that is paused for an edit, and be kept from it by the owner tag.
+    """
+    return (view.created_at, not view.has_finalizer, view.uid)
 
 
 def _spec(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -205,6 +205,20 @@ def test_the_uid_decides_when_two_claims_are_of_the_same_second() -> None:
     assert registry.older_claim(entry_of(registry, "u1")) is None
 
 
+def test_whoever_has_taken_the_mirror_over_keeps_the_claim_when_another_is_of_the_same_second() -> None:
+    newcomer = a_body("a", uid="u1", spec={"mirrorName": "m"})
+    registry = a_registry(a_body("b", uid="u2", spec={"mirrorName": "m"}, finalizers=[FINALIZER]), newcomer)
+    assert registry.older_claim(entry_of(registry, "u2")) is None
+    assert registry.older_claim(entry_of(registry, "u1")) == "data/b"
+
+
+def test_an_older_mirror_keeps_the_claim_when_a_younger_one_has_the_finalizer() -> None:
+    younger = a_body(uid="u1", created="2026-01-01T00:00:01Z", namespace="two", finalizers=[FINALIZER])
+    registry = a_registry(younger, a_body(uid="u2"))
+    assert registry.older_claim(entry_of(registry, "u1")) == "data/orders"
+    assert registry.older_claim(entry_of(registry, "u2")) is None
+
+
 def test_a_mirror_that_is_being_deleted_neither_claims_nor_inherits() -> None:
     going = a_body("a", uid="u1", spec={"mirrorName": "m"}, deletionTimestamp="2026-01-02T00:00:00Z")
     registry = a_registry(going, a_body("b", uid="u2", spec={"mirrorName": "m"}))
