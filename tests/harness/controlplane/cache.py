@@ -18,13 +18,15 @@ from pathlib import Path
 from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.recipe import Program, Recipe
 
-CACHE_VARIABLE = "PEERDB_OPERATOR_CACHE"
+CACHE_VARIABLE = "CONTROL_PLANE_CACHE"
+"""No name of the operator's: it takes every variable that begins with PEERDB_OPERATOR_ for a setting of its own."""
+
 STAGING_PREFIX = ".building-"
 LOCK_NAME = ".lock"
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
-    """Folder of everything cached: $PEERDB_OPERATOR_CACHE, else one below the home directory."""
+    """Folder of everything cached: $CONTROL_PLANE_CACHE, else one below the home directory."""
     given = environ.get(CACHE_VARIABLE)
     if given:
         return Path(given).absolute()

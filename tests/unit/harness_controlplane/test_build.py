@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from peerdb_operator.settings import ENV_PREFIX
 from tests.harness.controlplane.assets import programs_for
 from tests.harness.controlplane.build import built_name
-from tests.harness.controlplane.cache import cache_root
+from tests.harness.controlplane.cache import CACHE_VARIABLE, cache_root
 from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, MODULE_DIRECTORY, Program, read_recipe
 from tests.unit.harness_controlplane.support import FakeGo, a_builder, a_recipe, an_environment
@@ -138,16 +139,20 @@ def test_downloads_and_packages_are_counted_when_they_happen(tmp_path: Path) -> 
 def test_the_sentence_names_the_folder_when_the_cache_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where a folder should be", encoding="utf-8")
 
-    with pytest.raises(ControlPlaneError, match=r"Cannot write to .*home.*set PEERDB_OPERATOR_CACHE"):
+    with pytest.raises(ControlPlaneError, match=r"Cannot write to .*home.*set CONTROL_PLANE_CACHE"):
         a_builder(tmp_path, FakeGo(tmp_path / "bin")).ensure(DEMO_PROGRAMS)
 
 
 def test_the_cache_is_where_the_variable_says_when_it_is_set(tmp_path: Path) -> None:
-    assert cache_root({"HOME": "/nowhere", "PEERDB_OPERATOR_CACHE": str(tmp_path)}) == tmp_path
+    assert cache_root({"HOME": "/nowhere", "CONTROL_PLANE_CACHE": str(tmp_path)}) == tmp_path
+
+
+def test_the_variable_does_not_reach_the_operator_as_a_setting_when_it_is_set() -> None:
+    assert not CACHE_VARIABLE.startswith(ENV_PREFIX)
 
 
 def test_the_sentence_names_the_variables_when_there_is_no_home() -> None:
-    with pytest.raises(ControlPlaneError, match="HOME is not set: set it, or PEERDB_OPERATOR_CACHE"):
+    with pytest.raises(ControlPlaneError, match="HOME is not set: set it, or CONTROL_PLANE_CACHE"):
         cache_root({})
 
 
