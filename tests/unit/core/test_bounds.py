@@ -64,6 +64,7 @@ def test_each_further_failure_doubles_the_wait_up_to_six_hours() -> None:
         bounds = after_unproven(bounds, GOAL, LIMITS, NOW)
         waits.append(0.0 if bounds.not_before is None else (bounds.not_before - NOW) / MINUTE)
     assert waits == [0, 10, 20, 40, 80, 160, 320, 360, 360]
+    assert withheld_reason(bounds) is Reason.EDIT_NOT_APPLIED, "from the first moment of the longest wait on"
 
 
 def test_attempts_count_anew_when_the_goal_is_another() -> None:
@@ -130,6 +131,8 @@ def test_a_loop_is_remembered_for_longer_than_its_own_wait() -> None:
     slow = settled_bounds(attempts=7, corrections=((EDIT.identity(), NOW - 5 * 3600.0),))
     assert corrections_of(slow, EDIT.identity(), LIMITS, NOW) == 1
     assert corrections_of(replace(slow, attempts=0), EDIT.identity(), LIMITS, NOW) == 0
+    first = settled_bounds(attempts=2, corrections=((EDIT.identity(), NOW - 3600.0 - 599.0),))
+    assert corrections_of(first, EDIT.identity(), LIMITS, NOW) == 1
 
 
 def test_only_the_newest_corrections_are_kept() -> None:
