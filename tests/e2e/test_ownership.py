@@ -25,7 +25,8 @@ def world(make_world: MakeWorld) -> World:
     """A namespace of an operator that watches its neighbour too."""
     world = make_world("ownership")
     make_namespace(world.cluster, NEIGHBOUR)
-    world.start_operator(namespaces=f"{world.namespace},{NEIGHBOUR}", brake_drops=1000)
+    world.flags.update(namespaces=f"{world.namespace},{NEIGHBOUR}", brake_drops=1000)
+    world.start_operator()
     return world
 
 
@@ -150,7 +151,7 @@ def test_the_younger_gets_the_mirror_when_the_older_is_deleted_while_no_operator
     younger.wait_reason("NameConflict")
     world.operator.stop()
     older.delete(wait=False)
-    world.start_operator(namespaces=f"{world.namespace},{NEIGHBOUR}", brake_drops=1000)
+    world.start_operator()
     older.wait_gone()
     younger.wait_reason("Running")
     assert owner_of(younger) == itself(younger)
@@ -270,7 +271,7 @@ def test_a_mirror_finds_its_own_when_it_is_created_again_under_its_name(world: W
     owner = subject.tag()
     world.operator.stop()
     forget(subject)
-    world.start_operator(namespaces=f"{world.namespace},{NEIGHBOUR}", brake_drops=1000)
+    world.start_operator()
     assert (subject.find(), subject.tag()) == (None, owner)
     again = world.declare(subject.peerdb, {"tables": tables}, name=subject.name)
     again.wait_ready()
@@ -285,7 +286,7 @@ def test_nothing_is_removed_when_a_mirror_is_created_again_with_a_shorter_list(w
     subject = world.settled([ORDERS, INVOICES])
     world.operator.stop()
     forget(subject)
-    world.start_operator(namespaces=f"{world.namespace},{NEIGHBOUR}", brake_drops=1000)
+    world.start_operator()
     again = world.declare(subject.peerdb, {"tables": [ORDERS]}, name=subject.name)
     found = again.wait_reason("AdoptionConflict")
     assert "remove public.invoices" in found["message"]

@@ -1,33 +1,47 @@
 """An operator that dies at any step: the next one finishes what it finds, and nothing happens twice.
 
-The operator is held inside a call that it makes at the step in question, then killed: no test depends on luck. What
-counts is what PeerDB was asked, by its own log.
+What counts is what PeerDB was asked, by its own log; how the operator dies is in ``killing``.
 """
 
-import datetime as dt
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from peerdb_operator.api import constants
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.world import Command, Object, Subject, World, a_table, eventually
+from tests.e2e.killing import (
+    FAREWELLS,
+    KILL,
+    LASTING,
+    STEPS,
+    Moment,
+    Plot,
+    a_mirror_to_edit,
+    asking,
+    assert_dropped,
+    assert_edited_once,
+    drops,
+    showing,
+    state_at,
+    stay_away,
+    updates,
+    writing_tags,
+)
+from tests.e2e.world import Subject, World, a_table, eventually
 from tests.harness.gate import Gate, Passage
-from tests.harness.peerdb.process import call
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("restarts")]
 
 ORDERS = a_table("public.orders")
-KILL = 0.0
 HALF_A_MINUTE = 31.0
 A_MINUTE = 61.0
 
 
 @pytest.fixture(scope="module")
 def made(make_world: MakeWorld) -> World:
-    return make_world("restarts")
+    world = make_world("restarts")
+    world.flags["brake_drops"] = 1000
+    return world
 
 
 @pytest.fixture(scope="module")
@@ -41,89 +55,8 @@ def gate(made: World) -> Iterator[Gate]:
 def world(made: World, gate: Gate) -> World:
     """A world in which an operator runs, whatever became of the one before."""
     if not made.operators or not made.operator.running():
-        made.start_operator(peerdb_url=gate.url, brake_drops=1000)
+        made.start_operator(peerdb_url=gate.url)
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A call in which the operator dies: before PeerDB sees it, or when PeerDB has answered but nobody has heard."""
-
-    is_it: Callable[[Passage], bool]
-    answered: bool = True
-
-
-def asking(state: str) -> Callable[[Passage], bool]:
-    """A ``state_change`` towards this state."""
-    return lambda passage: (
-        passage.path.endswith("mirrors/state_change") and passage.body["requestedFlowState"] == f"STATUS_{state}"
-    )
-
-
-def showing(state: str, table: str = "") -> Callable[[Passage], bool]:
-    """A look at a mirror in this state that has this table."""
-    return lambda passage: (
-        passage.path.endswith("mirrors/status")
-        and passage.reply.get("currentFlowState") == f"STATUS_{state}"
-        and table in json.dumps(passage.reply)
-    )
-
-
-def writing_tags(passage: Passage) -> bool:
-    """The owner tag on its way."""
-    return passage.method == "POST" and "flows/tags" in passage.path
-
-
-def is_gone(passage: Passage) -> bool:
-    """A look at a mirror that PeerDB does not know."""
-    return passage.path.endswith("mirrors/status") and passage.status == 404
-
-
-def checking(passage: Passage) -> bool:
-    """A precheck, which goes by a name of its own."""
-    return "cdc/validate" in passage.path
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Kills the operator of a world in the middle of what it does for one mirror, and starts the next."""
-
-    world: World
-    gate: Gate
-    subject: Subject
-
-    def prepare(self, moment: Moment) -> Callable[[], Passage]:
-        """From now on the operator is held at this moment; returns what waits until it is, and kills it."""
-        name = self.subject.peerdb
-
-        def chooses(passage: Passage) -> bool:
-            about_it = checking(passage) or passage.path.endswith(f"/{name}") or f"'{name}'" in str(passage.body)
-            return about_it and moment.is_it(passage)
-
-        stop = self.gate.stop_at(chooses, answered=moment.answered)
-
-        def kill() -> Passage:
-            caught = stop.wait()
-            self.world.operator.stop(KILL)
-            stop.release()
-            return caught
-
-        return kill
-
-    def die_at(self, moment: Moment, act: Callable[[], None]) -> Passage:
-        """``act``, and the operator dies at this moment of what follows; returns the call that it died in."""
-        kill = self.prepare(moment)
-        act()
-        return kill()
-
-    def restart(self) -> None:
-        """The next operator begins."""
-        self.world.start_operator(peerdb_url=self.gate.url, brake_drops=1000)
-
-    def arrive(self, late: Passage) -> None:
-        """A call that was under way when the operator died reaches PeerDB now."""
-        answer = call(self.world.sim.gateway_url, late.method, late.path, json.dumps(late.body).encode())
-        assert answer.status == 200
 
 
 MakePlot = Callable[[Subject], Plot]
@@ -132,74 +65,6 @@ MakePlot = Callable[[Subject], Plot]
 @pytest.fixture
 def plot(world: World, gate: Gate) -> MakePlot:
     return lambda subject: Plot(world, gate, subject)
-
-
-def stay_away(subject: Subject, seconds: float) -> None:
-    """As if no operator had run for so long: what is recorded as sent was sent that much earlier."""
-    sent = dt.datetime.fromisoformat(subject.status()["operation"]["sentAt"])
-    earlier = (sent - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    subject.patch({"status": {"operation": {"sentAt": earlier}}}, "--subresource=status")
-
-
-def updates(subject: Subject) -> list[Command]:
-    """The edits that reached PeerDB."""
-    return [each for each in subject.commands() if each.update is not None]
-
-
-def drops(subject: Subject) -> list[Command]:
-    """The drops that reached PeerDB."""
-    return [each for each in subject.commands() if each.state == "TERMINATING"]
-
-
-def state_at(subject: Subject, n: int) -> str | None:
-    """What the mirror's row said when event ``n`` happened."""
-    changes = [event for event in subject.world.sim.log() if event["kind"] == "state" and int(str(event["n"])) < n]
-    return next((str(event["new"]) for event in reversed(changes) if event["mirror"] == subject.peerdb), None)
-
-
-def waiting_in_peerdb(subject: Subject) -> list[object]:
-    """Commands that PeerDB holds and that would act later."""
-    found = subject.world.sim.get_mirror(subject.peerdb)
-    assert found is not None
-    workflow: Object = found["workflow"]  # type: ignore[assignment]  # the control API returns JSON
-    held = [workflow["queuedUpdate"], workflow["applying"], *workflow["signals"], *workflow["unread"]]
-    return [each for each in held if each is not None]
-
-
-def assert_edited_once(subject: Subject, wish: list[Object]) -> None:
-    """One update, sent while PAUSED, has brought the mirror to the wish; it runs, and nothing is left to come."""
-    subject.wait_ready()
-    sent = updates(subject)
-    assert [(state_at(subject, each.n), each.added, each.removed) for each in sent] == [
-        ("PAUSED", ["public.invoices"], ["public.tmp"])
-    ], str(subject)
-    assert subject.tables() == {each["source"]: each["destination"] for each in wish}
-    assert subject.state() == "RUNNING"
-    assert "operation" not in subject.status()
-    assert waiting_in_peerdb(subject) == []
-
-
-def a_mirror_to_edit(world: World) -> tuple[Subject, list[Object]]:
-    """A settled mirror, and the next list for it: one table more, another one less."""
-    orders = a_table("public.orders")
-    return world.settled([orders, a_table("public.tmp")]), [orders, a_table("public.invoices")]
-
-
-STEPS = {
-    "before the check of the new table": Moment(checking, answered=False),
-    "after the check of the new table": Moment(checking),
-    "before the pause reaches PeerDB": Moment(asking("PAUSED"), answered=False),
-    "after the pause reached PeerDB": Moment(asking("PAUSED")),
-    "while PAUSING": Moment(showing("PAUSING")),
-    "when PAUSED": Moment(showing("PAUSED")),
-    "after the edit reached PeerDB": Moment(asking("RUNNING")),
-    "while SNAPSHOT": Moment(showing("SNAPSHOT")),
-    "while MODIFYING": Moment(showing("MODIFYING")),
-    "when RUNNING": Moment(showing("RUNNING", "public.invoices")),
-}
-
-LASTING = ["after the pause reached PeerDB", "when PAUSED", "after the edit reached PeerDB", "when RUNNING"]
-"""Steps that the next operator meets however long it takes to start."""
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -349,22 +214,6 @@ def test_nothing_is_dropped_when_a_mirror_is_deleted_before_its_tag_was_written(
     subject.wait_gone()
     assert subject.commands() == []
     assert subject.tag() == constants.RELEASED
-
-
-FAREWELLS = {
-    "after the drop reached PeerDB": Moment(asking("TERMINATING")),
-    "while TERMINATING": Moment(showing("TERMINATING")),
-    "when PeerDB no longer knows the mirror": Moment(is_gone),
-}
-
-
-def assert_dropped(subject: Subject, times: int) -> None:
-    """The mirror and its object are gone, by one request that was repeated word for word."""
-    subject.wait_gone()
-    assert subject.state() is None
-    sent = drops(subject)
-    assert [each.body for each in sent] == [sent[0].body] * times
-    assert subject.commands(sent[0].n - 1) == sent
 
 
 @pytest.mark.parametrize("step", FAREWELLS)
