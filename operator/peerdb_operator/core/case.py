@@ -132,12 +132,11 @@ class Case:
     ) -> Plan:
         """A plan of this case.
 
-        A withheld difference outranks the verdict of a step on the way and of a mirror at rest, never that of a pass
-        that waits for doubt.
+        Below the comparison a withheld difference outranks what is told of a step on the way and of a mirror at rest.
         """
         held = self.change if isinstance(self.change, Withheld) else None
         told = verdict
-        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE and verdict is not None:
+        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE:
             told = withheld(held.reason, held.message, pending=self.is_pending)
         return Plan(action, told, wait, self.journal, accept, held, self.compared, rule)
 

@@ -178,8 +178,7 @@ def _still_open(case: Case, look: Seen, operation: Operation) -> bool:
         return False
     if look.state not in {State.RUNNING, State.PAUSED}:
         return True
-    blind = operation.step is Step.EDIT and case.config is None
-    if blind and case.now - operation.sent_at >= case.limits.forget:
+    if case.config is None and case.now - operation.sent_at >= case.limits.forget:
         return False
     finding = judge(operation, look, case.memory, case.limits, case.now)
     return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)

@@ -9,7 +9,7 @@ import pytest
 from peerdb_operator.core.change import Withheld, describe_conflict, diff_tables, next_change
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.desired import Desired, TableWish
-from peerdb_operator.core.edit import Edit
+from peerdb_operator.core.edit import Edit, wire_size
 from peerdb_operator.core.reasons import Reason
 from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
 
@@ -164,6 +164,12 @@ def test_an_addition_is_refused_when_its_mapping_alone_is_over_the_size() -> Non
     refusal = the_refusal(a_mirror("public.a", large), a_config("public.a"), edit_bytes=1024)
     assert refusal.reason is Reason.EDIT_TOO_LARGE
     assert "public.b alone is larger than 1 KiB" in refusal.message
+
+
+def test_an_addition_that_just_fits_goes_out() -> None:
+    wish = a_wish("public.b")
+    size = wire_size(wish.as_mapping())
+    assert added(the_edit(a_mirror("public.a", wish), a_config("public.a"), edit_bytes=size)) == ["public.b"]
 
 
 def test_a_removal_is_refused_when_its_mapping_alone_is_over_the_size() -> None:

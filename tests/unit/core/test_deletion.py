@@ -156,6 +156,7 @@ def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
         pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER), id="an edit on its way"),
         pytest.param(a_look(State.SNAPSHOT, AFTER), an_edit_of(BEFORE, AFTER), id="an edit at work"),
         pytest.param(a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=29), id="an edit nobody can see"),
+        pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER, age=31), id="an edit seen too seldom"),
     ],
 )
 def test_a_release_waits_until_what_is_in_flight_is_over(look: Seen, operation: Operation | None) -> None:

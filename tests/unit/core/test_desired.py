@@ -75,6 +75,11 @@ def test_a_wish_leaves_everything_to_peerdb_when_the_spec_is_empty() -> None:
     assert wish.wants_running
 
 
+def test_added_tables_are_copied_unless_the_spec_says_otherwise() -> None:
+    spec = parse_spec({"snapshot": {"rowsPerPartition": 5}})
+    assert not desired_from(spec, "orders", 1).skip_snapshot
+
+
 def test_a_table_leaves_its_options_to_peerdb_when_only_its_names_are_given() -> None:
     spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders"}]})
     assert desired_from(spec, "orders", 1).tables == (TableWish("public.orders", "orders"),)
@@ -85,11 +90,16 @@ def test_an_added_table_shows_peerdbs_zero_values_when_nothing_is_set() -> None:
 
 
 def test_an_added_table_shows_what_the_spec_sets() -> None:
-    wish = a_wish("public.orders", exclude=frozenset({"x"}), engine="CH_ENGINE_NULL", columns=frozenset({Column("id")}))
-    shown = a_mapping(
-        "public.orders", exclude=frozenset({"x"}), engine="CH_ENGINE_NULL", columns=frozenset({Column("id")})
-    )
-    assert wish.as_mapping() == shown
+    fields: dict[str, object] = {
+        "exclude": frozenset({"x"}),
+        "partition_key": "id",
+        "engine": "CH_ENGINE_NULL",
+        "sharding_key": "s",
+        "policy_name": "p",
+        "partition_by_expr": "e",
+        "columns": frozenset({Column("id")}),
+    }
+    assert a_wish("public.orders", "t", **fields).as_mapping() == a_mapping("public.orders", "t", **fields)
 
 
 def test_fields_that_the_spec_leaves_out_never_differ() -> None:

@@ -18,6 +18,7 @@ from tests.unit.core.builders import (
     GENERATION,
     LIMITS,
     NOW,
+    UNASKED,
     a_blind_look,
     a_case,
     a_config,
@@ -100,6 +101,8 @@ def test_a_light_look_does_not_suffice_while_a_command_is_in_flight() -> None:
 def test_a_look_with_an_owner_but_without_an_answer_about_the_config_is_not_a_full_one() -> None:
     look = a_light_look(owner=a_look().owner)
     assert plan_of(a_case(MORE, look, bounds=Bounds(GENERATION))).action == LookFully()
+    without_owner = a_look(config=LIVE, owner=UNASKED)
+    assert plan_of(a_case(MORE, without_owner, bounds=Bounds(GENERATION))).action == LookFully()
 
 
 # Wished to be paused.

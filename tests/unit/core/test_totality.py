@@ -107,6 +107,8 @@ def leaves_no_mirror_standing_for_long(case: Case, planned: Plan) -> None:
         return
     if since is None or case.now - since < case.limits.paused_patience or not case.desired.wants_running:
         return
+    if case.memory.orphaned:
+        return  # there is no workflow that could hear a resume; it is tried now and then
     if situation.frozen or situation.older_claim is not None or not situation.has_finalizer:
         return
     operation = planned.journal.operation
