@@ -61,7 +61,7 @@ def run(sizes: Sizes, page: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     with ControlPlane.start(environ=environ) as control_plane:
         control_plane.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
-        control_plane.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io")
+        control_plane.wait_established("mirrors.peerdb.io")
         section = asyncio.run(measure(control_plane, sizes))
     report.write(page, section)
     print(section)

@@ -18,7 +18,7 @@ MakeWorld = Callable[..., World]
 def install_crd(cluster: ControlPlane) -> None:
     """Make the API server serve the kind."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io", "--timeout=60s")
+    cluster.wait_established("mirrors.peerdb.io")
 
 
 def make_namespace(cluster: ControlPlane, name: str) -> None:

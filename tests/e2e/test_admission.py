@@ -33,7 +33,7 @@ CRD_NAME = f"{constants.PLURAL}.{constants.GROUP}"
 def cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     """An API server that serves the kind, and a namespace of our own in it."""
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-    control_plane.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=60s")
+    control_plane.wait_established(CRD_NAME)
     control_plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(_NAMESPACE))
     yield control_plane
     control_plane.kubectl("delete", constants.PLURAL, "--all", f"--namespace={NAMESPACE}")

@@ -390,7 +390,7 @@ def test_a_cluster_with_an_operator_in_it_is_refused_and_keeps_what_it_has(
     demos: list[Demo], peerdb: SimulatorProcess, cluster: ControlPlane
 ) -> None:
     cluster.kubectl("apply", "-f", "crds/")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io")
+    cluster.wait_established("mirrors.peerdb.io")
     try:
         with RunningOperator.start(Launch(cluster.kubeconfig, peerdb.gateway_url)):
             cluster.kubectl("apply", "-f", "docs/samples/retain.yaml")

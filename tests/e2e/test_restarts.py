@@ -105,9 +105,13 @@ def test_the_edit_is_not_made_again_when_it_arrives_after_the_death_of_its_sende
     subject, wish = a_mirror_to_edit(world)
     scene = plot(subject)
     late = scene.die_at(Moment(asking("RUNNING"), answered=False), lambda: subject.wish(tables=wish))
-    scene.restart()
     seen = len(scene.gate.passages)
-    eventually(lambda: any(showing("PAUSED")(each) for each in scene.gate.passages[seen:]), "the next operator looks")
+    scene.restart()
+
+    def looks() -> int:
+        return sum(1 for each in scene.gate.passages[seen:] if showing("PAUSED")(each))
+
+    eventually(lambda: looks() >= 10, "the next operator has looked long enough to send an edit of its own", subject)
     assert updates(subject) == []
     scene.arrive(late)
     assert_edited_once(subject, wish)

@@ -126,7 +126,7 @@ def test_an_object_with_ten_thousand_tables_is_applied_within_the_default_limits
 ) -> None:
     kubectl = our_control_plane.kubectl
     kubectl("apply", "--filename=-", input=json.dumps(BIG_KIND))
-    kubectl("wait", "--for=condition=Established", "crd/bigs.harness.test", "--timeout=30s")
+    our_control_plane.wait_established("bigs.harness.test")
     tables = [{"source": f"public.some_table_{n:05}", "destination": f"some_table_{n:05}"} for n in range(TABLES)]
     big = {"apiVersion": "harness.test/v1", "kind": "Big", "metadata": {"name": "big"}, "spec": {"tables": tables}}
 

@@ -22,7 +22,7 @@ Start = Callable[..., RecordedProcess]
 @pytest.fixture
 def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
     our_control_plane.kubectl("apply", "-f", str(CRD))
-    our_control_plane.kubectl("wait", "--for=condition=Established", "crd/mirrors.peerdb.io")
+    our_control_plane.wait_established("mirrors.peerdb.io")
     yield our_control_plane
     our_control_plane.kubectl("delete", "mirrors", "--all", "--all-namespaces", "--ignore-not-found", check=False)
 

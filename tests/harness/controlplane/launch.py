@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,10 @@ from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program
 from tests.harness.controlplane.servers import Servers
 
 GRACE_SECONDS = 10.0
+ESTABLISHED_SECONDS = 60.0
+POLL_SECONDS = 0.05
+NO_CONDITIONS_YET = "accessor error"
+"""What `kubectl wait` says of an object whose list of conditions is still null."""
 
 
 class ControlPlane:
@@ -121,6 +126,23 @@ class ControlPlane:
         Raises ControlPlaneError with kubectl's words when it fails and `check` is set.
         """
         return self._access.run_kubectl(arguments, input, as_kubeconfig or self.kubeconfig, check=check)
+
+    def wait_established(self, crd: str) -> None:
+        """Wait until the API server serves a kind; raises ControlPlaneError with kubectl's words.
+
+        `kubectl wait` gives up at once on a definition that is so new that it has no conditions: it is asked again.
+        """
+        deadline = time.monotonic() + ESTABLISHED_SECONDS
+        wait = ("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_SECONDS:.0f}s", f"crd/{crd}")
+        while True:
+            try:
+                self.kubectl(*wait)
+            except ControlPlaneError as error:
+                if NO_CONDITIONS_YET not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+            else:
+                return
 
     def kubeconfig_for_token(self, user: str, token: str) -> Path:
         """A kubeconfig for a bearer token; `user` names the file."""

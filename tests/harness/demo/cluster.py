@@ -75,7 +75,7 @@ def open_cluster(screen: Screen, ask: Ask, undo: contextlib.ExitStack) -> Cluste
 
 def _install(control_plane: ControlPlane) -> None:
     control_plane.kubectl("apply", "--server-side", f"--filename={CRD_FILE}")
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", CRD)
+    control_plane.wait_established(RESOURCE)
 
 
 def _join(control_plane: ControlPlane, screen: Screen, ask: Ask, undo: contextlib.ExitStack) -> Cluster:
