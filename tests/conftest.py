@@ -1,11 +1,17 @@
 """What every folder of tests shares: one control plane per test process, and a line about what was left out."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.component.replay.folder import HERE, summary
 from tests.harness.controlplane.fixtures import control_plane, controllers, our_control_plane
+
+# A run in the background starts with SIGINT ignored, and so would every process it starts: Ctrl-C could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 __all__ = ["control_plane", "controllers", "our_control_plane", "pytest_terminal_summary"]
 
