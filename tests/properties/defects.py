@@ -1,28 +1,17 @@
 """The seeded defects: one or more for each rule of planner, deletion and journal, and for each invariant.
 
-Each is a small slip that a tired author could make. ``guards`` names the rule or the invariant that it breaks.
+Each is a small slip that a tired author could make.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """Replace ``old`` (which stands exactly once in ``file``) by ``new``."""
-
-    guards: str
-    name: str
-    file: str
-    old: str
-    new: str
-
+from tests.properties.defect import Defect
+from tests.properties.defects_more import DEFECTS as MORE
 
 DOUBT, CLAIM, PHASE = "core/rules_doubt.py", "core/rules_claim.py", "core/rules_phase.py"
 FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/journal.py"
 DELETION, DROP, CHANGE = "core/deletion.py", "core/drop.py", "core/change.py"
 BOUNDS, MEMORY, STATUS, ACT = "core/bounds.py", "core/memory.py", "core/status.py", "controllers/act.py"
 
-DEFECTS: tuple[Defect, ...] = (
+_DEFECTS: tuple[Defect, ...] = (
     Defect("rule 1", "frozen objects are worked on", DOUBT, "if not case.situation.frozen:", "if True:"),
     Defect(
         "rule 2",
@@ -337,3 +326,5 @@ DEFECTS: tuple[Defect, ...] = (
         "if not following.conditions:\n        return Urgency.NOTHING",
     ),
 )
+
+DEFECTS = _DEFECTS + MORE

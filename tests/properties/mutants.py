@@ -2,7 +2,7 @@
 
 ``python -m tests.properties.mutants [--only WORD] [--programs N]`` plants one defect at a time into a copy of the
 package and runs the tests of core against it, then, if those stay green, the random programs. A defect that nobody
-notices, or whose place in the source is gone, fails the run. Two run at a time; all of them take some five minutes on
+notices, or whose place in the source is gone, fails the run. Two run at a time; all of them take some ten minutes on
 two idle cores. ``--programs-only`` leaves the unit tests out, to see what the random programs catch by themselves.
 """
 
@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.properties.defects import DEFECTS, Defect
+from tests.properties.defect import Defect
+from tests.properties.defects import DEFECTS
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
@@ -88,6 +89,7 @@ def run(package_parent: Path, paths: tuple[str, ...], programs: int) -> int:
     environment = {
         **os.environ,
         "PEERDB_PROGRAMS": str(programs),
+        "PEERDB_SHRINK": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PEERDB_TRANSCRIPTS": "",
     }

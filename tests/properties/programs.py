@@ -105,6 +105,7 @@ HUMANS: list[st.SearchStrategy[Action]] = [
 TROUBLE: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Fault, st.sampled_from(sorted(set(actions.FAULTS) - set(actions.HEALS)))),
     st.builds(actions.Fault, st.sampled_from(sorted(actions.HEALS)), _lasts),
+    st.builds(actions.Orphan, _mirror),
     st.builds(
         actions.Filled, st.sampled_from(((), ("c",), ("d",), ("x", "z"))), st.sampled_from(((), ("c",), ("c", "d")))
     ),
@@ -132,14 +133,17 @@ _starts = st.builds(
 )
 
 
-def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 8) -> st.SearchStrategy[Program]:
+def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 7) -> st.SearchStrategy[Program]:
     """Programs whose actions are of these kinds, each kind as likely as the other."""
     action: st.SearchStrategy[Action] = st.one_of([st.one_of(kind) for kind in kinds])
+    step = st.tuples(st.sampled_from(DELAYS), action)
+    # Two short lists make longer programs than one long list does, and shrink as well.
+    steps = st.builds(lambda first, last: (*first, *last), st.lists(step, max_size=most), st.lists(step, max_size=most))
     return st.builds(
         Program,
         st.integers(0, 2**16),
         st.one_of(
             st.just((Start(),)), st.just((Start(), Start())), st.lists(_starts, min_size=1, max_size=3).map(tuple)
         ),
-        st.lists(st.tuples(st.sampled_from(DELAYS), action), min_size=1, max_size=most).map(tuple),
+        steps,
     )

@@ -28,8 +28,8 @@ MIRRORS = ("orders", "items", "orders")
 REST_WITHIN = 3600.0
 LOOK_EVERY = 2.5
 STILL = 12.0
-STILL_STALLED = 75.0
-"""Seconds that have to show everything at rest before it counts: longer than a tick; longer than a slow look."""
+STILL_STALLED = 150.0
+"""Seconds that have to show everything at rest before it counts: longer than a tick; longer than two slow looks."""
 SILENCE = 60.0
 DESTINATION = "CLICKHOUSE"
 

@@ -1,7 +1,7 @@
 """Random programs against the invariants: whatever happens, they hold after every step and the world settles.
 
 ``PEERDB_PROGRAMS`` sets how many are played (2,000 unless it is set), shared out among the tests below. A failure
-prints the shrunk program; paste it into ``test_scripts.py`` to keep it.
+prints the shrunk program; paste it into ``test_scripts.py`` to keep it. ``PEERDB_SHRINK=0`` shows it as it was found.
 """
 
 import os
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.properties.programs import EDITS, ENDINGS, HUMANS, OPERATORS, TROUBLE, Program, programs
 
 PROGRAMS = int(os.environ.get("PEERDB_PROGRAMS", "2000"))
+SHRINK = os.environ.get("PEERDB_SHRINK", "1") != "0"
 
 
 def _share(part: float) -> settings:
@@ -20,7 +21,7 @@ def _share(part: float) -> settings:
         database=None,
         derandomize=True,
         print_blob=True,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if SHRINK else (Phase.generate,),
         suppress_health_check=[HealthCheck.too_slow],
     )
 

@@ -218,6 +218,8 @@ def _about_status(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
         bool(status.get("operation")) and reason not in MAY_BE_OPEN,
         f"an operation is open: {status.get('operation')}",
     )
+    settled = ((status.get("bounds") or {}).get("settled")) == generation
+    yield reason in AT_REST and not settled, f"it is at rest without a word of that in the journal: {status}"
     yield reason != "DropHeld" and speaks_of != generation, f"Ready speaks of generation {speaks_of}, not {generation}"
 
 

@@ -1,0 +1,227 @@
+"""More seeded defects: of doubt and waiting, of what must survive a restart, and of writers that are out of date."""
+
+from tests.properties.defect import Defect
+
+DOUBT, CLAIM, PHASE = "core/rules_doubt.py", "core/rules_claim.py", "core/rules_phase.py"
+FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/journal.py"
+DELETION, DROP, CHANGE, LIMITS = "core/deletion.py", "core/drop.py", "core/change.py", "core/limits.py"
+BOUNDS, MEMORY, STATUS, LEDGER = "core/bounds.py", "core/memory.py", "core/status.py", "core/ledger.py"
+ACT, ENTRY, REPORT = "controllers/act.py", "controllers/entry.py", "controllers/report.py"
+
+PLANNER: tuple[Defect, ...] = (
+    Defect(
+        "rule 2, I6",
+        "every failed look is an absence",
+        "controllers/look.py",
+        "            return Sight(unknown(error, began))",
+        "            return Sight(Gone(began, began))",
+    ),
+    Defect(
+        "rule 4",
+        "a generation is judged before the owner is read",
+        CLAIM,
+        "if case.has_settled or case.owner.kind is not OwnerKind.NOT_ASKED:",
+        "if True:",
+    ),
+    Defect(
+        "rule 5",
+        "the tag comes without a finalizer",
+        ACT,
+        "        if not entry.view.has_finalizer:",
+        "        if False:",
+    ),
+    Defect(
+        "rule 6",
+        "a mirror without a workflow is asked without end",
+        PHASE,
+        "if not case.memory.orphaned or due <= 0:",
+        "if True:",
+    ),
+    Defect(
+        "rule 7",
+        "PAUSING is not waited for",
+        PHASE,
+        "        State.PAUSING: Reason.PAUSING,\n    }\n    if",
+        "    }\n    if",
+    ),
+    Defect(
+        "rule 8, I3",
+        "an open command is forgotten",
+        FLIGHT,
+        "        case Finding.WAIT:\n            return _wait(case, operation)",
+        "        case Finding.WAIT:\n            return close(case)",
+    ),
+    Defect(
+        "rule 8",
+        "a command that nobody asks for any more is forgotten",
+        FLIGHT,
+        "return None if asked else _wait(case, operation)",
+        "return None",
+    ),
+    Defect(
+        "rule 9, I2",
+        "a destination is freed and filled in one request",
+        CHANGE,
+        "addable = [wish for wish in diff.added if wish.source not in freed]",
+        "addable = list(diff.added)",
+    ),
+    Defect(
+        "rule 11",
+        "no mirror is paused for an edit",
+        STEP,
+        "if case.state is not State.RUNNING or not isinstance(case.change, Edit):",
+        "if True:",
+    ),
+    Defect(
+        "rule 12, I1",
+        "the two looks may show different configs",
+        MEMORY,
+        "        and before.config.fingerprint == after.config.fingerprint\n",
+        "",
+    ),
+    Defect(
+        "rule 12, I1", "the two looks are one moment", LIMITS, "confirm_gap: float = 0.5", "confirm_gap: float = 0.0"
+    ),
+    Defect("I10", "patience has no end", LIMITS, "paused_patience: float = 2 * MINUTE", "paused_patience: float = 9e9"),
+    Defect(
+        "rule 14",
+        "errors of a running mirror are not told",
+        STEP,
+        "    if error is not None and case.now - error[1] < case.limits.error_window:\n        return verdict(",
+        "    if False:\n        return verdict(",
+    ),
+    Defect("rule 14, I9", "a light look settles a new generation", STEP, "or case.is_pending or", "or"),
+)
+
+MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
+    Defect(
+        "journal",
+        "PAUSED is judged by one look",
+        JOURNAL,
+        "if streak is None or streak.count < TWICE or age < limits.proof_after:",
+        "if streak is None:",
+    ),
+    Defect(
+        "journal",
+        "a lost edit is waited for without end",
+        JOURNAL,
+        "patience = limits.proof_after if operation.accepted else limits.forget",
+        "patience = 9e9",
+    ),
+    Defect(
+        "journal, I3",
+        "an edit is given up at once",
+        JOURNAL,
+        "patience = limits.proof_after if operation.accepted else limits.forget",
+        "patience = 0.0",
+    ),
+    Defect(
+        "journal, I8",
+        "an unproven edit is not counted",
+        FLIGHT,
+        "if unproven is not None and unproven.step is Step.EDIT and (unproven.accepted or long_stop):",
+        "if unproven is None:",
+    ),
+    Defect(
+        "journal",
+        "a successor does not read the journal",
+        LEDGER,
+        "    if status is None:\n        return None\n    try:",
+        "    if True:\n        return None\n    try:",
+    ),
+    Defect("journal", "an acceptance does not survive", LEDGER, "accepted=status.accepted,", "accepted=False,"),
+    Defect(
+        "journal, I8",
+        "a drop is sent before it is recorded",
+        ACT,
+        "            await write_ahead(job, plan, recorded)\n            self._require_orders(job, replace",
+        "            self._require_orders(job, replace",
+    ),
+    Defect(
+        "journal",
+        "a status is written over a newer one",
+        REPORT,
+        '        body = {"metadata": {"resourceVersion": str(entry.basis.version)}, "status": patch}',
+        '        body = {"status": patch}',
+    ),
+    Defect(
+        "I5",
+        "a command follows orders that were withdrawn",
+        ENTRY,
+        "        if not self.known or self.view.orders != self.basis.orders:",
+        "        if not self.known:",
+    ),
+    Defect("bounds", "an edit is tried without end", BOUNDS, "if not 0.0 < waits <= limits.retry_longest:", "if True:"),
+    Defect("bounds", "an old generation binds the new one", BOUNDS, "if bounds.generation == generation:", "if True:"),
+    Defect(
+        "I9",
+        "a transition time moves without a transition",
+        STATUS,
+        "before.last_transition_time if same and before is not None else now // 1",
+        "now // 1",
+    ),
+    Defect(
+        "I9",
+        "an outage is taken for an evaluation",
+        STATUS,
+        "evaluated = told is not None and told.reason not in UNEVALUATED",
+        "evaluated = told is not None",
+    ),
+)
+
+DELETIONS: tuple[Defect, ...] = (
+    Defect(
+        "deletion",
+        "a frozen object is dropped",
+        DELETION,
+        "    if not case.situation.frozen:\n        return None\n    if release_cause",
+        "    if True:\n        return None\n    if release_cause",
+    ),
+    Defect(
+        "deletion, I6",
+        "a tag that was not read is nobody's",
+        DELETION,
+        '    return None if case.is_full else case.plan("look fully", Wait(0.0), action=LookFully())\n\n\ndef not_ours',
+        "    return None\n\n\ndef not_ours",
+    ),
+    Defect(
+        "deletion",
+        "the drop of an earlier mirror counts for this one",
+        DELETION,
+        "return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at",
+        "return True",
+    ),
+    Defect(
+        "deletion, I4",
+        "a release resumes what is being dropped",
+        DELETION,
+        "    if drop_sent(case):\n        warning",
+        "    if False:\n        warning",
+    ),
+    Defect(
+        "deletion", "the brake does not count", "controllers/brake.py", "self._sent[uid] = at", "self._sent.clear()"
+    ),
+    Defect(
+        "deletion",
+        "a repeated drop has other flags",
+        DROP,
+        "Drop(DropFlags.decode(operation.after), operation, first=False)",
+        "Drop(DropFlags(statistics=True), operation, first=False)",
+    ),
+    Defect(
+        "deletion, I6",
+        "one 404 ends a drop",
+        MEMORY,
+        "return limits.dropped_gap if drop_sent else limits.absence_gap",
+        "return 0.0",
+    ),
+    Defect(
+        "deletion",
+        "the tag stays when a mirror is let go",
+        DELETION,
+        "hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.heir is not None",
+        "hands_over = False",
+    ),
+)
+
+DEFECTS = PLANNER + MEMORY_OF_COMMANDS + DELETIONS
