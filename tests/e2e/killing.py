@@ -9,19 +9,24 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.e2e.world import Command, Object, Subject, World, a_table
+from tests.e2e.world import QUICK, Command, Object, Subject, World, a_table
 from tests.harness.gate import Gate, Passage
 from tests.harness.peerdb.process import call
 
 KILL = 0.0
+LONG_ENOUGH_TO_BE_SEEN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A call in which the operator dies: before PeerDB sees it, or when PeerDB has answered but nobody has heard."""
+    """A call in which the operator dies: before PeerDB sees it, or when PeerDB has answered but nobody has heard.
+
+    ``phase`` is the simulator's knob for the state that the call has to meet: PeerDB takes its time in it.
+    """
 
     is_it: Callable[[Passage], bool]
     answered: bool = True
+    phase: str = ""
 
 
 def asking(state: str) -> Callable[[Passage], bool]:
@@ -72,9 +77,14 @@ class Plot:
             return about_it and moment.is_it(passage)
 
         stop = self.gate.stop_at(chooses, answered=moment.answered)
+        usual = {moment.phase: QUICK[moment.phase]} if moment.phase else {}
+        self.world.sim.knobs(**dict.fromkeys(usual, LONG_ENOUGH_TO_BE_SEEN))
 
         def kill() -> Passage:
-            caught = stop.wait()
+            try:
+                caught = stop.wait()
+            finally:
+                self.world.sim.knobs(**usual)
             self.world.operator.stop(KILL)
             stop.release()
             return caught
@@ -102,11 +112,11 @@ STEPS = {
     "after the check of the new table": Moment(checking),
     "before the pause reaches PeerDB": Moment(asking("PAUSED"), answered=False),
     "after the pause reached PeerDB": Moment(asking("PAUSED")),
-    "while PAUSING": Moment(showing("PAUSING")),
+    "while PAUSING": Moment(showing("PAUSING"), phase="t_stop"),
     "when PAUSED": Moment(showing("PAUSED")),
     "after the edit reached PeerDB": Moment(asking("RUNNING")),
-    "while SNAPSHOT": Moment(showing("SNAPSHOT")),
-    "while MODIFYING": Moment(showing("MODIFYING")),
+    "while SNAPSHOT": Moment(showing("SNAPSHOT"), phase="t_add"),
+    "while MODIFYING": Moment(showing("MODIFYING"), phase="t_remove"),
     "when RUNNING": Moment(showing("RUNNING", "public.invoices")),
 }
 
@@ -116,7 +126,7 @@ LASTING = ["after the pause reached PeerDB", "when PAUSED", "after the edit reac
 
 FAREWELLS = {
     "after the drop reached PeerDB": Moment(asking("TERMINATING")),
-    "while TERMINATING": Moment(showing("TERMINATING")),
+    "while TERMINATING": Moment(showing("TERMINATING"), phase="t_drop"),
     "when PeerDB no longer knows the mirror": Moment(is_gone),
 }
 

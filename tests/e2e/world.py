@@ -19,10 +19,17 @@ from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 
-__all__ = ["Command", "Object", "Subject", "World", "a_table", "all_commands", "base", "eventually"]
+__all__ = ["QUICK", "Command", "Object", "Subject", "World", "a_table", "all_commands", "base", "eventually"]
 
 USER_AGENT = "peerdb-operator/"
-QUICK = {"t_stop": 0.2, "t_add": 0.3, "t_add_without_copy": 0.2, "t_remove": 0.2, "t_drop": 0.2, "t_validate": 0.05}
+QUICK: Mapping[str, float] = {
+    "t_stop": 0.2,
+    "t_add": 0.3,
+    "t_add_without_copy": 0.2,
+    "t_remove": 0.2,
+    "t_drop": 0.2,
+    "t_validate": 0.05,
+}
 """Knobs of a PeerDB that is quick in all things."""
 BRISK: Mapping[str, object] = {
     "tick_seconds": 0.5,
