@@ -1,0 +1,62 @@
+"""Every number that can be set reaches the decisions that rest on it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from peerdb_operator.controllers.tuning import limits_of
+from peerdb_operator.core.limits import Limits
+from peerdb_operator.settings import Settings
+
+LIMITS = {
+    "tick_seconds": "tick",
+    "pausing_look_seconds": "look_short",
+    "transition_look_seconds": "look_first",
+    "config_sample_seconds": "sample",
+    "outage_quiet_seconds": "outage_quiet",
+    "outage_unknown_seconds": "outage_unknown",
+    "deadline_pausing_seconds": "deadline_pausing",
+    "deadline_setup_seconds": "deadline_setup",
+    "deadline_modifying_seconds": "deadline_modifying",
+    "deadline_terminating_seconds": "deadline_terminating",
+    "deadline_snapshot_seconds": "deadline_snapshot",
+    "brake_drops": "brake_drops",
+    "brake_seconds": "brake_window",
+}
+ELSEWHERE = {
+    "concurrency",
+    "long_concurrency",
+    "anti_entropy_seconds",
+    "phase_quiet_seconds",
+    "progress_write_seconds",
+    "drain_seconds",
+    "health_port",
+}
+"""Numbers that are used by the process, or by the writer of status."""
+
+
+def the_settings(**numbers: float) -> Settings:
+    return Settings(peerdb_url="http://peerdb.test", **numbers)  # type: ignore[arg-type]  # by name, as users do
+
+
+@pytest.mark.parametrize(("setting", "limit"), LIMITS.items())
+def test_a_limit_is_what_its_setting_says_when_it_is_set(setting: str, limit: str) -> None:
+    usual = limits_of(the_settings())
+
+    changed = limits_of(the_settings(**{setting: 42}))
+
+    assert changed == replace(usual, **{limit: 42})
+    assert changed != usual
+
+
+def test_the_settings_defaults_are_those_of_the_limits_when_nothing_is_set() -> None:
+    assert limits_of(the_settings()) == Limits()
+
+
+def test_no_number_is_forgotten_when_a_setting_is_added() -> None:
+    numbers = {name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)}
+
+    assert numbers == LIMITS.keys() | ELSEWHERE
+    assert set(LIMITS.values()) <= {field.name for field in fields(Limits)}

@@ -1,0 +1,118 @@
+"""The wiring: each setting of the process reaches the part that it is about."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import cast
+
+import aiohttp
+import pytest
+
+from peerdb_operator.clients.kube import KubeClient
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.runtime.antientropy import JITTER
+from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.settings import Settings
+from tests.harness.fakeloop import FakeClock, run_fake
+from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB, a_body
+
+PASS_SECONDS = 1.0
+MANY = 20
+
+
+class Busy(FakeController):
+    """Every pass takes a second; counts how many run at once."""
+
+    def __init__(self, lane: Lane) -> None:
+        super().__init__()
+        self._lane = lane
+        self._running = 0
+        self.most = 0
+
+    def lane(self, _uid: str) -> Lane:
+        return self._lane
+
+    async def reconcile(self, _uid: str) -> Rest:
+        self._running += 1
+        self.most = max(self.most, self._running)
+        await asyncio.sleep(PASS_SECONDS)
+        self._running -= 1
+        return Rest(after=None)
+
+
+async def no_session() -> aiohttp.ClientSession:
+    raise AssertionError("nothing is watched here")
+
+
+def play(
+    script: Callable[[Work], Coroutine[object, object, None]],
+    controller: FakeController,
+    *,
+    settings: dict[str, float],
+    cluster: FakeCluster | None = None,
+) -> None:
+    """Assemble with these settings and run a script on simulated time."""
+
+    async def main() -> None:
+        parts = Parts(
+            settings=Settings(peerdb_url="http://peerdb.test", **settings),  # type: ignore[arg-type]  # by name
+            kube=cast("KubeClient", cluster or FakeCluster()),
+            peerdb=PeerDBClient(FakePeerDB()),
+            clock=FakeClock(),
+            rng=random.Random(1),
+            server="https://api.test",
+            session=no_session,
+            make_controller=lambda _: controller,
+        )
+        await script(assemble(parts, controller))
+
+    run_fake(main())
+
+
+@pytest.mark.parametrize(
+    ("setting", "lane"), [("concurrency", Lane.NORMAL), ("long_concurrency", Lane.LONG)], ids=["normal", "long"]
+)
+def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting: str, lane: Lane) -> None:
+    controller = Busy(lane)
+
+    async def script(work: Work) -> None:
+        work.queue.start()
+        for number in range(MANY):
+            work.queue.wake(f"uid-{number}")
+        await asyncio.sleep(MANY * PASS_SECONDS)
+        await work.queue.drain(0.0)
+
+    play(script, controller, settings={setting: 3})
+
+    assert controller.most == 3
+
+
+def test_the_fleet_is_looked_at_once_in_each_tick() -> None:
+    controller = FakeController()
+    controller.observe(None, a_body("u1"))
+
+    async def script(work: Work) -> None:
+        task = asyncio.create_task(work.fleet.run())
+        await asyncio.sleep(59)
+        task.cancel()
+
+    play(script, controller, settings={"tick_seconds": 20})
+
+    assert len(controller.looks) == 3
+
+
+def test_the_list_is_compared_in_the_rhythm_of_its_setting() -> None:
+    cluster = FakeCluster()
+    period = 20.0
+
+    async def script(work: Work) -> None:
+        task = asyncio.create_task(work.entropy.run())
+        await asyncio.sleep(10 * period)
+        task.cancel()
+
+    play(script, FakeController(), cluster=cluster, settings={"anti_entropy_seconds": period})
+
+    assert 10 / (1 + JITTER) - 1 <= cluster.lists <= 10 / (1 - JITTER)
