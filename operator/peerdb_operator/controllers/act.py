@@ -175,14 +175,17 @@ class Actor:
 
     async def _command(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
         job.entry.require_orders()
+        failure: PeerDBError | None = None
         try:
             await send()
         except PeerDBError as error:
             error.message = job.without_values(error.message)
-            return error
+            failure = error
         finally:
             job.entry.commanded_at = self._clock.now()
-        return None
+        unanswered = failure.message if failure is not None and failure.sent else ""
+        job.entry.memory = replace(job.entry.memory, unanswered=unanswered)
+        return failure
 
     def _sent_again(self, journal: Journal, operation: Operation) -> Journal:
         """The request ended without a reply: it may arrive as late as now."""

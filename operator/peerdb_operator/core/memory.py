@@ -89,6 +89,8 @@ class Memory:
     """Generation, reason and message of the newest finding that the spec cannot be applied."""
     release_since: float | None = None
     """When this process first saw that the finalizer is to be released."""
+    unanswered: str = ""
+    """What went wrong with our newest command, if it may have arrived all the same."""
     orphaned: bool = False
     """Whether PeerDB has answered a command with "already completed": there is no workflow behind the row."""
     error: tuple[str, float] | None = None

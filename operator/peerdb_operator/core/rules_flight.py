@@ -112,4 +112,7 @@ def _wait(case: Case, operation: Operation) -> Plan:
         return case.plan("resume in flight", Wait(case.limits.look_first), told, Resume(None))
     age = case.now - operation.sent_at
     wait = case.limits.look_short if case.state is State.PAUSED else growing(age, case.limits)
-    return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(*TOLD[operation.step]))
+    reason, message = TOLD[operation.step]
+    if case.memory.unanswered:
+        message = f"{message}, which failed but may have arrived all the same: {case.memory.unanswered}"
+    return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(reason, message))

@@ -20,6 +20,7 @@ from tests.unit.controllers.stage import (
     a_stage,
     forget,
     set_live,
+    status_reply,
     tables,
 )
 
@@ -361,6 +362,20 @@ def test_an_edit_whose_reply_was_lost_is_proven_by_what_peerdb_shows() -> None:
     stage.follow(10.0)
     assert len(states(stage)) == 1
     assert stage.condition() == ("True", "Running")
+
+
+def test_a_pause_that_peerdb_fails_on_again_and_again_says_so_while_it_is_waited_for() -> None:
+    stage = a_settled_stage("a")
+    for _ in range(3):
+        stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=status_reply(500, 13, "unable to signal workflow: no answer")))
+    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    stage.follow(25.0)
+    assert stage.condition() == ("Unknown", "Pausing")
+    assert "may have arrived all the same" in stage.message()
+    assert "HTTP 500, code 13: unable to signal workflow: no answer" in stage.message()
+    stage.follow(90.0)
+    assert stage.condition() == ("True", "Paused")
+    assert stage.message() == "paused as wished"
 
 
 def test_an_edit_that_did_not_go_out_is_forgotten_and_does_not_count() -> None:

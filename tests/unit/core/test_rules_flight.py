@@ -111,6 +111,14 @@ def test_everything_waits_for_a_command_in_flight(
     assert planned.wait.after == wait
 
 
+@pytest.mark.parametrize("unanswered", ["", "PeerDB did not answer in time"])
+def test_the_failure_of_a_command_in_flight_is_told_beside_it(unanswered: str) -> None:
+    planned = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), unanswered=unanswered)
+    beside = f", which failed but may have arrived all the same: {unanswered}" if unanswered else ""
+    assert planned.verdict is not None
+    assert planned.verdict.message == f"the mirror is asked to pause{beside}"
+
+
 def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
     planned = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), withheld=(GENERATION, Reason.DRIFT_LOOP, "x"))
     assert reason_of(planned) is Reason.DRIFT_LOOP
