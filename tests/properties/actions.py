@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, OWNER_TAG
 from tests.harness.fakecluster import Body
+from tests.harness.peerdb.values import Status
 from tests.properties.stage import MIRRORS, OBJECTS, Stage, Tables, mappings
 
 
@@ -256,6 +257,23 @@ class Fault:
         FAULTS[self.what](stage)
         if self.seconds:
             stage.simulation.loop.call_later(self.seconds, HEALS[self.what], stage)
+
+
+@dataclass(frozen=True)
+class OddWord:
+    """PeerDB shows a mirror at rest in a state that no operator knows."""
+
+    mirror: int
+    seconds: float
+
+    def apply(self, stage: Stage) -> None:
+        """Show it, and the state from before after a while."""
+        name, mirror = MIRRORS[self.mirror], stage.engine.mirror(MIRRORS[self.mirror])
+        if mirror is None or mirror.row is None or mirror.row.status not in {Status.RUNNING, Status.PAUSED}:
+            return
+        stage.odd[name] = mirror.row.status
+        stage.engine.world.set_status(mirror, Status.UNKNOWN)
+        stage.simulation.loop.call_later(self.seconds, stage.say_plainly, name, stage.odd[name])
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,22 @@ def proves(evidence: Evidence, edit: Command, look: Look) -> bool:
     return based_on is not None and look.config == based_on.after(edit.update or {})
 
 
+def takes_away(body: Body, look: Look) -> bool:
+    """Whether an object's list of tables leaves out or remaps a live one."""
+    wishes = spec_of(body).get("tables")
+    if wishes is None:
+        return False
+    if look.config is None:
+        return True
+    wished = {one["source"]: one for one in wishes}
+    return any(
+        source not in wished
+        or wished[source]["destination"] != mapping[0]
+        or ("exclude" in wished[source] and frozenset(wished[source]["exclude"]) not in mapping)
+        for source, mapping in look.config.tables.items()
+    )
+
+
 def key_of(body: Body) -> tuple[str, str]:
     """Namespace and name."""
     return body["metadata"]["namespace"], body["metadata"]["name"]

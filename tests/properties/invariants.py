@@ -164,6 +164,25 @@ def i4_drops_are_asked_for(evidence: Evidence, command: Command, hands: Hands) -
         broken("I4", "TERMINATING was sent though the namespace or the CRD was being deleted")
 
 
+def i4_only_our_mirrors_are_touched(evidence: Evidence, command: Command) -> None:
+    """Every command rests on an owner tag that was read in its pass and is ours."""
+    work = command.work
+    if work is None:
+        return
+    reads = [one for one in evidence.by_pass[work.n] if isinstance(one, TagRead) and one.mirror == command.mirror]
+    if not reads or not is_ours(reads[-1].owner, evidence.cluster_of(work.who), work.known):
+        broken("I4", f"{command.wanted} was sent to a mirror owned by {reads[-1].owner if reads else 'nobody knows'}")
+
+
+def a_first_list_removes_nothing(command: Command) -> None:
+    """Tables are removed only for a Mirror whose list was accepted before, which its status says."""
+    work = command.work
+    if work is None or not (command.update or {}).get("removedTables"):
+        return
+    if not (work.known.get("status") or {}).get("tables"):
+        broken("adoption", "tables were removed for a list that was never accepted")
+
+
 def i4_nothing_follows_a_drop(command: Command, hands: Hands) -> None:
     """The second half of I4: after TERMINATING nothing else is sent for the same object, by the process that sent it or
     by one that had been told of it.
@@ -220,7 +239,9 @@ def judge_command(evidence: Evidence, command: Command, hands: Hands) -> None:
     i3_one_command_in_flight(evidence, command, hands)
     i3_an_open_edit_is_waited_out(evidence, command, hands)
     i4_drops_are_asked_for(evidence, command, hands)
+    i4_only_our_mirrors_are_touched(evidence, command)
     i4_nothing_follows_a_drop(command, hands)
+    a_first_list_removes_nothing(command)
     i5_a_wish_to_pause_resumes_nothing(command)
     i5_an_edit_rests_on_the_newest_spec(evidence, command)
     i8_edits_and_drops_are_announced(evidence, command)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tests.harness.fakecluster import Change
 from tests.harness.simulation import HUMAN, Simulation
+from tests.properties import invariants_rest as rest
 from tests.properties import invariants_told as told
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
@@ -16,7 +17,7 @@ class Judge:
 
     evidence: Evidence
     hands: Hands
-    i10: told.I10
+    i10: rest.I10
     quiet: list[Asked | Change] | None = None
 
     @classmethod
@@ -24,7 +25,7 @@ class Judge:
         """A judge of this simulation, at work from now on."""
         evidence = Evidence(simulation)
         hands = Hands(evidence)
-        judge = cls(evidence, hands, told.I10(evidence, hands))
+        judge = cls(evidence, hands, rest.I10(evidence, hands))
         evidence.told.append(judge.take)
         simulation.watchdogs.append(judge.step)
         return judge
@@ -55,7 +56,9 @@ class Judge:
         evidence, hands = self.evidence, self.hands
         told.i6_release_needs_a_reason(evidence, change, hands)
         told.i6_missing_needs_two_answers(evidence, change, hands)
-        told.a_release_leaves_nothing_stopped(evidence, change, hands)
+        told.i6_failed_needs_two_looks(evidence, change)
+        told.a_short_outage_is_not_told(evidence, change)
+        rest.a_release_leaves_nothing_stopped(evidence, change, hands)
         told.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
         told.i9_conditions_are_consistent(evidence, change)
         told.i9_ready_speaks_of_what_was_evaluated(evidence, change)

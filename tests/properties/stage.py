@@ -17,7 +17,7 @@ from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Operator, Run, Simulation
 from tests.properties.evidence import condition
 from tests.properties.invariants import BrokenError
-from tests.properties.invariants_told import i7_rest_is_silent
+from tests.properties.invariants_rest import i7_rest_is_silent
 from tests.properties.judge import Judge
 from tests.properties.truth import UNDER_WAY, is_stuck, untrue
 
@@ -82,6 +82,8 @@ class Stage:
         self.judge = Judge.over(self.simulation)
         self.judge.hands.trouble = self.trouble
         self.old: list[Run] = []
+        self.odd: dict[str, Status] = {}
+        """What the rows said before an odd word took the place of their state."""
         self.rival: Operator | None = None
         self.engine.put_databases(filled=())
         for index, start in enumerate(starts):
@@ -126,6 +128,12 @@ class Stage:
             config = Config(tables=tuple(Table(f"public.{source}", destination) for source, destination in tables))
             self.engine.create_mirror(MIRRORS[index], config, source_type="POSTGRES", destination_type=DESTINATION)
 
+    def say_plainly(self, name: str, status: Status) -> None:
+        """Take an odd word back."""
+        mirror = self.engine.mirror(name)
+        if mirror is not None and mirror.row is not None and mirror.row.status is Status.UNKNOWN:
+            self.engine.world.set_status(mirror, status)
+
     # -- troubles --------------------------------------------------------------------------------------------------
 
     def trouble(self) -> bool:
@@ -139,6 +147,8 @@ class Stage:
         simulation, operator = self.simulation, self.operator
         self.engine.turn(**Knobs().model_dump())
         self.engine.put_databases(filled=self.engine.world.databases.filled)
+        for name, status in self.odd.items():
+            self.say_plainly(name, status)
         simulation.network.away = False
         simulation.network.latency = (0.001, 0.01)
         for one in [operator, *([self.rival] if self.rival else [])]:

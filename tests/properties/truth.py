@@ -177,6 +177,7 @@ NEVER_OURS = {
     "AdoptionConflict", "NameConflict", "MirrorNotOwned", "InvalidSpec", "ReconcileDisabled", "MirrorFailed",
     "MirrorTerminated", "UnsupportedMirror",
 }  # fmt: skip
+NO_CONFLICT = {"NameConflict", "ReconcileDisabled", "InvalidSpec", "MirrorNotFound"}
 UNASKED = {"ReconcileDisabled", "InvalidSpec"}
 UNDER_WAY = {Status.SETUP, Status.SNAPSHOT, Status.MODIFYING, Status.RESYNC, Status.TERMINATING, Status.PAUSING}
 
@@ -226,6 +227,8 @@ def _about_status(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
 def _about_peerdb(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
     status, word = facts.body["status"], "Missing" if facts.status is None else facts.status.name.capitalize()
     foreign = facts.row is not None and not facts.ours and reason not in NEVER_OURS
+    conflict = facts.older and reason not in NO_CONFLICT and "deletionTimestamp" not in facts.body["metadata"]
+    yield conflict, f"{reason} is told although an older Mirror claims this mirror"
     yield foreign, f"{reason} is told of a mirror owned by {facts.owner or 'nobody'}"
     yield not TRUTHS[reason](facts), f"{reason} is not true: PeerDB has it {word} with {sorted(facts.tables)}"
     yield reason not in UNASKED and status.get("state") != word, f"state is {status.get('state')}, PeerDB has it {word}"
