@@ -9,6 +9,7 @@ import pytest
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.settings import Settings
+from tests.unit.controllers.stage import Stage, a_settled_stage, a_spec
 
 LIMITS = {
     "tick_seconds": "tick",
@@ -60,3 +61,32 @@ def test_no_number_is_forgotten_when_a_setting_is_added() -> None:
 
     assert numbers == LIMITS.keys() | ELSEWHERE
     assert set(LIMITS.values()) <= {field.name for field in fields(Limits)}
+
+
+def a_long_copy(seconds: float, *, phase_quiet: float = 2.0, progress_write: float = 30.0) -> Stage:
+    """A stage whose mirror has been copying an added table for so long."""
+    stage = a_settled_stage(
+        "a",
+        knobs={"t_add": 100.0, "partitions": 50},
+        phase_quiet_seconds=phase_quiet,
+        progress_write_seconds=progress_write,
+    )
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.follow(5.0)
+    stage.cluster.record.clear()
+    stage.follow(seconds)
+    return stage
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(2.0, "AddingTables"), (50.0, "Editing")])
+def test_a_phase_is_told_when_it_has_lasted_as_long_as_was_set(seconds: float, reason: str) -> None:
+    stage = a_long_copy(5.0, phase_quiet=seconds)
+
+    assert stage.condition() == ("Unknown", reason)
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(5.0, 8, 13), (30.0, 1, 3)])
+def test_progress_is_told_as_often_as_was_set(seconds: float, least: int, most: int) -> None:
+    stage = a_long_copy(60.0, progress_write=seconds)
+
+    assert least <= len(stage.writes()) <= most
