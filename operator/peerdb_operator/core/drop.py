@@ -60,7 +60,7 @@ def repeat(case: Case, _farewell: Farewell) -> Plan | None:
     period = HOPELESS_REPEAT if told.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
     age = case.now - max(operation.sent_at, case.memory.sent_at or 0.0)
     if abs(age) < period:
-        wait = growing(age, case.limits) if told.reason is Reason.DROPPING else period - age
+        wait = growing(age, case.limits) if told.reason is Reason.DROPPING else period
         return case.plan("drop sent", Wait(min(period - age, wait)), told)
     action = Drop(DropFlags.decode(operation.after), operation, first=False)
     return case.plan("repeat drop", Wait(case.limits.look_first), told, action)

@@ -122,6 +122,10 @@ def test_terminated_is_not_believed_at_once(since: float | None) -> None:
     assert reason_of(planned) is Reason.DROPPING
 
 
+def test_a_failed_mirror_can_be_dropped_however_long_it_has_failed() -> None:
+    assert reason_of(dropping(a_look(State.FAILED), a_sent_drop(age=10), doubtful_since=NOW - 999)) is Reason.DROPPING
+
+
 def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
     planned = dropping(a_look(), a_sent_drop(age=10), orphaned=True)
     assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.MIRROR_ORPHANED, None, 50.0)

@@ -62,7 +62,7 @@ def test_an_edit_is_told_in_words() -> None:
         "add public.t0, public.t1, public.t2, public.t3, public.t4 and 2 more, remove public.old, change settings"
     )
     assert Edit().names() == "nothing"
-    assert listed(["a", "b"]) == "a, b"
+    assert listed(list("abcde")) == "a, b, c, d, e"
 
 
 def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> None:

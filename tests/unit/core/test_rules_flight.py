@@ -34,7 +34,7 @@ from tests.unit.core.builders import (
 BEFORE, AFTER, OTHER = a_config("public.a"), a_config("public.a", "public.b"), a_config("public.a", "public.c")
 WISH = a_mirror("public.a", "public.b")
 WISH_PAUSED = a_mirror("public.a", "public.b", runs=False)
-AS_IT_IS = a_mirror("public.a")
+AS_IT_IS, AS_IT_IS_PAUSED = a_mirror("public.a"), a_mirror("public.a", runs=False)
 STOPPED = {"stopped_since": NOW - 120}
 
 
@@ -129,6 +129,7 @@ def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
     [
         (WISH_PAUSED, a_look(config=BEFORE), Step.PAUSE),
         (WISH, a_look(config=BEFORE), Step.PAUSE),
+        (AS_IT_IS_PAUSED, a_look(config=BEFORE), Step.PAUSE),
         (AS_IT_IS, a_look(State.PAUSED, BEFORE), Step.RESUME),
     ],
 )
@@ -169,7 +170,7 @@ def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more
 def test_a_command_without_effect_is_forgotten_after_half_a_minute(
     mirror: Desired, look: Seen, step: Step, reason: Reason
 ) -> None:
-    planned = looked_at(mirror, look, an_operation(step, age=30))
+    planned = looked_at(mirror, look, an_operation(step, age=30), stopped_for=130.0)
     assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (reason, None, 0)
 
 
@@ -182,12 +183,17 @@ def test_a_pause_that_an_armed_update_ate_is_planned_afresh_at_once() -> None:
 # Edits.
 
 
-def test_a_proven_edit_closes_and_clears_the_count() -> None:
+@pytest.mark.parametrize(("mirror", "age"), [(WISH, 1), (WISH, 60), (a_mirror("public.a", "public.b", runs=False), 60)])
+def test_a_proven_edit_closes_and_clears_the_count(mirror: Desired, age: float) -> None:
     case = a_case(
-        WISH, a_look(config=AFTER), operation=an_edit_of(BEFORE, AFTER), bounds=settled_bounds(goal="x", attempts=1)
+        mirror,
+        a_look(config=AFTER),
+        operation=an_edit_of(BEFORE, AFTER, age=age),
+        bounds=settled_bounds(goal="x", attempts=1),
     )
     planned = plan_of(case)
-    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (Reason.RUNNING, None, 0)
+    assert (planned.journal.operation, attempts(planned)) == (None, 0)
+    assert reason_of(planned) in {Reason.RUNNING, Reason.PAUSING}
 
 
 def test_a_proven_edit_goes_on_to_the_next_cycle_in_the_same_pass() -> None:
@@ -241,9 +247,10 @@ def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anywa
     ],
 )
 def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: Desired) -> None:
-    planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6))
-    assert (reason_of(planned), planned.action) == (Reason.EDITING, Disarm())
-    assert planned.journal.operation is None
+    for age in (6, 60):
+        planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
+        assert (reason_of(planned), planned.action) == (Reason.EDITING, Disarm())
+        assert planned.journal.operation is None
 
 
 @pytest.mark.parametrize(
@@ -253,6 +260,12 @@ def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: D
 def test_an_edit_is_given_up_unread_only_for_a_wished_pause(mirror: Desired, age: float, reason: Reason) -> None:
     planned = looked_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
     assert reason_of(planned) is reason
+
+
+def test_an_edit_that_nobody_can_see_in_paused_is_waited_for_since_a_worker_may_hold_it() -> None:
+    operation = an_edit_of(BEFORE, AFTER, age=1000)
+    planned = looked_at(WISH_PAUSED, a_blind_look(State.PAUSED), operation)
+    assert (planned.action, planned.journal.operation) == (None, operation)
 
 
 def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
@@ -289,6 +302,13 @@ def test_a_mirror_is_not_resumed_again_too_early_nor_against_the_wish(
 ) -> None:
     planned = looked_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **memory)
     assert planned.action is None
+
+
+def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_otherwise() -> None:
+    young = looked_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=5), **STOPPED)
+    assert young.action is None
+    old = looked_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=20), **STOPPED)
+    assert old.action == Resume(None)
 
 
 def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:

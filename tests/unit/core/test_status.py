@@ -95,6 +95,10 @@ def test_the_other_conditions_are_told_only_while_true(what: Verdict, kind: str)
     assert kinds(told(RUNNING, status)) == ["Ready", "Synced"]
 
 
+def test_a_stalled_mirror_is_reconciling_and_no_longer_stalled_when_it_moves_again() -> None:
+    assert kinds(told(PAUSING, told(verdict(Reason.MIRROR_FAILED, "failed")))) == ["Ready", "Synced", "Reconciling"]
+
+
 def test_a_condition_carries_reason_message_and_generation() -> None:
     ready = condition(told(RUNNING), "Ready")
     assert (ready.status, ready.reason, ready.message) == (ConditionStatus.TRUE, "Running", "running as wished")
