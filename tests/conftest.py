@@ -7,13 +7,20 @@ import pytest
 
 from tests.component.replay.folder import HERE, summary
 from tests.harness.controlplane.fixtures import control_plane, controllers, our_control_plane
+from tests.harness.sharing import pytest_xdist_make_scheduler
 
 # A run in the background starts with SIGINT ignored, and so would every process it starts: Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-__all__ = ["control_plane", "controllers", "our_control_plane", "pytest_terminal_summary"]
+__all__ = [
+    "control_plane",
+    "controllers",
+    "our_control_plane",
+    "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
+]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from tests.e2e.world import Object, Subject, World, a_table, eventually
 from tests.harness.gate import Gate, Passage
 from tests.harness.peerdb.process import call
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("bad-input")]
+pytestmark = pytest.mark.e2e
 
 STALLED = {"Ready": "False", "Synced": "False", "Stalled": "True"}
 BROKEN = {"Ready": "False", "Synced": "Unknown", "Stalled": "True"}

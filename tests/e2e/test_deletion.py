@@ -9,7 +9,7 @@ from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import Subject, World, a_table, all_commands, eventually
 from tests.harness.gate import Gate
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("deletion")]
+pytestmark = pytest.mark.e2e
 
 ORDERS = a_table("public.orders")
 

@@ -25,7 +25,7 @@ from tests.harness.demo.peerdb import BILLING, ORDERS, furnish
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150.0

@@ -6,7 +6,7 @@ from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import Command, Object, Subject, World, a_table, base, eventually
 from tests.harness.peerdb.process import call
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("edits")]
+pytestmark = pytest.mark.e2e
 
 ORDERS = a_table("public.orders")
 

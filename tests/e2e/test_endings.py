@@ -6,7 +6,7 @@ from tests.e2e.conftest import MakeWorld, install_crd
 from tests.e2e.world import Subject, World, a_table, eventually
 from tests.harness.controlplane.launch import ControlPlane
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("endings")]
+pytestmark = pytest.mark.e2e
 
 
 def two_mirrors(world: World) -> list[Subject]:

@@ -8,7 +8,7 @@ from peerdb_operator.api import constants
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import World, a_table, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lifecycle")]
+pytestmark = pytest.mark.e2e
 
 ORDERS = a_table("public.orders", exclude=["card_number"])
 INVOICES = a_table("public.invoices")

@@ -10,7 +10,7 @@ from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import World, a_table, eventually
 from tests.harness.gate import Gate, Passage
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("outages")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

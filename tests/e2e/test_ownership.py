@@ -11,7 +11,7 @@ from peerdb_operator.api.times import parse_time
 from tests.e2e.conftest import MakeWorld, make_namespace
 from tests.e2e.world import Object, Subject, World, a_table, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ownership")]
+pytestmark = pytest.mark.e2e
 
 ORDERS = a_table("public.orders")
 INVOICES = a_table("public.invoices")

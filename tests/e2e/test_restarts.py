@@ -30,7 +30,7 @@ from tests.e2e.killing import (
 from tests.e2e.world import Subject, World, a_table, eventually
 from tests.harness.gate import Gate, Passage
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("restarts")]
+pytestmark = pytest.mark.e2e
 
 ORDERS = a_table("public.orders")
 HALF_A_MINUTE = 31.0

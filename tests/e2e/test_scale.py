@@ -8,7 +8,7 @@ from peerdb_operator.api import constants
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import Object, Subject, World, a_table, all_commands
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("scale")]
+pytestmark = pytest.mark.e2e
 
 MANY = 5000
 ETCD_LIMIT = 1_572_864
