@@ -5,9 +5,10 @@ where an age of seconds decides (the journal).
 """
 
 from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA: Final = {"type": "string", "format": "date-time"}
@@ -48,5 +49,5 @@ def _from_wire(value: object) -> object:
 _Time = Annotated[
     float, BeforeValidator(_from_wire), Field(strict=True, ge=_YEAR_1, le=_YEAR_9999), WithJsonSchema(_SCHEMA)
 ]
-Seconds = Annotated[_Time, PlainSerializer(format_seconds)]
+Seconds = Annotated[_Time, AfterValidator(floor), PlainSerializer(format_seconds)]
 Micros = Annotated[_Time, PlainSerializer(format_micros)]

@@ -145,6 +145,10 @@ def test_a_time_is_dropped_when_it_has_no_zone_or_no_meaning() -> None:
         assert read_status({"stateSince": wrong}).state_since is None
 
 
+def test_a_time_is_cut_to_the_second_that_people_see_when_somebody_wrote_a_fraction() -> None:
+    assert read_status({"stateSince": "2026-01-01T00:00:00.9Z"}) == read_status({"stateSince": "2026-01-01T00:00:00Z"})
+
+
 def test_unknown_fields_are_ignored_when_another_version_wrote_them() -> None:
     assert read_status({**WHOLE.as_wire(), "tomorrow": {"a": 1}}) == WHOLE
 
