@@ -136,7 +136,7 @@ def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: floa
     changed = seen.word != memory.word
     doubtful = state in {State.FAILED, State.TERMINATED}
     stopped = state is State.PAUSED and wants_running
-    progress, progress_at = _progress(memory, seen, changed=changed, now=now)
+    progress, progress_at = _progress(memory, seen, now)
     return replace(
         memory,
         word=seen.word,
@@ -225,10 +225,10 @@ def _unreadable(since: float | None, seen: Seen, now: float) -> float | None:
     return _since(since, holds=seen.config is ConfigGap.UNREADABLE, at=now)
 
 
-def _progress(memory: Memory, seen: Seen, *, changed: bool, now: float) -> tuple[Progress | None, float | None]:
+def _progress(memory: Memory, seen: Seen, now: float) -> tuple[Progress | None, float | None]:
     if seen.state is not State.SNAPSHOT:
         return None, None
-    if changed or memory.progress_at is None:
+    if memory.progress_at is None:
         return seen.progress, now
     if seen.progress is not None and seen.progress != memory.progress:
         return seen.progress, now

@@ -182,12 +182,9 @@ def _resume(case: Case, rule: str, message: str, *, gives_up: str = "") -> Plan:
 
 
 def _accepts(case: Case) -> bool:
-    """Whether the spec's list is the mirror's: it was before, or taking it over takes nothing away."""
-    withheld = isinstance(case.change, Withheld) and case.change.reason in {
-        Reason.ADOPTION_CONFLICT,
-        Reason.CONFIG_UNREADABLE,
-    }
-    return case.situation.tables_accepted or not withheld
+    """Whether the spec's list may be called the mirror's: it has been compared, and takes nothing away at first."""
+    refusals = {Reason.ADOPTION_CONFLICT, Reason.CONFIG_UNREADABLE}
+    return not isinstance(case.change, Withheld) or case.change.reason not in refusals
 
 
 def _paused_verdict(case: Case) -> Verdict | None:

@@ -167,5 +167,11 @@ def test_a_first_list_is_accepted_when_it_takes_nothing_away() -> None:
     assert planned.accept_tables
 
 
+def test_a_first_list_that_takes_nothing_away_is_accepted_even_if_its_additions_are_refused() -> None:
+    mirror = a_mirror("public.orders", a_wish("public.b", "t"), a_wish("public.c", "t"))
+    planned = plan_of(a_case(mirror, situation={"tables_accepted": False}))
+    assert (reason_of(planned), planned.accept_tables) == (Reason.DESTINATION_IN_USE, True)
+
+
 def test_no_list_is_accepted_while_the_config_cannot_be_read() -> None:
     assert not plan_of(a_case(look=a_blind_look(), situation={"tables_accepted": False})).accept_tables

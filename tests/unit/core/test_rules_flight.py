@@ -320,6 +320,12 @@ def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     assert reason_of(plan_of(second)) is Reason.EDIT_NOT_APPLIED
 
 
+def test_a_stop_that_patience_ended_counts_even_in_a_pass_that_tells_nothing() -> None:
+    resumed = an_operation(Step.RESUME, after=AFTER.fingerprint)
+    planned = looked_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
+    assert (planned.verdict, attempts(planned)) == (None, 1)
+
+
 def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
     resumed = an_operation(Step.RESUME, age=31, after=AFTER.fingerprint)
     planned = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)

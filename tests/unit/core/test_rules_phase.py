@@ -212,6 +212,7 @@ def test_a_stalled_phase_names_the_mirrors_newest_error() -> None:
         told = plan_of(a_case(look=a_look(state), memory=memory)).verdict
         assert told is not None
         assert "disk full" in told.message
+        assert ("no partition or row" in told.message) is (state is State.SNAPSHOT)
     silent = plan_of(a_case(look=a_look(State.SETUP), memory={**memory, "error": None})).verdict
     assert silent is not None
     assert "log in PeerDB" in silent.message

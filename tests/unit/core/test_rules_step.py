@@ -303,6 +303,14 @@ def test_a_mirror_is_resumed_after_two_minutes_and_the_resume_carries_the_goal_i
     assert planned.journal.bounds.attempts == 0, "it counts when the mirror is seen running"
 
 
+@pytest.mark.parametrize("mirror", [AS_IT_IS, REMAPPED])
+def test_a_resume_after_two_minutes_gives_nothing_up_when_no_edit_was_to_be_sent(mirror: Desired) -> None:
+    planned = at_rest(mirror, STANDS, **STOPPED_LONG)
+    assert isinstance(planned.action, Resume)
+    assert planned.action.operation is not None
+    assert planned.action.operation.after == ""
+
+
 def test_a_mirror_is_resumed_after_two_minutes_even_when_its_config_cannot_be_read() -> None:
     planned = at_rest(MORE, a_blind_look(State.PAUSED), unreadable_since=NOW, **STOPPED_LONG)
     assert isinstance(planned.action, Resume)
@@ -343,7 +351,8 @@ def test_errors_in_the_log_of_a_running_mirror_are_told_for_a_quarter_of_an_hour
     assert fresh.verdict is not None
     assert "slot is gone" in fresh.verdict.message
     assert at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 800)).wait.after == 100.0
-    assert reason_of(at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 900))) is Reason.RUNNING
+    over = at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 900))
+    assert (reason_of(over), over.wait.after) == (Reason.RUNNING, 300.0)
 
 
 def test_a_mirror_that_runs_unread_is_looked_at_at_the_next_tick() -> None:

@@ -290,6 +290,7 @@ KNOWN = LastError(message="broken", time=NOW)
     [
         (None, KNOWN),
         (("older", NOW - 1), KNOWN),
+        (("of the same second", NOW), KNOWN),
         (("broken", NOW + 599), KNOWN),
         (("broken", NOW + 600), LastError(message="broken", time=NOW + 600)),
         (("another", NOW + 1.5), LastError(message="another", time=NOW + 1)),
