@@ -160,7 +160,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class AskEdit:
-    """Somebody edits a mirror in PeerDB; on a RUNNING one the update waits unseen."""
+    """Somebody edits a mirror in PeerDB; on a RUNNING one the update waits unseen. ``remove`` names destinations."""
 
     mirror: int
     add: Tables = ()
@@ -171,13 +171,11 @@ class AskEdit:
         """Send it with RUNNING, as PeerDB's own page does."""
         named = stage.engine.mirror(MIRRORS[self.mirror])
         live = () if named is None or named.workflow is None else named.workflow.live.tables
-        gone = [json_of(table.as_dict()) for table in live if table.source == f"public.{self.remove}"]
+        gone = [json_of(table.as_dict()) for table in live if self.remove in {table.destination, "everything"}]
         added = [
             {"sourceTableIdentifier": f"public.{source}", "destinationTableIdentifier": destination}
             for source, destination in self.add
         ]
-        if len(gone) == len(live):
-            gone = []
         update = {"additionalTables": added, "removedTables": gone, "batchSize": self.batch}
         body = {
             "flowJobName": MIRRORS[self.mirror],

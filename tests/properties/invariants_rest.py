@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG
 from peerdb_operator.api.times import parse_time
 from tests.harness.fakecluster import Body, Change, FakeCluster
-from tests.harness.peerdb.mirror import Mirror
+from tests.harness.peerdb.mirror import Mirror, Phase
 from tests.harness.peerdb.values import Status
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite, condition, mirror_of, wants_running
 from tests.properties.hands import Hands, is_frozen, is_invalid, is_ours, lets_go, older_claim, proven_foreign
@@ -100,4 +100,6 @@ class I10:
 
 
 def _is_paused(mirror: Mirror) -> bool:
-    return mirror.row is not None and mirror.row.status is Status.PAUSED
+    """Whether it stands PAUSED and could run: there is a workflow that takes signals."""
+    alive = mirror.workflow is not None and mirror.workflow.phase not in {Phase.CLOSED, Phase.WEDGED}
+    return mirror.row is not None and mirror.row.status is Status.PAUSED and alive

@@ -8,31 +8,37 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from tests.harness.peerdb.knobs import Knobs
+from tests.harness.peerdb.values import Status
 from tests.properties import actions
 from tests.properties.actions import Action
 from tests.properties.invariants import BrokenError
-from tests.properties.stage import Stage, Start, own_faults
+from tests.properties.stage import MIRRORS, Stage, Start, own_faults
 
 DELAYS = (0.0, 0.05, 0.3, 0.7, 1.5, 4.0, 8.0, 20.0, 45.0, 130.0)
-LASTS = (0.0, 1.0, 6.0, 20.0, 45.0, 150.0)
+MOMENTS = ("PAUSING", "PAUSED", "PAUSED", "SNAPSHOT", "MODIFYING", "TERMINATING", "RUNNING")
+LONGEST_MOMENT = 12.0
+LASTS = (0.0, 1.0, 6.0, 20.0, 45.0, 400.0)
 LETTERS = "abcd"
+QUICK = Knobs(t_stop=(0.1, 0.8), t_add=(0.5, 1.0), t_snapshot=(0.5, 1.0))
 
 
 @dataclass(frozen=True)
 class Program:
-    """What happens: each step waits and then acts."""
+    """What happens: each step waits so many seconds, or for the first mirror to show a state, and then acts."""
 
     seed: int
     starts: tuple[Start, ...]
-    steps: tuple[tuple[float, Action], ...]
+    steps: tuple[tuple[float | str, Action], ...]
+    quick: bool = False
 
     def play(self) -> Stage:
         """Play it to its end, in a world that must settle."""
         with own_faults() as faults:
-            stage = Stage(self.seed, self.starts)
+            stage = Stage(self.seed, self.starts, QUICK if self.quick else None)
             try:
-                for delay, action in self.steps:
-                    stage.simulation.run(delay)
+                for moment, action in self.steps:
+                    _wait(stage, moment)
                     action.apply(stage)
                 stage.simulation.run(1.0)
                 stage.settle()
@@ -41,6 +47,14 @@ class Program:
         for fault in faults:
             raise BrokenError(fault.getMessage()) from (fault.exc_info[1] if fault.exc_info else None)
         return stage
+
+
+def _wait(stage: Stage, moment: float | str) -> None:
+    if isinstance(moment, str):
+        state = Status[moment]
+        stage.simulation.run_while(lambda: stage.engine.state(MIRRORS[0]) is not state, LONGEST_MOMENT, step=0.1)
+    else:
+        stage.simulation.run(moment)
 
 
 _pairs = st.sampled_from(
@@ -78,6 +92,7 @@ _spec_fields = st.sampled_from(
         (("deletionPolicy", "Retain"),),
         (("deletionPolicy", "Drop"),),
         (("state", "Paused"), ("batchSize", 700)),
+        (("snapshot", {"addedTables": "Skip"}),),
         (("drop", {"statistics": "Delete"}),),
     ]
 )
@@ -89,12 +104,14 @@ EDITS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Wish, _object, _spec_fields),
     st.builds(actions.Wish, _object, _spec_fields),
 ]
+STATES: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Ask, _mirror, st.sampled_from(("PAUSED", "RUNNING"))),
+    st.builds(actions.Ask, _mirror, st.sampled_from(("PAUSED", "PAUSED", "TERMINATING", "RESYNC"))),
+]
 HUMANS: list[st.SearchStrategy[Action]] = [
-    st.builds(
-        actions.Ask, _mirror, st.sampled_from(("PAUSED", "RUNNING", "PAUSED", "RUNNING", "TERMINATING", "RESYNC"))
-    ),
     st.builds(actions.AskEdit, _mirror, _pairs, st.sampled_from(LETTERS), st.sampled_from((0, 0, 900))),
-    st.builds(actions.AskEdit, _mirror, st.just(()), st.sampled_from(LETTERS), st.sampled_from((0, 900))),
+    st.builds(actions.AskEdit, _mirror, st.just(()), st.sampled_from((*LETTERS, "everything")), st.just(0)),
+    st.builds(actions.AskEdit, _mirror, st.just(()), st.just(""), st.sampled_from((900, 901))),
     st.builds(actions.Recreate, _mirror, st.one_of(st.none(), _pairs)),
     st.builds(actions.Found, _mirror, _pairs),
     st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid"))),
@@ -118,6 +135,7 @@ OPERATORS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Rival, _mirror, _pairs),
 ]
 ENDINGS: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Delete, st.just(0)),
     st.builds(actions.Delete, _object),
     st.builds(actions.Delete, _object),
     st.builds(actions.Create, _object, _pairs),
@@ -131,13 +149,15 @@ _starts = st.builds(
     _pairs,
     st.one_of(_pairs, st.none()),
     st.sampled_from((True, True, True, False)),
+    st.sampled_from(("Drop", "Drop", "Retain")),
 )
+_one = st.builds(Start, running=st.sampled_from((True, True, True, False)), policy=st.sampled_from(("Drop", "Retain")))
 
 
 def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 7) -> st.SearchStrategy[Program]:
     """Programs whose actions are of these kinds, each kind as likely as the other."""
     action: st.SearchStrategy[Action] = st.one_of([st.one_of(kind) for kind in kinds])
-    step = st.tuples(st.sampled_from(DELAYS), action)
+    step = st.tuples(st.sampled_from(DELAYS + MOMENTS), action)
     # Two short lists make longer programs than one long list does, and shrink as well.
     steps = st.builds(lambda first, last: (*first, *last), st.lists(step, max_size=most), st.lists(step, max_size=most))
     return st.builds(
@@ -147,4 +167,5 @@ def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 7) -> st.Searc
             st.just((Start(),)), st.just((Start(), Start())), st.lists(_starts, min_size=1, max_size=3).map(tuple)
         ),
         steps,
+        st.booleans(),
     )

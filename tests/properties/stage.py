@@ -44,6 +44,7 @@ class Start:
     live: Tables = (("a", "a"), ("b", "b"))
     spec: Tables | None = (("a", "a"), ("b", "b"))
     running: bool = True
+    policy: str = "Drop"
 
 
 class _Faults(logging.Handler):
@@ -75,8 +76,11 @@ def own_faults() -> Iterator[list[logging.LogRecord]]:
 class Stage:
     """One world with its judge."""
 
-    def __init__(self, seed: int, starts: tuple[Start, ...] = (Start(),), **settings: object) -> None:
-        self.simulation = Simulation(seed)
+    def __init__(
+        self, seed: int, starts: tuple[Start, ...] = (Start(),), knobs: Knobs | None = None, **settings: object
+    ) -> None:
+        self.plain = knobs or Knobs()
+        self.simulation = Simulation(seed, knobs=self.plain)
         self.engine = self.simulation.engine
         self.cluster = self.simulation.cluster
         self.judge = Judge.over(self.simulation)
@@ -96,13 +100,11 @@ class Stage:
         if start.state != "ABSENT":
             self.engine.put_mirror(MIRRORS[index], state=Status[start.state], tables=tables)
         if start.spec is not None:
-            self.create(index, start.spec, running=start.running)
+            self.create(index, start.spec, state="Running" if start.running else "Paused", deletionPolicy=start.policy)
 
-    def create(self, index: int, tables: Tables, *, running: bool = True, cluster: FakeCluster | None = None) -> None:
+    def create(self, index: int, tables: Tables, *, cluster: FakeCluster | None = None, **more: str) -> None:
         """A new Mirror, unless there is one or the cluster takes none."""
-        spec: Body = {"tables": mappings(tables)}
-        if not running:
-            spec["state"] = "Paused"
+        spec: Body = {"tables": mappings(tables), **more}
         if OBJECTS[index] != MIRRORS[index]:
             spec["mirrorName"] = MIRRORS[index]
         cluster = cluster or self.cluster
@@ -145,7 +147,7 @@ class Stage:
     def calm(self) -> None:
         """All faults end; what they did stays."""
         simulation, operator = self.simulation, self.operator
-        self.engine.turn(**Knobs().model_dump())
+        self.engine.turn(**self.plain.model_dump())
         self.engine.put_databases(filled=self.engine.world.databases.filled)
         for name, status in self.odd.items():
             self.say_plainly(name, status)

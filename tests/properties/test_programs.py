@@ -8,7 +8,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.properties.programs import EDITS, ENDINGS, HUMANS, OPERATORS, TROUBLE, Program, programs
+from tests.properties.programs import EDITS, ENDINGS, HUMANS, OPERATORS, STATES, TROUBLE, Program, programs
 
 PROGRAMS = int(os.environ.get("PEERDB_PROGRAMS", "2000"))
 SHRINK = os.environ.get("PEERDB_SHRINK", "1") != "0"
@@ -27,24 +27,24 @@ def _share(part: float) -> settings:
 
 
 @_share(0.2)
-@given(programs(EDITS, EDITS, HUMANS))
+@given(programs(EDITS, EDITS, STATES, HUMANS))
 def test_invariants_hold_when_users_and_people_at_peerdb_edit(program: Program) -> None:
     program.play()
 
 
-@_share(0.3)
-@given(programs(EDITS, HUMANS, TROUBLE))
+@_share(0.25)
+@given(programs(EDITS, EDITS, STATES, TROUBLE, TROUBLE))
 def test_invariants_hold_when_peerdb_or_kubernetes_fail(program: Program) -> None:
     program.play()
 
 
-@_share(0.2)
-@given(programs(EDITS, HUMANS, TROUBLE, OPERATORS))
+@_share(0.25)
+@given(programs(EDITS, STATES, HUMANS, TROUBLE, OPERATORS))
 def test_invariants_hold_when_operators_die_stall_and_overlap(program: Program) -> None:
     program.play()
 
 
 @_share(0.3)
-@given(programs(EDITS, HUMANS, TROUBLE, OPERATORS, ENDINGS, ENDINGS))
+@given(programs(EDITS, STATES, TROUBLE, OPERATORS, ENDINGS, ENDINGS))
 def test_invariants_hold_when_mirrors_come_and_go(program: Program) -> None:
     program.play()

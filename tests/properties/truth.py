@@ -44,11 +44,10 @@ class Facts:
         self.filled = simulation.engine.world.databases.filled
         self.older = older_claim(body, cluster)
         self.now = simulation.now
-        self.errors = [
-            line.at
-            for line in simulation.engine.world.journal.lines
-            if line.level == "error" and (line.flow == self.name or line.flow.startswith(f"clone_{self.name}_"))
-        ]
+        errors = [line for line in simulation.engine.world.journal.lines if line.level == "error"]
+        self.is_failing = any(line.flow == self.name and self.now - line.at < 880.0 for line in errors)
+        names = (self.name, f"clone_{self.name}_")
+        self.errors = [line.at for line in errors if line.flow.startswith(names)]
 
     @property
     def wishes(self) -> dict[str, str] | None:
@@ -135,7 +134,9 @@ def _in_use(facts: Facts) -> bool:
 Truth = Callable[[Facts], bool]
 
 TRUTHS: dict[str, Truth] = {
-    "Running": lambda facts: facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body),
+    "Running": lambda facts: (
+        facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and not facts.is_failing
+    ),
     "RunningWithErrors": lambda facts: (
         facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and _recent_errors(facts)
     ),
@@ -182,7 +183,7 @@ UNASKED = {"ReconcileDisabled", "InvalidSpec"}
 UNDER_WAY = {Status.SETUP, Status.SNAPSHOT, Status.MODIFYING, Status.RESYNC, Status.TERMINATING, Status.PAUSING}
 
 
-STAYS_STOPPED = {"ReconcileDisabled", "MirrorNotOwned", "NameConflict", "AdoptionConflict"}
+STAYS_STOPPED = {"MirrorOrphaned", "ReconcileDisabled", "MirrorNotOwned", "NameConflict", "AdoptionConflict"}
 SHAPES = {
     **dict.fromkeys(("Running", "RunningWithErrors", "Paused", "Completed"), ("True", "True", "", "")),
     "PausedWithPendingChanges": ("True", "False", "", ""),
