@@ -127,9 +127,11 @@ def proven_gone(evidence: Evidence, work: Pass, gap: float) -> bool:
     ]
     gone: list[Asked] = []
     for one in reversed(answers):
-        if not is_gone(one):
+        asked_again = bool(gone) and not one.answered and one.work is gone[-1].work
+        if is_gone(one):
+            gone.append(one)
+        elif not asked_again:
             break
-        gone.append(one)
     return len(gone) > 1 and looked_at(evidence, gone[0]) - looked_at(evidence, gone[-1]) >= gap - SLACK
 
 

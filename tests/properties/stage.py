@@ -19,7 +19,7 @@ from tests.properties.evidence import condition
 from tests.properties.invariants import BrokenError
 from tests.properties.invariants_rest import i7_rest_is_silent
 from tests.properties.judge import Judge
-from tests.properties.truth import UNDER_WAY, is_stuck, untrue
+from tests.properties.truth import is_under_way, untrue
 
 OBJECTS = ("orders", "items", "again")
 MIRRORS = ("orders", "items", "orders")
@@ -188,9 +188,7 @@ class Stage:
     def restless(self) -> list[str]:
         """Why the world is not at rest: one line for each Mirror whose verdict is not final and true."""
         found = [
-            f"PeerDB is at work on {name}"
-            for name, mirror in self.engine.world.mirrors.items()
-            if mirror.row is not None and mirror.row.status in UNDER_WAY and not is_stuck(mirror)
+            f"PeerDB is at work on {name}" for name, mirror in self.engine.world.mirrors.items() if is_under_way(mirror)
         ]
         for cluster in self.simulation.clusters:
             for body in cluster.all() if cluster.crd is not None else ():

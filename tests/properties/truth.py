@@ -17,6 +17,7 @@ from tests.properties.hands import is_frozen, is_ours, older_claim
 from tests.properties.invariants_told import AT_REST
 
 FIELDS = {"batchSize": "batch_size", "idleTimeoutSeconds": "idle_timeout"}
+RESTING = {Phase.CDC, Phase.PAUSED, Phase.CLOSED, Phase.WEDGED}
 SNAPSHOT = {
     "rowsPerPartition": "snapshotNumRowsPerPartition",
     "partitionsOverride": "snapshotNumPartitionsOverride",
@@ -102,9 +103,10 @@ class Facts:
         return bool(self.added or self.removed or self.remapped) or self.settings_differ
 
 
-def is_stuck(mirror: Mirror) -> bool:
-    """Whether nothing will ever move this mirror again."""
-    return mirror.workflow is None or mirror.workflow.closed or mirror.workflow.phase is Phase.WEDGED
+def is_under_way(mirror: Mirror) -> bool:
+    """Whether PeerDB is about to change this mirror, whatever its row says."""
+    workflow = mirror.workflow
+    return workflow is not None and (bool(workflow.inbox) or workflow.phase not in RESTING)
 
 
 def _counts_are_right(facts: Facts, told: Body) -> bool:
