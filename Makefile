@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WORKERS ?= 2
+WORKERS ?= 4
 PEERDB_TRANSCRIPTS ?=
 export PEERDB_TRANSCRIPTS
 export PYTHONPATH := operator:.
@@ -42,7 +42,7 @@ demo: $(READY) ## Show it: control plane, PeerDB (simulated, or PEERDB_URL= MIRR
 test: check pytest ## Everything that has to hold: checks and all tests
 
 .PHONY: pytest
-pytest: $(READY) control-plane ## All tests, with coverage
+pytest: $(READY) $(if $(KUBECONFIG),,control-plane) ## All tests, with coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup -q --cov --cov-report= -p tests.harness.coverage_gates
 
@@ -74,7 +74,7 @@ unit: $(READY) ## Only the unit tests
 	@$(BIN)/python -m pytest tests/unit -n $(WORKERS) -q
 
 .PHONY: e2e
-e2e: $(READY) control-plane ## Only the tests on the real API server
+e2e: $(READY) $(if $(KUBECONFIG),,control-plane) ## Only the tests on the real API server
 	@$(BIN)/python -m pytest tests -m e2e -n $(WORKERS) --dist loadgroup -q
 
 .PHONY: replay
@@ -91,7 +91,7 @@ mutants: $(READY) ## Seed defects into planner, deletion and journal; the tests 
 	@$(BIN)/python -m tests.properties.mutants
 
 .PHONY: bench
-bench: $(READY) control-plane ## Measure latency, memory and a burst of edits; writes docs/performance.md
+bench: $(READY) $(if $(KUBECONFIG),,control-plane) ## Measure latency, memory and a burst of edits; writes docs/performance.md
 	@$(BIN)/python -m tests.bench
 
 .PHONY: lock

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from peerdb_operator.controllers.ports import MirrorVersion
-from peerdb_operator.errors import KubeForbidden, KubeUnavailable
+from peerdb_operator.controllers.ports import Clock, MirrorVersion
+from peerdb_operator.errors import KubeError, KubeForbidden, KubeUnavailable
 from tests.harness.fakecluster import Body, FakeCluster, WatchEvent
 
 T = TypeVar("T")
@@ -64,6 +64,14 @@ class FakePort:
     async def list_mirrors(self) -> list[Body]:
         """Every Mirror."""
         return [self._told(body) for body in await self._call("list", self._cluster.all)]
+
+    async def first_list(self, clock: Clock) -> list[Body]:
+        """The same, asked until it is answered."""
+        while True:
+            try:
+                return await self.list_mirrors()
+            except KubeError:
+                await clock.sleep(1.0)
 
     async def mirror_pages(self) -> AsyncIterator[list[Body]]:
         """Every Mirror, on one page."""

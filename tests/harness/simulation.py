@@ -20,7 +20,6 @@ from typing import Any
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import Lane, Rest
-from peerdb_operator.errors import KubeError
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.intake import Intake
@@ -138,13 +137,8 @@ class Operator:
         fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds)
 
         async def main() -> None:
-            while True:
-                try:
-                    for body in await kube.list_mirrors():
-                        intake.observed(None, body)
-                    break
-                except KubeError:
-                    await clock.sleep(1.0)
+            for body in await kube.first_list(clock):
+                intake.observed(None, body)
             intake.listed()
             queue.start()
             loop.spawn(run.process, fleet.run(), "fleet")

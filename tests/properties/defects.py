@@ -158,7 +158,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 11",
         "additions are not checked before the pause",
         STEP,
-        "    if not _prechecked(case, case.change):\n        return _validate(case, case.change, PRECHECK_RUNNING)\n",
+        "    if not _prechecked(case, case.change):\n        return _validate(case, case.change)\n",
         "",
     ),
     Defect("rule 12, I1", "an edit rests on one look at PAUSED", STEP, "if not case.memory.confirmed:", "if False:"),
@@ -166,7 +166,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 12",
         "additions are not checked in a stop that others made",
         STEP,
-        "    if not _prechecked(case, change):\n        return _validate(case, change, PRECHECK_PAUSED)\n",
+        "    if not _prechecked(case, change):\n        return _validate(case, change)\n",
         "",
     ),
     Defect(

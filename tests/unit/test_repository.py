@@ -1,5 +1,6 @@
 """The shape of the repository that tools and people rely on."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -23,6 +24,7 @@ ROOT_NAMES = {
     "tests",
     "docs",
 }
+BUILT = [*MODULES, *sorted((ROOT / "tests" / "harness").rglob("*.py"))]
 LOCKS = {"requirements.lock": (), "requirements-dev.lock": ("dev",), "requirements-go.lock": ("go",)}
 FOREIGN = r"(index-url|registry) *[=:] *[\"']?https?:|(^|[^A-Za-z0-9._-])/(root|home|work|Users)/[A-Za-z.]"
 PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)( ; [^\\]+)? \\$")
@@ -81,6 +83,15 @@ def test_what_the_project_asks_for_is_pinned(lock: str, groups: tuple[str, ...])
     pinned = {found[1] for line in (ROOT / lock).read_text().splitlines() if (found := PIN.match(line))}
 
     assert {re.split(r"[\[<>=~!]", each)[0] for each in wanted} <= pinned
+
+
+@pytest.mark.parametrize("module", BUILT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_keep_to_their_sizes(module: Path) -> None:
+    text = module.read_text()
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    assert len(text.splitlines()) <= 250
+    assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 40] == []
 
 
 def test_every_target_of_the_makefile_says_what_it_does() -> None:

@@ -82,7 +82,7 @@ class PeerDBClient:
             "excludeBatches": True,
             "excludeSnapshotStatus": not snapshot,
         }
-        body = await self._status(name, Request("POST", "mirrors/status", asked, Patience.INFO))
+        body = await self._status(name, Request("POST", "mirrors/status", asked))
         if body.cdc_status is None and body.qrep_status is None:
             raise UnexpectedReply(f"mirrors/status for mirror {name} came without cdcStatus, although it was asked for")
         return body.to_reply()
@@ -126,7 +126,7 @@ class PeerDBClient:
     async def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
         """Replace all tags of one mirror; PeerDB ignores an empty set, so the last tag cannot be removed."""
         listed = [{"key": key, "value": value} for key, value in tags.items()]
-        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed}, Patience.CHANGE)
+        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed})
         await self._send(asked, name)
 
     async def validate(self, connection_configs: Mapping[str, Any], *, short: bool = False) -> None:
@@ -162,7 +162,7 @@ class PeerDBClient:
             body["dropMirrorStats"] = True
         if skip_destination_drop:
             body["skipDestinationDrop"] = True
-        patience = Patience.CHANGE_CLOSED if closed else Patience.CHANGE
+        patience = Patience.DROP_CLOSED if closed else Patience.PLAIN
         await self._send(Request("POST", "mirrors/state_change", body, patience), name)
 
     async def version(self) -> str:

@@ -30,10 +30,8 @@ from peerdb_operator.errors import (
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final[Mapping[Patience, float]] = {
-    Patience.READ: 15.0,
-    Patience.INFO: 30.0,
-    Patience.CHANGE: 30.0,
-    Patience.CHANGE_CLOSED: 400.0,  # PeerDB waits up to 360 s inside, then answers by chance; the drop goes on
+    Patience.PLAIN: 30.0,
+    Patience.DROP_CLOSED: 400.0,  # PeerDB waits up to 360 s inside, then answers by chance; the drop goes on
     Patience.CHECK: 120.0,
     Patience.CHECK_SHORT: 30.0,
 }

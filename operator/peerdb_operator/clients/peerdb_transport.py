@@ -20,10 +20,8 @@ _SECRETS: Final = re.compile(
 class Patience(Enum):
     """How long an answer may take; the transport turns it into seconds."""
 
-    READ = auto()  # PeerDB's catalog answers in milliseconds
-    INFO = auto()  # asks a worker, which PeerDB gives up on after 10 s
-    CHANGE = auto()  # one or two signals
-    CHANGE_CLOSED = auto()  # a FAILED or COMPLETED mirror: its drop runs inside the request, for minutes
+    PLAIN = auto()  # answered from PeerDB's catalog, by a worker (PeerDB gives up on one after 10 s) or by a signal
+    DROP_CLOSED = auto()  # a FAILED or COMPLETED mirror: its drop runs inside the request, for minutes
     CHECK = auto()  # validation connects to both databases
     CHECK_SHORT = auto()  # the same while a mirror stands still for it
 
@@ -35,7 +33,7 @@ class Request:
     method: Literal["GET", "POST"]
     path: str
     body: Mapping[str, Any] | None = None
-    patience: Patience = Patience.READ
+    patience: Patience = Patience.PLAIN
 
 
 @dataclass(frozen=True, slots=True)

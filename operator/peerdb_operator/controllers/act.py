@@ -139,13 +139,13 @@ class Actor:
             return Done(job.journal)
         return Done(job.journal, await self._tag(job, job.sight.tags, job.identity.tag))
 
-    async def release(self, job: Job, action: Release) -> None:
+    async def release(self, job: Job, planned: Plan, action: Release) -> None:
         """Let the object go; the mirror stays as it is."""
         if not job.entry.parted:
             if action.hand_over:
                 await self._hand_over(job)
-            if action.warning:
-                await self._reporter.event(job.entry, "Warning", "Released", action.warning)
+            if action.warns:
+                await self._reporter.event(job.entry, "Warning", "Released", planned.note)
             job.entry.parted = True
         left = [finalizer for finalizer in job.entry.view.finalizers if finalizer != FINALIZER]
         await self._reporter.finalizers(job.entry, left)

@@ -70,7 +70,7 @@ class MirrorController:
         self._passes = Passes(
             surroundings=self._surroundings,
             lookout=Lookout(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits),
-            prechecker=Prechecker(peerdb, clock, limits),
+            prechecker=Prechecker(peerdb, clock),
             actor=Actor(peerdb, self._reporter, clock, brake, limits),
             reporter=self._reporter,
             clock=clock,

@@ -130,7 +130,7 @@ class Passes:
             case TakeOver():
                 return await self.actor.take_over(job)
             case Release() as action:
-                await self.actor.release(job, action)
+                await self.actor.release(job, planned, action)
                 return None
             case LookFully() | LookTwice() | Validate() | None:
                 return Done(planned.journal)

@@ -14,7 +14,7 @@ from peerdb_operator.controllers.job import Job
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.translate import validation_request
 from peerdb_operator.core.edit import listed
-from peerdb_operator.core.limits import Limits, doubling
+from peerdb_operator.core.limits import doubling
 from peerdb_operator.core.memory import Precheck
 from peerdb_operator.core.plan_types import Validate
 from peerdb_operator.core.reasons import Reason
@@ -28,17 +28,16 @@ FILLED = ("is not empty", "already has existing rows")
 class Prechecker:
     """Asks, and remembers the answer with the Mirror."""
 
-    def __init__(self, peerdb: PeerDBClient, clock: Clock, limits: Limits) -> None:
+    def __init__(self, peerdb: PeerDBClient, clock: Clock) -> None:
         self._peerdb = peerdb
         self._clock = clock
-        self._limits = limits
 
     async def ask(self, job: Job, action: Validate) -> None:
         """Ask PeerDB about the additions of ``action``; raises nothing of ours."""
         assert job.sight.config is not None  # noqa: S101 - additions are only ever planned against a config
         request = validation_request(action.edit, job.sight.config, throw_away_name(job), copy=action.copy)
         try:
-            await self._peerdb.validate(request, short=action.timeout < self._limits.paused_patience)
+            await self._peerdb.validate(request, short=action.short)
             answer = Precheck(action.key, self._clock.now())
         except PeerDBError as error:
             answer = self._refused(job, action.key, error)

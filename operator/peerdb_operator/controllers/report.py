@@ -140,7 +140,7 @@ def log_decision(entry: Entry, planned: Plan) -> None:
     if not action and reason == entry.logged:
         return
     entry.logged = reason
-    message = told.message if told is not None else getattr(planned.action, "warning", "")
+    message = told.message if told is not None else planned.note
     extra = {**identity(entry), "rule": planned.rule, "reason": reason, **({"action": action} if action else {})}
     logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
 

@@ -129,6 +129,7 @@ class Case:
         action: Action | None = None,
         *,
         accept: bool = False,
+        note: str = "",
     ) -> Plan:
         """A plan of this case.
 
@@ -138,7 +139,7 @@ class Case:
         told = verdict
         if held is not None and held.reason is not Reason.CONFIG_UNREADABLE:
             told = withheld(held.reason, held.message, pending=self.is_pending)
-        return Plan(action, told, wait, self.journal, accept, held, self.compared, rule)
+        return Plan(action, told, wait, self.journal, accept, held, self.compared, rule, note)
 
 
 def growing(age: float, limits: Limits) -> float:

@@ -64,8 +64,8 @@ def frozen(case: Case, farewell: Farewell) -> Plan | None:
     """Hands off holds a drop; a release sends nothing and goes through."""
     if not case.situation.frozen:
         return None
-    if release_cause(case, farewell) is not None:
-        return case.plan("release frozen", Wait(None), action=Release(hand_over=False))
+    if (cause := release_cause(case, farewell)) is not None:
+        return _let_go(case, "release frozen", f"{cause}; reconciliation is disabled, nothing is sent")
     message = (
         'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
         "or set spec.deletionPolicy: Retain"
@@ -80,23 +80,22 @@ def release(case: Case, farewell: Farewell) -> Plan | None:
     if cause is None:
         return None
     if drop_sent(case):
-        warning = f"{cause}, but its drop is already under way"
-        return case.plan("release dropped", Wait(None), action=Release(hand_over=False, warning=warning))
+        return _let_go(case, "release dropped", f"{cause}, but its drop is already under way", warns=True)
     hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.heir is not None
     look = case.observation
     if isinstance(look, Absent):
-        return case.plan("gone", Wait(None), action=Release(hand_over=False))
+        return _let_go(case, "gone", f"{cause}; PeerDB has no such mirror")
     if isinstance(look, Seen) and not case.is_full:
         return case.plan("look fully", Wait(0.0), action=LookFully())
     held = _held(case, look)
     if held is None:
         ours = isinstance(look, Unknown) or look.owner.kind is OwnerKind.OURS
-        return case.plan("release", Wait(None), action=Release(hand_over=hands_over and ours))
+        return _let_go(case, "release", f"{cause}; the mirror stays in PeerDB", hand_over=hands_over and ours)
     released_since = case.memory.release_since if case.memory.release_since is not None else case.now
     if case.now - max(farewell.deleted_at, released_since) < case.limits.release_patience:
         return held
     warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: check it in PeerDB'
-    return case.plan("release after patience", Wait(None), action=Release(hands_over, warning))
+    return _let_go(case, "release after patience", warning, hand_over=hands_over, warns=True)
 
 
 def stay_when_blind(case: Case, farewell: Farewell) -> Plan | None:
@@ -121,9 +120,9 @@ def stay_when_blind(case: Case, farewell: Farewell) -> Plan | None:
 
 def gone(case: Case, _farewell: Farewell) -> Plan | None:
     """Nothing is left to drop."""
-    return (
-        case.plan("gone", Wait(None), action=Release(hand_over=False)) if isinstance(case.observation, Absent) else None
-    )
+    if not isinstance(case.observation, Absent):
+        return None
+    return _let_go(case, "gone", "PeerDB has no such mirror any more")
 
 
 def look_fully(case: Case, _farewell: Farewell) -> Plan | None:
@@ -138,7 +137,7 @@ def not_ours(case: Case, _farewell: Farewell) -> Plan | None:
         return None
     if kind is OwnerKind.NONE and (doubt := unowned_doubt(case)) > 0:
         return case.plan("no owner once", Wait(doubt))
-    return case.plan("not ours", Wait(None), action=Release(hand_over=False))
+    return _let_go(case, "not ours", "PeerDB's mirror does not carry our owner tag; it stays in PeerDB")
 
 
 def drop_sent(case: Case) -> bool:
@@ -147,6 +146,10 @@ def drop_sent(case: Case) -> bool:
     if operation is None or operation.step is not Step.DROP:
         return False
     return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at
+
+
+def _let_go(case: Case, rule: str, note: str, *, hand_over: bool = False, warns: bool = False) -> Plan:
+    return case.plan(rule, Wait(None), action=Release(hand_over, warns), note=note)
 
 
 def _held(case: Case, look: Seen | Unknown) -> Plan | None:

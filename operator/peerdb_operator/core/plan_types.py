@@ -27,13 +27,13 @@ class LookTwice:
 class Validate:
     """Ask PeerDB whether the additions of ``edit`` would work, remember the answer, plan again in the same pass.
 
-    ``timeout`` is in seconds; ``copy``: whether the rows that exist are to be copied.
+    ``copy``: whether the rows that exist are to be copied; ``short``: the mirror stands still meanwhile.
     """
 
     edit: Edit
     key: str
-    timeout: float
     copy: bool
+    short: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ class Drop:
 class Release:
     """Remove our finalizer.
 
-    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). ``warning`` becomes
-    an Event.
+    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). With ``warns`` the
+    plan's note becomes an Event.
     """
 
     hand_over: bool
-    warning: str = ""
+    warns: bool = False
 
 
 Action = LookFully | LookTwice | Validate | TakeOver | Pause | Resume | SendEdit | Disarm | Drop | Release
@@ -112,7 +112,8 @@ class Plan:
     """One step: what to do, what to tell, when to look again, and the journal as judged (before the action adds to it).
 
     ``verdict`` None keeps the last one. ``accept_tables``: the spec's table list is accepted as the mirror's.
-    ``compared``: wish and live config were compared, and ``withheld`` is what came of it.
+    ``compared``: wish and live config were compared, and ``withheld`` is what came of it. ``note`` is what the log says
+    of an action that changes no verdict.
     """
 
     action: Action | None
@@ -123,3 +124,4 @@ class Plan:
     withheld: Withheld | None = None
     compared: bool = False
     rule: str = ""
+    note: str = ""

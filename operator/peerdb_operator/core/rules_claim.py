@@ -53,14 +53,19 @@ def first_contact(case: Case) -> Plan | None:
     """An untagged or released mirror is taken over only if that takes nothing away from it."""
     kind = case.seen.owner.kind
     if kind is OwnerKind.OURS:
-        return None if case.situation.has_finalizer else case.plan("adopt again", Wait(0.0), action=TakeOver())
+        return None if case.situation.has_finalizer else _take_over(case, "adopt again")
     if kind is OwnerKind.NOT_ASKED or not case.state.comparable:
         return None
     if kind is OwnerKind.NONE and (doubt := unowned_doubt(case)) > 0:
         return case.plan("no owner once", Wait(doubt))
     if case.desired.tables is not None and (refusal := _would_take_away(case)) is not None:
         return refusal
-    return case.plan("take over", Wait(0.0), action=TakeOver())
+    return _take_over(case, "take over")
+
+
+def _take_over(case: Case, rule: str) -> Plan:
+    note = f'the PeerDB mirror "{case.desired.mirror}" is ours from now on: finalizer and owner tag are written'
+    return case.plan(rule, Wait(0.0), action=TakeOver(), note=note)
 
 
 def unowned_doubt(case: Case) -> float:

@@ -20,8 +20,6 @@ from peerdb_operator.core.rules_claim import conflict_message
 from peerdb_operator.core.rules_phase import orphan_verdict, unreadable
 from peerdb_operator.core.verdict import Truth, Verdict, verdict
 
-PRECHECK_PAUSED = 30.0
-PRECHECK_RUNNING = 120.0
 AT_REST: dict[State, frozenset[str]] = {
     State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
     State.PAUSED: frozenset({Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES}),
@@ -68,7 +66,7 @@ def pause_to_edit(case: Case) -> Plan | None:
     if case.state is not State.RUNNING or not isinstance(case.change, Edit):
         return None
     if not _prechecked(case, case.change):
-        return _validate(case, case.change, PRECHECK_RUNNING)
+        return _validate(case, case.change)
     return _pause(case, "pause to edit", f"paused to {case.change.names()}")
 
 
@@ -102,7 +100,7 @@ def edit(case: Case) -> Plan | None:
     if case.state is not State.PAUSED or not isinstance(change, Edit) or case.config is None:
         return None
     if not _prechecked(case, change):
-        return _validate(case, change, PRECHECK_PAUSED)
+        return _validate(case, change)
     if not case.memory.confirmed:
         return case.plan("confirm", Wait(case.limits.look_short), action=LookTwice(case.limits.confirm_gap))
     operation = case.operation(
@@ -164,8 +162,13 @@ def _prechecked(case: Case, change: Edit) -> bool:
     return known.at >= (case.now if stopped is None else stopped) - case.limits.precheck_fresh
 
 
-def _validate(case: Case, change: Edit, timeout: float) -> Plan:
-    action = Validate(change, precheck_key(change, case.desired), timeout, copy=not case.desired.skip_snapshot)
+def _validate(case: Case, change: Edit) -> Plan:
+    action = Validate(
+        change,
+        precheck_key(change, case.desired),
+        copy=not case.desired.skip_snapshot,
+        short=case.state is State.PAUSED,
+    )
     return case.plan("precheck", Wait(case.limits.look_first), action=action)
 
 

@@ -91,7 +91,7 @@ def test_a_plain_status_reads_the_catalog_only() -> None:
 
     reply = run(client.status("orders_cdc"))
 
-    assert transport.only == Request("POST", "mirrors/status", {"flowJobName": "orders_cdc"}, Patience.READ)
+    assert transport.only == Request("POST", "mirrors/status", {"flowJobName": "orders_cdc"}, Patience.PLAIN)
     assert (reply.name, reply.state, reply.created_at) == ("orders_cdc", "RUNNING", CREATED)
     assert (reply.is_cdc, reply.config, reply.snapshot) == (None, None, None)
 
@@ -126,7 +126,7 @@ def test_a_status_with_config_reads_every_field() -> None:
         "POST",
         "mirrors/status",
         {"flowJobName": "orders_cdc", "includeFlowInfo": True, "excludeBatches": True, "excludeSnapshotStatus": True},
-        Patience.INFO,
+        Patience.PLAIN,
     )
     assert (reply.is_cdc, reply.source_type, reply.destination_type) == (True, "POSTGRES", "CLICKHOUSE")
     assert (reply.rows_synced, reply.snapshot) == (12345, None)
@@ -362,7 +362,7 @@ def test_tags_are_replaced_as_a_whole() -> None:
     run(client.set_tags("m_x", {"a": "1", "b": ""}))
 
     tags = [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]
-    assert transport.only == Request("POST", "flows/tags", {"flowName": "m_x", "tags": tags}, Patience.CHANGE)
+    assert transport.only == Request("POST", "flows/tags", {"flowName": "m_x", "tags": tags}, Patience.PLAIN)
 
 
 @pytest.mark.parametrize(("short", "patience"), [(False, Patience.CHECK), (True, Patience.CHECK_SHORT)])
@@ -378,25 +378,25 @@ def state_changes() -> list[tuple[Any, dict[str, Any], Patience]]:
     running, paused, gone = RequestedState.RUNNING, RequestedState.PAUSED, RequestedState.TERMINATING
     edit = ConfigUpdate(batch_size=5)
     return [
-        (lambda c: c.change_state("m", paused), {"requestedFlowState": "STATUS_PAUSED"}, Patience.CHANGE),
-        (lambda c: c.change_state("m", running), {"requestedFlowState": "STATUS_RUNNING"}, Patience.CHANGE),
+        (lambda c: c.change_state("m", paused), {"requestedFlowState": "STATUS_PAUSED"}, Patience.PLAIN),
+        (lambda c: c.change_state("m", running), {"requestedFlowState": "STATUS_RUNNING"}, Patience.PLAIN),
         (
             lambda c: c.change_state("m", running, update=edit),
             {
                 "requestedFlowState": "STATUS_RUNNING",
                 "flowConfigUpdate": {"cdcFlowConfigUpdate": {"batchSize": 5}},
             },
-            Patience.CHANGE,
+            Patience.PLAIN,
         ),
         (
             lambda c: c.change_state("m", running, update=ConfigUpdate()),
             {"requestedFlowState": "STATUS_RUNNING", "flowConfigUpdate": {"cdcFlowConfigUpdate": {}}},
-            Patience.CHANGE,
+            Patience.PLAIN,
         ),
         (
             lambda c: c.change_state("m", gone, drop_mirror_stats=True, skip_destination_drop=True, closed=True),
             {"requestedFlowState": "STATUS_TERMINATING", "dropMirrorStats": True, "skipDestinationDrop": True},
-            Patience.CHANGE_CLOSED,
+            Patience.DROP_CLOSED,
         ),
     ]
 

@@ -188,7 +188,7 @@ def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: p
     failed = Plan(None, verdict(Reason.MIRROR_FAILED, "it has failed"), Wait(None))
     for planned in (failed, failed, Plan(None, None, Wait(None)), Plan(LookFully(), None, Wait(None))):
         log_decision(entry, planned)
-    log_decision(entry, Plan(Release(hand_over=False, warning="look at it"), None, Wait(None)))
+    log_decision(entry, Plan(Release(hand_over=False), None, Wait(None), note="look at it"))
     assert decisions(caplog) == ["MirrorFailed: it has failed", "LookFully", "Release: look at it"]
 
 

@@ -207,8 +207,8 @@ def test_a_release_waits_two_minutes_at_most(
     planned = parting(RETAIN, look, a_farewell(deleted_at=deleted_at), release_since=since)
     assert (planned.action is None) is patient
     if isinstance(planned.action, Release):
-        assert planned.action.hand_over
-        assert '"orders" was not seen running again' in planned.action.warning
+        assert planned.action == Release(hand_over=True, warns=True)
+        assert '"orders" was not seen running again' in planned.note
 
 
 # Frozen.
@@ -277,10 +277,9 @@ def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
 def test_a_release_after_the_drop_says_that_the_drop_is_under_way(
     mirror: Desired, farewell: Farewell, look: Observation, *, _hands_over: bool
 ) -> None:
-    action = parting(mirror, look, farewell, operation=an_operation(Step.DROP)).action
-    assert isinstance(action, Release)
-    assert not action.hand_over
-    assert "already under way" in action.warning
+    planned = parting(mirror, look, farewell, operation=an_operation(Step.DROP))
+    assert planned.action == Release(hand_over=False, warns=True)
+    assert "already under way" in planned.note
 
 
 def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:

@@ -85,6 +85,7 @@ def test_a_mirror_of_nobody_is_taken_over_when_that_takes_nothing_away(state: St
     case = a_case(a_mirror("public.a", "public.b"), look, bounds=FRESH, memory=LONG_UNOWNED, situation=UNADOPTED)
     planned = plan_of(case)
     assert (planned.action, planned.wait.after) == (TakeOver(), 0.0)
+    assert planned.note.startswith('the PeerDB mirror "orders" is ours')
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_a_config_that_cannot_be_read_is_told_when_it_lasts(
 )
 def test_additions_are_checked_before_the_mirror_is_stopped_for_them(precheck: Precheck | None) -> None:
     planned = at_rest(MORE, RUNS, precheck=precheck)
-    assert planned.action == Validate(edit_to(MORE, LIVE), KEY, 120.0, copy=True)
+    assert planned.action == Validate(edit_to(MORE, LIVE), KEY, copy=True, short=False)
     assert planned.verdict is None
 
 
@@ -248,7 +248,7 @@ def test_a_failed_precheck_is_no_reason_to_stay_paused(reason: Reason) -> None:
 @pytest.mark.parametrize("precheck", [None, a_passed_precheck(KEY, age=71), failed_precheck(retry_in=0)])
 def test_no_addition_goes_out_unchecked_however_the_mirror_came_to_be_paused(precheck: Precheck | None) -> None:
     planned = at_rest(MORE, STANDS, **{**READY, "precheck": precheck})
-    assert planned.action == Validate(edit_to(MORE, LIVE), KEY, 30.0, copy=True)
+    assert planned.action == Validate(edit_to(MORE, LIVE), KEY, copy=True, short=True)
 
 
 def test_a_check_holds_for_the_stop_it_was_made_for() -> None:
