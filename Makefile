@@ -96,8 +96,8 @@ bench: $(READY) $(if $(KUBECONFIG),,control-plane) ## Measure latency, memory an
 
 .PHONY: lock
 lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless UPGRADE=1
-	@$(COMPILE) pyproject.toml -o requirements.lock
-	@$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml --extra tracing -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra tracing --group dev -o requirements-dev.lock
 	@$(COMPILE) --group go -o requirements-go.lock
 
 .PHONY: clean
