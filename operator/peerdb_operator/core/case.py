@@ -14,7 +14,7 @@ from peerdb_operator.core.memory import Memory
 from peerdb_operator.core.observed import ConfigGap, Observation, Owner, OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Action, Plan, Wait
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import Verdict, withheld
+from peerdb_operator.core.verdict import BROKEN, Verdict, withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,13 @@ class Case:
     ) -> Plan:
         """A plan of this case.
 
-        Below the comparison a withheld difference outranks what is told of a step on the way and of a mirror at rest.
+        A withheld difference outranks what is told of a step on the way and of a mirror at rest, but not that the
+        mirror is broken.
         """
         held = self.change if isinstance(self.change, Withheld) else None
         told = verdict
-        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE:
+        broken = verdict is not None and verdict.reason in BROKEN
+        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE and not broken:
             told = withheld(held.reason, held.message, pending=self.is_pending)
         return Plan(action, told, wait, self.journal, accept, held, self.compared, rule, note)
 

@@ -48,7 +48,7 @@ def under_way(case: Case, _farewell: Farewell) -> Plan | None:
     if case.state is not State.TERMINATING:
         return None
     age = case.now - case.in_state_since()
-    return case.plan("dropping", Wait(growing(age, case.limits)), _late(case, age) or _dropping(case))
+    return case.plan("dropping", Wait(growing(age, case.limits)), _dropping(case, _late(case, age)))
 
 
 def repeat(case: Case, _farewell: Farewell) -> Plan | None:
@@ -106,19 +106,16 @@ def plan_deletion(case: Case, farewell: Farewell) -> Plan:
     return next(filter(None, (rule(case, farewell) for rule in DELETION_RULES)))
 
 
-def _dropping(case: Case) -> Verdict:
-    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay')
+def _dropping(case: Case, late: str = "") -> Verdict:
+    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay{late}')
 
 
-def _late(case: Case, age: float) -> Verdict | None:
+def _late(case: Case, age: float) -> str:
     if age < case.limits.deadline_terminating:
-        return None
+        return ""
     error = f"; its newest error: {case.memory.error[0]}" if case.memory.error is not None else ""
-    message = (
-        f"PeerDB has been dropping the mirror for more than {case.limits.deadline_terminating / 60:.0f} minutes"
-        f"{error}; are both its databases reachable?"
-    )
-    return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message)
+    minutes = case.limits.deadline_terminating / 60
+    return f". It has been at it for more than {minutes:.0f} minutes{error}; are both its databases reachable?"
 
 
 def _terminated(case: Case) -> Verdict | None:

@@ -103,8 +103,9 @@ def test_a_drop_that_takes_too_long_is_told_with_the_mirrors_newest_error(
     error: tuple[str, float] | None, words: str
 ) -> None:
     planned = dropping(a_look(State.TERMINATING), a_sent_drop(), word_since=NOW - 900, came_from="RUNNING", error=error)
-    assert reason_of(planned) is Reason.PROGRESS_DEADLINE_EXCEEDED
+    assert reason_of(planned) is Reason.DROPPING
     assert planned.verdict is not None
+    assert "more than 15 minutes" in planned.verdict.message
     assert words in planned.verdict.message
 
 

@@ -38,6 +38,7 @@ AS_IT_IS = a_mirror("public.a")
 MORE = a_mirror("public.a", "public.b")
 MORE_PAUSED = a_mirror("public.a", "public.b", runs=False)
 REMAPPED = a_mirror(a_wish("public.a", "elsewhere"))
+REMAPPED_PAUSED = a_mirror(a_wish("public.a", "elsewhere"), runs=False)
 KEY = precheck_key(edit_to(MORE, LIVE), MORE)
 RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
 STOPPED = {"stopped_since": NOW - 10}
@@ -337,6 +338,13 @@ def test_a_running_mirror_is_settled_when_it_is_as_wished() -> None:
     planned = at_rest(AS_IT_IS, RUNS, Bounds(GENERATION))
     assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.RUNNING, None, 300.0)
     assert (planned.journal.bounds.settled, planned.accept_tables) == (GENERATION, True)
+
+
+@pytest.mark.parametrize(("mirror", "look"), [(REMAPPED, RUNS), (REMAPPED_PAUSED, STANDS)])
+def test_that_a_mirror_is_broken_outranks_a_withheld_difference(mirror: Desired, look: Seen) -> None:
+    planned = at_rest(mirror, look, Bounds(GENERATION), orphaned=True, sent_at=NOW - 900)
+    assert (reason_of(planned), planned.action) == (Reason.MIRROR_ORPHANED, None)
+    assert planned.withheld is not None
 
 
 def test_a_mirror_with_a_withheld_difference_has_not_settled() -> None:
