@@ -1,0 +1,49 @@
+{{/* The name of the application in labels. */}}
+{{- define "peerdb-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of what lives in the release's namespace. */}}
+{{- define "peerdb-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "peerdb-operator.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of what lives outside namespaces, or in one of others: two releases of one name do not meet there. */}}
+{{- define "peerdb-operator.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "peerdb-operator.fullname" .) -}}
+{{- end -}}
+
+{{- define "peerdb-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "peerdb-operator.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "" -}}
+{{- if not .Values.serviceAccount.name -}}
+{{- fail "serviceAccount.name is needed when serviceAccount.create is false: name the account that exists." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What tells the pods of this release apart. A Deployment's selector can never change: nothing may be added. */}}
+{{- define "peerdb-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "peerdb-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "peerdb-operator.labels" -}}
+{{ include "peerdb-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: peerdb-operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
