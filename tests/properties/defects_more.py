@@ -174,8 +174,8 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "a frozen object is dropped",
         DELETION,
-        "    if not case.situation.frozen:\n        return None\n    if release_cause",
-        "    if True:\n        return None\n    if release_cause",
+        "    if not case.situation.frozen:\n        return None\n    if (cause := release_cause",
+        "    if True:\n        return None\n    if (cause := release_cause",
     ),
     Defect(
         "deletion, I6",
@@ -195,8 +195,8 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion, I4",
         "a release resumes what is being dropped",
         DELETION,
-        "    if drop_sent(case):\n        warning",
-        "    if False:\n        warning",
+        "    if drop_sent(case):\n        return _let_go",
+        "    if False:\n        return _let_go",
     ),
     Defect(
         "deletion", "the brake does not count", "controllers/brake.py", "self._sent[uid] = at", "self._sent.clear()"
