@@ -1,27 +1,27 @@
 """Where the programs come from: the user's own folder if one is named, else the cache, built when it lacks one."""
 
+import contextlib
 import os
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.harness.controlplane.build import Builder
-from tests.harness.controlplane.cache import BinaryCache, cache_root
 from tests.harness.controlplane.errors import ControlPlaneError
-from tests.harness.controlplane.goenv import GoFinder
-from tests.harness.controlplane.progress import Progress
-from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program, Recipe, read_recipe
+from tests.harness.controlplane.recipe import ASSETS_VARIABLE, DEMO_PROGRAMS, Program, read_recipe
+from tests.harness.gotools.build import Builder, new_builder
+from tests.harness.gotools.cache import BinaryCache, cache_root
+from tests.harness.gotools.errors import ToolError
 
-ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 
-
-def new_builder(environ: Mapping[str, str], progress: Progress | None = None, recipe: Recipe | None = None) -> Builder:
-    """A builder for this machine; progress goes to stderr unless given."""
-    root = cache_root(environ)
-    shown = progress or Progress(sys.stderr)
-    wanted = recipe or read_recipe()
-    return Builder(wanted, BinaryCache(root, wanted), GoFinder(environ, root, shown), shown)
+@contextlib.contextmanager
+def as_control_plane_error() -> Iterator[None]:
+    """What cannot be built is, for those who asked for a control plane, a control plane that cannot be had."""
+    try:
+        yield
+    except ControlPlaneError:
+        raise
+    except ToolError as error:
+        raise ControlPlaneError(str(error)) from error
 
 
 def programs_for(
@@ -36,15 +36,16 @@ def programs_for(
     found = from_folder(Path(given).absolute(), wanted) if given else {}
     missing = [program for program in wanted if program not in found]
     if missing:
-        folder = (builder or new_builder(environ)).ensure(missing)
-        found |= {program: folder / program.value for program in missing}
+        with as_control_plane_error():
+            folder = (builder or new_builder(read_recipe(), environ)).ensure(missing)
+        found |= {program: folder / program for program in missing}
     return found
 
 
 def from_folder(folder: Path, wanted: Sequence[Program]) -> dict[Program, Path]:
     """The wanted programs of a folder the user named; the demo's three must all be there when wanted."""
-    found = {program: folder / program.value for program in wanted if os.access(folder / program.value, os.X_OK)}
-    lacking = [program.value for program in wanted if program in DEMO_PROGRAMS and program not in found]
+    found = {program: folder / program for program in wanted if os.access(folder / program, os.X_OK)}
+    lacking = [program for program in wanted if program in DEMO_PROGRAMS and program not in found]
     if lacking:
         raise ControlPlaneError(
             f"{ASSETS_VARIABLE} is {folder}, without an executable {', '.join(lacking)}: complete or unset it."
@@ -63,7 +64,8 @@ def existing_kubectl(environ: Mapping[str, str]) -> Path:
     on_path = shutil.which(Program.KUBECTL.value, path=environ.get("PATH", ""))
     if on_path:
         return Path(on_path)
-    cache = BinaryCache(cache_root(environ), read_recipe())
+    with as_control_plane_error():
+        cache = BinaryCache(cache_root(environ), read_recipe())
     if cache.has(Program.KUBECTL):
         return cache.path(Program.KUBECTL)
     raise ControlPlaneError(

@@ -1,26 +1,20 @@
-"""What is built and how: programs, packages, flags, and the name under which a result is cached.
+"""What the control plane is built of: its four programs, their packages and version stamps.
 
-The versions are those of `go.mod` beside this file and of nothing else; a change of go.mod, go.sum, flags or platform
-changes the name, so a cached binary never answers for a recipe that did not make it.
+All come out of the one Go module beside this file. How a module becomes programs is `tests.harness.gotools.recipe`.
 """
 
-import dataclasses
 import enum
-import hashlib
-import platform
-import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from tests.harness.controlplane.errors import ControlPlaneError
+from tests.harness.gotools.recipe import Recipe, read_requirement
 
 MODULE_DIRECTORY = Path(__file__).parent
-KEY_CHARACTERS = 16
+KUBERNETES = "k8s.io/kubernetes"
 VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 
 
-class Program(enum.Enum):
+class Program(enum.StrEnum):
     """A program of the control plane; the value is its file name."""
 
     ETCD = "etcd"
@@ -29,7 +23,7 @@ class Program(enum.Enum):
     CONTROLLER_MANAGER = "kube-controller-manager"
 
 
-PACKAGES: dict[Program, str] = {
+PACKAGES: dict[str, str] = {
     Program.ETCD: "go.etcd.io/etcd/server/v3",
     Program.KUBECTL: "k8s.io/kubernetes/cmd/kubectl",
     Program.APISERVER: "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -38,47 +32,22 @@ PACKAGES: dict[Program, str] = {
 DEMO_PROGRAMS = (Program.ETCD, Program.KUBECTL, Program.APISERVER)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Recipe:
-    """A Go module and what is made of it on this platform."""
-
-    module: Path
-    kubernetes_version: str
-    go_version: tuple[int, int]
-    packages: dict[Program, str]
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Flags of `go build`: the version stamp, without which the programs take themselves for v0.0.0."""
-        major, minor = self.kubernetes_version.lstrip("v").split(".")[:2]
-        stamp = {"gitVersion": self.kubernetes_version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-        stamps = [f"-X {package}.{name}={value}" for package in VERSION_PACKAGES for name, value in stamp.items()]
-        return ("-trimpath", "-mod=readonly", "-buildvcs=false", f"-ldflags={' '.join(['-s', '-w', *stamps])}")
-
-    @property
-    def key(self) -> str:
-        """Name of the cached result."""
-        digest = hashlib.sha256()
-        parts = [(self.module / name).read_bytes() for name in ("go.mod", "go.sum")]
-        parts += [flag.encode() for flag in self.flags]
-        parts += [f"{program.value}={package}".encode() for program, package in self.packages.items()]
-        parts += [sys.platform.encode(), platform.machine().encode()]
-        for part in parts:
-            digest.update(hashlib.sha256(part).digest())
-        return digest.hexdigest()[:KEY_CHARACTERS]
-
-    def packages_of(self, programs: Sequence[Program]) -> list[str]:
-        """Import paths of the programs' main packages."""
-        return [self.packages[program] for program in programs]
-
-
 def read_recipe(module: Path = MODULE_DIRECTORY) -> Recipe:
-    """The recipe of a module folder; raises ControlPlaneError when its go.mod lacks what a build needs."""
-    text = (module / "go.mod").read_text(encoding="utf-8")
-    kubernetes = re.search(r"^\s*(?:require\s+)?k8s\.io/kubernetes (v\S+)", text, re.MULTILINE)
-    go = re.search(r"^go (\d+)\.(\d+)", text, re.MULTILINE)
-    if kubernetes is None or go is None:
-        raise ControlPlaneError(
-            f"{module / 'go.mod'} does not require k8s.io/kubernetes or has no go line: restore it."
-        )
-    return Recipe(module, kubernetes[1], (int(go[1]), int(go[2])), PACKAGES)
+    """The recipe of a module folder; raises ToolError when its go.mod lacks what a build needs."""
+    required = read_requirement(module, KUBERNETES)
+    return Recipe(
+        module,
+        required,
+        PACKAGES,
+        stamps_of(required.version),
+        what="the control plane",
+        instead=f"set {ASSETS_VARIABLE} to a folder with kube-apiserver, etcd and kubectl",
+        folder=required.version,
+    )
+
+
+def stamps_of(version: str) -> list[str]:
+    """Without these the programs take themselves for v0.0.0."""
+    major, minor = version.lstrip("v").split(".")[:2]
+    stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return [f"{package}.{name}={value}" for package in VERSION_PACKAGES for name, value in stamp.items()]

@@ -1,4 +1,4 @@
-"""Builders and fakes for tests of the control plane harness: a Go command, a kubectl, a Go wheel, a terminal.
+"""Builders and fakes for tests of what is built with Go: a Go command, a Go wheel, a kubectl, a terminal.
 
 Fakes of programs are real executables in a folder of the test's own, which is the whole PATH of what is tested.
 """
@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.harness.controlplane.assets import new_builder
-from tests.harness.controlplane.build import Builder
-from tests.harness.controlplane.progress import Progress
-from tests.harness.controlplane.recipe import PACKAGES, Recipe, read_recipe
+from tests.harness.controlplane.recipe import PACKAGES, read_recipe
+from tests.harness.gotools.build import Builder, new_builder
+from tests.harness.gotools.progress import Progress
+from tests.harness.gotools.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
 
@@ -151,7 +151,7 @@ def an_environment(folder: Path, *, path: Path | None = None, **more: str) -> di
 def a_builder(folder: Path, go: FakeGo | None, output: io.StringIO | None = None, **recipe: str) -> Builder:
     """A builder of a small module with a cache below `folder`."""
     environ = an_environment(folder, path=go.folder if go else None)
-    return new_builder(environ, Progress(output or io.StringIO()), a_recipe(folder / "module", **recipe))
+    return new_builder(a_recipe(folder / "module", **recipe), environ, Progress(output or io.StringIO()))
 
 
 def a_go_wheel(folder: Path, *, version: str = "1.26.6") -> str:

@@ -8,10 +8,10 @@ import pytest
 
 from peerdb_operator.settings import ENV_PREFIX
 from tests.harness.controlplane.assets import programs_for
-from tests.harness.controlplane.build import built_name
-from tests.harness.controlplane.cache import CACHE_VARIABLE, cache_root
-from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, MODULE_DIRECTORY, Program, read_recipe
+from tests.harness.gotools.build import built_name
+from tests.harness.gotools.cache import CACHE_VARIABLE, cache_root
+from tests.harness.gotools.errors import ToolError
 from tests.unit.harness_controlplane.support import FakeGo, a_builder, a_recipe, an_environment
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_left_when_the_build_fails(tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "bin", fails=("build",), words={"build": ["m/x.go:3:1: undefined: y"]})
     builder = a_builder(tmp_path, go)
 
-    with pytest.raises(ControlPlaneError, match=r"`go build` failed \(exit 1\)(?s:.*)undefined: y"):
+    with pytest.raises(ToolError, match=r"`go build` failed \(exit 1\)(?s:.*)undefined: y"):
         builder.ensure(DEMO_PROGRAMS)
 
     assert [path.name for path in builder.cache.directory.iterdir()] == [".lock"]
@@ -103,12 +103,19 @@ def test_the_sentence_speaks_of_the_network_when_modules_cannot_be_downloaded(tm
     words = ["go: k8s.io/kubernetes@v1.37.2: dial tcp 192.0.2.1:443: connect: connection refused"]
     builder = a_builder(tmp_path, FakeGo(tmp_path / "bin", fails=("list",), words={"list": words}))
 
-    with pytest.raises(ControlPlaneError) as caught:
+    with pytest.raises(ToolError) as caught:
         builder.ensure(DEMO_PROGRAMS)
 
     assert "could not be downloaded: connect to a network" in str(caught.value)
     assert "KUBEBUILDER_ASSETS" in str(caught.value)
     assert words[0] in str(caught.value)
+
+
+def test_those_who_want_a_control_plane_hear_of_one_that_cannot_be_had_when_the_build_fails(tmp_path: Path) -> None:
+    builder = a_builder(tmp_path, FakeGo(tmp_path / "bin", fails=("build",)))
+
+    with pytest.raises(ControlPlaneError, match=r"`go build` failed.*, or set KUBEBUILDER_ASSETS to a folder"):
+        programs_for(DEMO_PROGRAMS, an_environment(tmp_path), builder)
 
 
 def test_the_tree_is_never_changed_when_go_runs_in_it(tmp_path: Path) -> None:
@@ -139,7 +146,7 @@ def test_downloads_and_packages_are_counted_when_they_happen(tmp_path: Path) -> 
 def test_the_sentence_names_the_folder_when_the_cache_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where a folder should be", encoding="utf-8")
 
-    with pytest.raises(ControlPlaneError, match=r"Cannot write to .*home.*set CONTROL_PLANE_CACHE"):
+    with pytest.raises(ToolError, match=r"Cannot write to .*home.*set CONTROL_PLANE_CACHE"):
         a_builder(tmp_path, FakeGo(tmp_path / "bin")).ensure(DEMO_PROGRAMS)
 
 
@@ -152,20 +159,20 @@ def test_the_variable_does_not_reach_the_operator_as_a_setting_when_it_is_set() 
 
 
 def test_the_sentence_names_the_variables_when_there_is_no_home() -> None:
-    with pytest.raises(ControlPlaneError, match="HOME is not set: set it, or CONTROL_PLANE_CACHE"):
+    with pytest.raises(ToolError, match="HOME is not set: set it, or CONTROL_PLANE_CACHE"):
         cache_root({})
 
 
 def test_the_sentence_says_so_when_go_mod_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "go.mod").write_text("module m\n", encoding="utf-8")
 
-    with pytest.raises(ControlPlaneError, match="has no go line"):
+    with pytest.raises(ToolError, match="has no go line"):
         read_recipe(tmp_path)
 
 
 def test_every_staging_module_is_replaced_by_the_version_that_belongs_to_kubernetes() -> None:
     recipe = read_recipe()
-    staging = recipe.kubernetes_version.replace("v1.", "v0.")
+    staging = recipe.required.version.replace("v1.", "v0.")
     text = (MODULE_DIRECTORY / "go.mod").read_text(encoding="utf-8")
     replaced = [line.split() for line in text.splitlines() if "=>" in line]
 

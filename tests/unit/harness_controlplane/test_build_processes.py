@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.cache import STAGING_PREFIX
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS
+from tests.harness.gotools.cache import STAGING_PREFIX
 from tests.unit.harness_controlplane.support import FakeGo, Gate, a_process, an_environment
 
 BUILD = ("-m", "tests.harness.controlplane", "--build-only")

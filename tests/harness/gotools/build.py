@@ -1,6 +1,6 @@
-"""Builds the control plane's programs from the Go module beside this file, once, into the cache.
+"""Builds the programs of a recipe from its Go module, once, into the cache.
 
-Owns the run of the Go tools; the recipe, the cache, the toolchain and the wording of progress are modules of their own.
+Owns the run of the Go tools; recipes, the cache, the toolchain and the wording of progress are modules of their own.
 The build never changes the tree it runs in (`-mod=readonly`) and needs no container, no root and no C compiler.
 """
 
@@ -8,15 +8,16 @@ import collections
 import dataclasses
 import shlex
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tests.harness.controlplane.cache import BinaryCache, locked, staging
-from tests.harness.controlplane.errors import ControlPlaneError
-from tests.harness.controlplane.goenv import Go, GoFinder
-from tests.harness.controlplane.progress import Progress
-from tests.harness.controlplane.recipe import Program, Recipe
+from tests.harness.gotools.cache import BinaryCache, cache_root, locked, staging
+from tests.harness.gotools.errors import ToolError
+from tests.harness.gotools.goenv import Go, GoFinder
+from tests.harness.gotools.progress import Progress
+from tests.harness.gotools.recipe import Recipe
 
 DOWNLOADING = "go: downloading "
 NETWORK_SIGNS = (
@@ -42,10 +43,10 @@ class Builder:
     go_finder: GoFinder
     progress: Progress
 
-    def ensure(self, programs: Sequence[Program]) -> Path:
+    def ensure(self, programs: Sequence[str]) -> Path:
         """Build what the cache lacks and return its folder.
 
-        Raises ControlPlaneError with what to do when Go, the network or the build itself fails.
+        Raises ToolError with what to do when Go, the network or the build itself fails.
         """
         if self._missing(programs):
             with locked(self.cache.directory, self._waiting):
@@ -54,23 +55,23 @@ class Builder:
                     self._build(missing)
         return self.cache.directory
 
-    def _missing(self, programs: Sequence[Program]) -> list[Program]:
+    def _missing(self, programs: Sequence[str]) -> list[str]:
         return [program for program in programs if not self.cache.has(program)]
 
     def _waiting(self) -> None:
-        self.progress.say("Another build of the control plane is under way; waiting for it.")
+        self.progress.say(f"Another build of {self.recipe.what} is under way; waiting for it.")
 
-    def _build(self, programs: Sequence[Program]) -> None:
-        go = self.go_finder.find(self.recipe.go_version)
-        names = ", ".join(program.value for program in programs)
-        self.progress.say(f"Building {names} {self.recipe.kubernetes_version} with Go {go.version}; this is done once.")
+    def _build(self, programs: Sequence[str]) -> None:
+        go = self.go_finder.find(self.recipe.required.go, self.recipe.instead)
+        names = ", ".join(programs)
+        self.progress.say(f"Building {names} {self.recipe.required.version} with Go {go.version}; this is done once.")
         packages = self._list_packages(go, programs)
         with staging(self.cache.directory) as made:
             self._compile(go, programs, packages, made)
             for program in programs:
                 self.cache.put(program, made / built_name(self.recipe.packages[program]))
 
-    def _list_packages(self, go: Go, programs: Sequence[Program]) -> frozenset[str]:
+    def _list_packages(self, go: Go, programs: Sequence[str]) -> frozenset[str]:
         """The packages that Go has yet to compile; downloads the modules they are in."""
         modules = sum("// indirect" in line for line in (self.recipe.module / "go.mod").read_text("utf-8").splitlines())
         downloads = False
@@ -91,7 +92,7 @@ class Builder:
             self.progress.end()
         return frozenset(line.removesuffix(STALE) for line in listed if line.endswith(STALE))
 
-    def _compile(self, go: Go, programs: Sequence[Program], packages: frozenset[str], made: Path) -> None:
+    def _compile(self, go: Go, programs: Sequence[str], packages: frozenset[str], made: Path) -> None:
         def on_line(line: str) -> bool:
             if line not in packages:
                 return False
@@ -124,9 +125,16 @@ class Builder:
                 running.terminate()
                 raise
             if running.wait() != 0:
-                raise ControlPlaneError(explain(arguments[0], running.returncode, words, self.recipe.module))
+                raise ToolError(explain(arguments[0], running.returncode, words, self.recipe))
             output.seek(0)
             return output.read().splitlines()
+
+
+def new_builder(recipe: Recipe, environ: Mapping[str, str], progress: Progress | None = None) -> Builder:
+    """A builder for this machine; progress goes to stderr unless given."""
+    root = cache_root(environ)
+    shown = progress or Progress(sys.stderr)
+    return Builder(recipe, BinaryCache(root, recipe), GoFinder(environ, root, shown), shown)
 
 
 def feed(lines: Iterable[str], on_line: Callable[[str], bool], words: collections.deque[str]) -> None:
@@ -143,14 +151,11 @@ def built_name(package: str) -> str:
     return before if last.startswith("v") and last[1:].isdigit() else last
 
 
-def explain(step: str, code: int, words: Iterable[str], module: Path) -> str:
+def explain(step: str, code: int, words: Iterable[str], recipe: Recipe) -> str:
     """What failed and what to do, from the last words of the Go command."""
     said = "\n  ".join(words)
     if any(sign in said for sign in NETWORK_SIGNS):
         way_out = "The Go modules could not be downloaded: connect to a network with a Go module proxy and run it again"
     else:
-        way_out = f"Run `go {shlex.quote(step)}` in {module} to see more"
-    return (
-        f"`go {step}` failed (exit {code}). {way_out}, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd "
-        f"and kubectl. Go said:\n  {said}"
-    )
+        way_out = f"Run `go {shlex.quote(step)}` in {recipe.module} to see more"
+    return f"`go {step}` failed (exit {code}). {way_out}, or {recipe.instead}. Go said:\n  {said}"
