@@ -53,6 +53,7 @@ check: $(READY) ## Format, lint, types, import layers, generated files, YAML, sh
 	@$(BIN)/mypy
 	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told" >&2; exit 1; }
 	@$(BIN)/python -m peerdb_operator.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
+	@$(BIN)/python -m tests.harness.chart --check
 	@$(BIN)/yamllint --strict .
 	@git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
 
@@ -64,6 +65,7 @@ format: $(READY) ## Format the code and repair what the linter can
 .PHONY: generate
 generate: $(READY) ## Write the generated files (CRD)
 	@$(BIN)/python -m peerdb_operator.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
+	@$(BIN)/python -m tests.harness.chart
 
 .PHONY: control-plane
 control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controller manager into the cache (some minutes, once)

@@ -47,3 +47,14 @@ app.kubernetes.io/part-of: peerdb-operator
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
+
+{{/* The labels of an object that has further ones by a value: ours stay. Takes the root and the value. */}}
+{{- define "peerdb-operator.labelsWith" -}}
+{{- toYaml (merge (include "peerdb-operator.labels" .root | fromYaml) (.more | default dict)) -}}
+{{- end -}}
+
+{{/* The same for pods: nothing by which a new chart alone would restart the operator. */}}
+{{- define "peerdb-operator.podLabels" -}}
+{{- $own := omit (include "peerdb-operator.labels" . | fromYaml) "helm.sh/chart" "app.kubernetes.io/managed-by" -}}
+{{- toYaml (merge $own .Values.podLabels) -}}
+{{- end -}}

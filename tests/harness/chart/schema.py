@@ -1,0 +1,48 @@
+"""``values.schema.json``: its shape is written by hand, its descriptions and its ``settings`` are filled in here.
+
+So each sentence about a value stands in one place, the comment in ``values.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tests.harness.chart.operator_settings import properties
+from tests.harness.chart.values import Path, Value, dotted
+
+
+class UnknownValue(Exception):  # noqa: N818 - it reads as a statement about the value it names
+    """``values.yaml`` and ``values.schema.json`` do not know the same values."""
+
+
+def with_descriptions(schema: str, values: Sequence[Value]) -> str:
+    """The schema with every description and every setting renewed. Raises UnknownValue."""
+    content: dict[str, Any] = json.loads(schema)
+    content["properties"]["settings"]["properties"] = properties()
+    for value in values:
+        node = node_at(content, value.path)
+        node.pop("description", None)
+        rest = dict(node)
+        node.clear()
+        node.update({"description": value.text}, **rest)
+    _require_no_more(content, {value.path for value in values})
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def node_at(schema: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The part of the schema for one value. Raises UnknownValue."""
+    node = schema
+    for key in path:
+        if key not in node.get("properties", {}):
+            raise UnknownValue(f"{dotted(path)} is in values.yaml and not in values.schema.json")
+        node = node["properties"][key]
+    return node
+
+
+def _require_no_more(node: dict[str, Any], known: set[Path], path: Path = ()) -> None:
+    for key, inner in node.get("properties", {}).items():
+        if (*path, key) not in known:
+            raise UnknownValue(f"{dotted((*path, key))} is in values.schema.json and not in values.yaml")
+        _require_no_more(inner, known, (*path, key))
