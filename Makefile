@@ -42,7 +42,7 @@ demo: $(READY) ## Show it: control plane, PeerDB (simulated, or PEERDB_URL= MIRR
 test: check pytest ## Everything that has to hold: checks and all tests
 
 .PHONY: pytest
-pytest: $(READY) $(if $(KUBECONFIG),,control-plane) ## All tests, with coverage
+pytest: $(READY) $(if $(KUBECONFIG),,control-plane) tools ## All tests, with coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup -q --cov --cov-report= -p tests.harness.coverage_gates
 
@@ -53,6 +53,7 @@ check: $(READY) ## Format, lint, types, import layers, generated files, YAML, sh
 	@$(BIN)/mypy
 	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told" >&2; exit 1; }
 	@$(BIN)/python -m peerdb_operator.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
+	@$(BIN)/python -m tests.harness.docs | cmp -s - docs/reference.md || { echo "docs/reference.md is stale: run make generate" >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.chart --check
 	@$(BIN)/yamllint --strict .
 	@git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
@@ -65,11 +66,16 @@ format: $(READY) ## Format the code and repair what the linter can
 .PHONY: generate
 generate: $(READY) ## Write the generated files (CRD)
 	@$(BIN)/python -m peerdb_operator.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
+	@$(BIN)/python -m tests.harness.docs > docs/.new && mv docs/.new docs/reference.md
 	@$(BIN)/python -m tests.harness.chart
 
 .PHONY: control-plane
 control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controller manager into the cache (some minutes, once)
 	@$(BIN)/python -m tests.harness.controlplane --build-only --with-controller-manager
+
+.PHONY: tools
+tools: $(READY) ## Build helm and promtool into the cache (some minutes, once); HELM= and PROMTOOL= name others
+	@$(BIN)/python -m tests.harness.gotools >/dev/null
 
 .PHONY: unit
 unit: $(READY) ## Only the unit tests
