@@ -1,4 +1,4 @@
-"""What every folder of tests shares: one control plane per test process, and a line about what was left out."""
+"""What all folders of tests share: a control plane per test process, Helm, promtool; a line about what was left out."""
 
 import signal
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.component.replay.folder import HERE, summary
 from tests.harness.controlplane.fixtures import control_plane, controllers, our_control_plane
+from tests.harness.gotools.fixtures import helm, promtool
 from tests.harness.sharing import pytest_xdist_make_scheduler
 
 # A run in the background starts with SIGINT ignored, and so would every process it starts: Ctrl-C could not be tested.
@@ -17,7 +18,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 __all__ = [
     "control_plane",
     "controllers",
+    "helm",
     "our_control_plane",
+    "promtool",
     "pytest_terminal_summary",
     "pytest_xdist_make_scheduler",
 ]

@@ -8,6 +8,7 @@ import pytest
 
 from peerdb_operator.settings import ENV_PREFIX
 from tests.harness.controlplane.assets import programs_for
+from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, MODULE_DIRECTORY, Program, read_recipe
 from tests.harness.gotools.build import built_name
 from tests.harness.gotools.cache import CACHE_VARIABLE, cache_root
