@@ -77,10 +77,6 @@ control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controlle
 tools: $(READY) ## Build helm and promtool into the cache (some minutes, once); HELM= and PROMTOOL= name others
 	@$(BIN)/python -m tests.harness.gotools >/dev/null
 
-.PHONY: tools
-tools: $(READY) ## Build helm and promtool into the cache (some minutes, once); HELM= and PROMTOOL= name others
-	@$(BIN)/python -m tests.harness.gotools >/dev/null
-
 .PHONY: unit
 unit: $(READY) ## Only the unit tests
 	@$(BIN)/python -m pytest tests/unit -n $(WORKERS) -q
