@@ -5,9 +5,9 @@ Owns reading. What has to be true of a page is in the tests beside this file.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,8 @@ class Page:
     @cached_property
     def headings(self) -> list[str]:
         """The texts of all headings, in order."""
-        return [_plain(after) for token, after in _pairs(self.tokens) if token.type == "heading_open"]
+        pairs = itertools.pairwise(self.tokens)
+        return [_plain(after) for token, after in pairs if token.type == "heading_open"]
 
     @cached_property
     def anchors(self) -> frozenset[str]:
@@ -118,10 +119,6 @@ def commands_of(block: Block) -> list[str]:
     joined = re.sub(r"\\\n\s*", "", block.text)
     bare = (re.sub(r"\s+# .*$", "", line).strip() for line in joined.splitlines())
     return [line for line in bare if line and not line.startswith("#")]
-
-
-def _pairs(tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
-    yield from zip(tokens, tokens[1:], strict=False)
 
 
 def _plain(inline: Token) -> str:

@@ -52,4 +52,4 @@ def test_the_readme_leads_to_the_index() -> None:
 
 def test_an_anchor_is_what_a_forge_makes_of_a_heading() -> None:
     assert slug_of("What it may do in Kubernetes") == "what-it-may-do-in-kubernetes"
-    assert slug_of("Columns of kubectl get mirrors, a–z") == "columns-of-kubectl-get-mirrors-az"
+    assert slug_of("Columns of kubectl get mirrors, and `more`") == "columns-of-kubectl-get-mirrors-and-more"

@@ -7,7 +7,7 @@ mutability), which is taken apart here; bounds and CEL rules become words. Leave
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def objects(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
             yield from objects(inner, below)
 
 
-def _sections(path: str, schema: Schema, make_table: Any) -> Iterator[str]:
+def _sections(path: str, schema: Schema, make_table: Callable[[Schema], str]) -> Iterator[str]:
     for place, found in objects(path, schema):
         yield f"### `{place}`"
         yield plain(read_help(found["description"]).text)

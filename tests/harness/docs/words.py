@@ -21,7 +21,8 @@ from peerdb_operator.settings import Settings, flag_of, is_secret, variable_of
 from tests.harness.docs.table import code, plain, table
 
 AS_IT_WAS = "as it was"
-ABSENT = "–"
+ABSENT = "absent"
+UNSET = "not set"
 
 
 def names_table() -> str:
@@ -135,6 +136,6 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     if field.default in (None, ()):
-        return ABSENT
+        return UNSET
     shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
     return code(json.dumps(shown)[1:-1])

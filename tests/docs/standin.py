@@ -1,0 +1,77 @@
+"""What stands behind the programs that the documentation names, when a test runs its commands.
+
+Run as ``standin.py PROGRAM ARGUMENT...`` with the real programs in ``REAL_KUBECTL`` and ``REAL_HELM``. Whatever would
+change a cluster goes to the real API server as a dry run; what needs nodes or a release that was really installed may
+find that it is not there, and nothing else. ``curl`` is a few lines of Python here, so that tests need none.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+
+CHANGES = {"annotate", "apply", "create", "delete", "patch"}
+NEEDS_NODES = {"logs", "rollout"}
+RELEASE_IS_THERE = {"rollback", "uninstall", "upgrade"}
+NOT_THERE = ("NotFound", "AlreadyExists", "has no deployed releases", "release: not found")
+SERVED = ("--api-versions", "monitoring.coreos.com/v1")
+
+
+def kubectl(arguments: Sequence[str]) -> int:
+    """Reads are real, changes are dry runs on the server."""
+    dry = any(argument.startswith("--dry-run") for argument in arguments)
+    more = ["--dry-run=server"] if arguments[0] in CHANGES and not dry else []
+    if arguments[:2] == ["auth", "can-i"]:
+        return told(run("REAL_KUBECTL", arguments), tolerated=("no\n",))
+    tolerated = NOT_THERE if arguments[0] in NEEDS_NODES | {"create"} else ()
+    return told(run("REAL_KUBECTL", [*arguments, *more]), tolerated=tolerated)
+
+
+def helm(arguments: Sequence[str]) -> int:
+    """Every command is parsed and every value rendered, nothing is installed."""
+    command = arguments[0]
+    if command == "template":
+        return told(run("REAL_HELM", [*arguments, *SERVED]))
+    if command in {"install", "upgrade"}:
+        kept = [one for one in arguments[1:] if one not in {"--reset-then-reuse-values", "--create-namespace"}]
+        given = ["--set", "peerdb.url=http://flow-api:8113"] if command == "upgrade" else []
+        failed = told(run("REAL_HELM", ["template", *kept, *given, *SERVED]), quiet=True)
+        if failed or command == "install":
+            return failed
+    dry = "--dry-run=client" if command == "upgrade" else "--dry-run"
+    return told(run("REAL_HELM", [*arguments, dry]), tolerated=NOT_THERE if command in RELEASE_IS_THERE else ())
+
+
+def curl(arguments: Sequence[str]) -> int:
+    """One request, GET or a POST of JSON; anything but 200 fails."""
+    rest = [argument for argument in arguments if argument != "--silent"]
+    data = None
+    if "--json" in rest:
+        place = rest.index("--json")
+        data = rest.pop(place + 1).encode()
+        del rest[place]
+    [url] = rest
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as answer:
+        sys.stdout.write(answer.read().decode() + "\n")
+    return 0
+
+
+def run(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """The real program, with our standard input."""
+    return subprocess.run([os.environ[program], *arguments], text=True, capture_output=True, check=False, timeout=120)
+
+
+def told(done: subprocess.CompletedProcess[str], *, tolerated: Sequence[str] = (), quiet: bool = False) -> int:
+    """Pass on what a program said; its exit code, or 0 for a failure of a kind that is tolerated."""
+    if not quiet:
+        sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    expected = any(words in done.stdout + done.stderr for words in tolerated)
+    return 0 if expected else done.returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit({"kubectl": kubectl, "helm": helm, "curl": curl}[sys.argv[1]](sys.argv[2:]))
