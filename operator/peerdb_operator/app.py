@@ -17,11 +17,13 @@ from peerdb_operator.clients.kube_auth import KubeAuth
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
 from peerdb_operator.controllers.mirror import MirrorController
-from peerdb_operator.controllers.ports import Clock, Controller
+from peerdb_operator.controllers.ports import Clock, Controller, KubePort
 from peerdb_operator.errors import KubeError
+from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
 from peerdb_operator.runtime.logging import configure_logging
+from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.process import Process
 from peerdb_operator.settings import Settings
 
@@ -36,10 +38,11 @@ class World:
 
     settings: Settings
     peerdb: PeerDBClient
-    kube: KubeClient
+    kube: KubePort
     clock: Clock
     rng: random.Random
     cluster_id: str
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ def mirror_controller(world: World) -> Controller:
         rng=world.rng,
         settings=world.settings,
         cluster_id=world.cluster_id,
+        metrics=world.metrics,
     )
 
 
@@ -73,11 +77,22 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
     auth = await KubeAuth.load(settings.kubeconfig)
     transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file)
     kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
-    peerdb, clock, rng = PeerDBClient(transport), SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
+    metrics = Metrics(__version__, process=True)
+    peerdb = PeerDBClient(MeteredTransport(transport, metrics))
+    metered = MeteredKube(kube, metrics)
+    clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
 
     def controller(cluster_id: str) -> Controller:
         return make_controller(
-            World(settings=settings, peerdb=peerdb, kube=kube, clock=clock, rng=rng, cluster_id=cluster_id)
+            World(
+                settings=settings,
+                peerdb=peerdb,
+                kube=metered,
+                clock=clock,
+                rng=rng,
+                cluster_id=cluster_id,
+                metrics=metrics,
+            )
         )
 
     parts = Parts(
@@ -89,6 +104,7 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
         server=auth.server,
         session=auth.watch_session,
         make_controller=controller,
+        metrics=metrics,
     )
     return App(parts=parts, transport=transport, kube=kube)
 

@@ -80,11 +80,13 @@ class PeerDBError(OperatorError):
     """PeerDB did not do or tell what was asked.
 
     ``sent`` is True when the request may have taken effect all the same, so that only an observation can tell. Each
-    class has its own answer; the caller overrides it where a reply says otherwise.
+    class has its own answer; the caller overrides it where a reply says otherwise. ``code`` names what went wrong on
+    the way where there is no reply to read (``timeout``), for metrics.
     """
 
     reason = "PeerDBError"
     sent: bool = True
+    code: str = ""
 
     def __init__(self, message: str, *, sent: bool | None = None) -> None:
         super().__init__(message)

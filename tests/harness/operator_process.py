@@ -55,6 +55,7 @@ class Launch:
             "kubeconfig": self.kubeconfig,
             "health_host": LOOPBACK,
             "health_port": health_port,
+            "metrics_port": 0,
             **self.flags,
         }
         return [

@@ -135,14 +135,14 @@ class HttpxTransport:
         try:
             auth = self._password.auth()
         except ValueError as error:
-            raise PeerDBUnauthorized(f"{request.path} was not sent: {error}", sent=False) from None
+            raise _coded("not_sent", PeerDBUnauthorized(f"{request.path} was not sent: {error}", sent=False)) from None
         seconds = self._read_seconds[request.patience]
         try:
             async with asyncio.timeout(seconds + self._slack_seconds):
                 return await self._exchange(request, auth, seconds)
         except TimeoutError as error:
             what = f"PeerDB began but did not finish to answer {request.path} in time"
-            raise PeerDBUnavailable(what, sent=True) from error
+            raise _coded("timeout", PeerDBUnavailable(what, sent=True)) from error
         except _FOREIGN as error:
             raise translate(error, request.path) from error
 
@@ -159,7 +159,7 @@ class HttpxTransport:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _MAX_REPLY_BYTES:
-                    raise UnexpectedReply(f"the answer to {request.path} has no end", sent=True)
+                    raise _coded("garbled", UnexpectedReply(f"the answer to {request.path} has no end", sent=True))
             return Reply(response.status_code, response.headers.get("content-type"), bytes(body))
 
 
@@ -185,12 +185,19 @@ def translate(error: Exception, path: str) -> PeerDBError:
     what = f"{path}: PeerDB could not be asked"
     if isinstance(tls, ssl.SSLCertVerificationError):
         why = one_line(str(tls))
-        return PeerDBMisconfigured(f"{what}, its certificate is not trusted ({why}); check PEERDB_CA_FILE", sent=False)
+        untrusted = f"{what}, its certificate is not trusted ({why}); check PEERDB_CA_FILE"
+        return _coded("connect_error", PeerDBMisconfigured(untrusted, sent=False))
     if getattr(tls, "reason", None) in _NO_TLS:  # only errors made by OpenSSL itself have one
-        return PeerDBMisconfigured(f"{what}, it does not speak TLS; PEERDB_URL should begin with http://", sent=False)
+        no_tls = f"{what}, it does not speak TLS; PEERDB_URL should begin with http://"
+        return _coded("connect_error", PeerDBMisconfigured(no_tls, sent=False))
     meaning = next(_MEANINGS[kind] for kind in type(error).__mro__ if kind in _MEANINGS)
     detail = f"{type(error).__name__}: {one_line(str(error))}" if meaning.quoted else type(error).__name__
-    return meaning.kind(f"{what}, {meaning.words} ({detail})", sent=meaning.sent)
+    return _coded(meaning.code, meaning.kind(f"{what}, {meaning.words} ({detail})", sent=meaning.sent))
+
+
+def _coded(code: str, error: PeerDBError) -> PeerDBError:
+    error.code = code
+    return error
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -201,27 +208,29 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
+    code: str
     words: str
     kind: Callable[..., PeerDBError] = PeerDBUnavailable
     sent: bool = True
     quoted: bool = True
 
 
+_UNUSABLE: Final = f"its address cannot be used: {BASE_HINT}"
 # ``sent`` is False only where no byte of the request can have left.
 _MEANINGS: Final[Mapping[type[BaseException], _Meaning]] = {
-    httpx.ConnectTimeout: _Meaning("it could not be reached in time", sent=False),
-    httpx.ConnectError: _Meaning("it could not be reached", sent=False),
-    httpx.PoolTimeout: _Meaning("all connections to it are busy", sent=False),
-    httpx.TimeoutException: _Meaning("it did not answer in time"),
-    httpx.NetworkError: _Meaning("the connection to it broke"),
-    httpx.RemoteProtocolError: _Meaning("it broke off or does not speak HTTP"),
-    httpx.DecodingError: _Meaning("its answer is garbled", UnexpectedReply),
-    httpx.UnsupportedProtocol: _Meaning(f"its address cannot be used: {BASE_HINT}", PeerDBMisconfigured, sent=False),
-    httpx.InvalidURL: _Meaning(f"its address cannot be used: {BASE_HINT}", PeerDBMisconfigured, sent=False),
+    httpx.ConnectTimeout: _Meaning("connect_error", "it could not be reached in time", sent=False),
+    httpx.ConnectError: _Meaning("connect_error", "it could not be reached", sent=False),
+    httpx.PoolTimeout: _Meaning("connect_error", "all connections to it are busy", sent=False),
+    httpx.TimeoutException: _Meaning("timeout", "it did not answer in time"),
+    httpx.NetworkError: _Meaning("reset", "the connection to it broke"),
+    httpx.RemoteProtocolError: _Meaning("reset", "it broke off or does not speak HTTP"),
+    httpx.DecodingError: _Meaning("garbled", "its answer is garbled", UnexpectedReply),
+    httpx.UnsupportedProtocol: _Meaning("not_sent", _UNUSABLE, PeerDBMisconfigured, sent=False),
+    httpx.InvalidURL: _Meaning("not_sent", _UNUSABLE, PeerDBMisconfigured, sent=False),
     # These speak of our own request, headers included.
-    httpx.HTTPError: _Meaning("the HTTP client failed", quoted=False),
-    httpx.StreamError: _Meaning("the HTTP client failed", quoted=False),
-    httpx.CookieConflict: _Meaning("the HTTP client failed", quoted=False),
-    OSError: _Meaning("the connection to it broke"),
+    httpx.HTTPError: _Meaning("client_error", "the HTTP client failed", quoted=False),
+    httpx.StreamError: _Meaning("client_error", "the HTTP client failed", quoted=False),
+    httpx.CookieConflict: _Meaning("client_error", "the HTTP client failed", quoted=False),
+    OSError: _Meaning("reset", "the connection to it broke"),
 }
 _FOREIGN: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, OSError)

@@ -14,10 +14,12 @@ from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of,
 from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.status import MirrorStatus, read_status
 from peerdb_operator.api.times import parse_time
+from peerdb_operator.controllers.stopwatch import Course
 from peerdb_operator.core.desired import Desired, desired_from
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.memory import Memory
+from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 
 DISABLED = "disabled"
@@ -89,6 +91,9 @@ class Entry:
     """The status on its way to the API server: a watch may deliver it before the answer comes."""
     news: list[tuple[str, str, str]] = field(default_factory=list)
     """Type, reason and message of Events that are yet to be created."""
+    told: Verdict | None = None
+    """What the running pass, or the newest one, has found; None when it has found nothing new to say."""
+    course: Course = field(default_factory=Course)
     logged: str = ""
     """The reason of the newest decision in the log."""
     _wish: Desired | InvalidSpec | None = None

@@ -18,6 +18,7 @@ from peerdb_operator.controllers.act import Actor
 from peerdb_operator.controllers.brake import Brake
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
+from peerdb_operator.controllers.gauges import mirror_samples
 from peerdb_operator.controllers.look import Identity, Observer
 from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.passes import Passes
@@ -25,6 +26,7 @@ from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, 
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.registry import Registry
 from peerdb_operator.controllers.report import Reporter, identity, log_decision
+from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.desired import Desired
@@ -32,8 +34,9 @@ from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import Plan, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
-from peerdb_operator.core.verdict import Verdict, verdict
+from peerdb_operator.core.verdict import Truth, Verdict, verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
+from peerdb_operator.metrics import Metrics
 from peerdb_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -51,13 +54,17 @@ class MirrorController:
         rng: random.Random,
         settings: Settings,
         cluster_id: str,
+        metrics: Metrics | None = None,
     ) -> None:
         self._kube = kube
         self._clock = clock
+        self._tick = settings.tick_seconds
+        self._metrics = metrics or Metrics()
         self._cluster_id = cluster_id
         self._listed = False
         limits = limits_of(settings)
         self._registry = Registry()
+        self._metrics.ask_mirrors(lambda: mirror_samples(self._registry))
         self._reporter = Reporter(kube, self._registry, clock, settings)
         brake = Brake(settings.brake_drops, settings.brake_seconds)
         self._surroundings = Surroundings(
@@ -73,6 +80,7 @@ class MirrorController:
             prechecker=Prechecker(peerdb, clock),
             actor=Actor(peerdb, self._reporter, clock, brake, limits),
             reporter=self._reporter,
+            stopwatch=Stopwatch(clock=clock, metrics=self._metrics),
             clock=clock,
             rng=rng,
             limits=limits,
@@ -105,9 +113,11 @@ class MirrorController:
         entry = self._registry.get(uid)
         if entry is None or not self._listed:
             return Rest(None)
-        entry.busy, entry.basis = True, entry.view
+        entry.busy, entry.basis, entry.told = True, entry.view, None
+        began = self._clock.now()
         try:
             rest = await self._guarded(entry)
+            self._count(entry.told, rest, self._clock.now() - began)
             await self._reporter.tell(entry)
             return rest
         finally:
@@ -139,8 +149,17 @@ class MirrorController:
             logger.warning("Kubernetes: %s", error, extra=identity(entry))
             return Rest(1.0, backoff=error.reason, cap=60.0)
         except Exception as error:
+            self._metrics.panicked()
             logger.exception("a pass failed", extra=identity(entry))
             return await self._own_fault(entry, error)
+
+    def _count(self, told: Verdict | None, rest: Rest, seconds: float) -> None:
+        soon = rest.after is not None and rest.after < self._tick
+        under_way = soon if told is None else told.reconciling is Truth.TRUE
+        result = "requeue" if under_way else "success"
+        if rest.backoff is not None:
+            result = "error"
+        self._metrics.passed(result, "" if told is None else told.reason.value, seconds, error=rest.backoff)
 
     async def _pass(self, entry: Entry) -> Rest:
         who = Identity(self._cluster_id, entry.view.namespace, entry.view.name, entry.view.uid)

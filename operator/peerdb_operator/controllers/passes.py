@@ -18,6 +18,7 @@ from peerdb_operator.controllers.lookout import NOT_ASKED, Lookout
 from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.report import Reporter, log_decision, log_failure
+from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
@@ -56,6 +57,7 @@ class Passes:
     prechecker: Prechecker
     actor: Actor
     reporter: Reporter
+    stopwatch: Stopwatch
     clock: Clock
     rng: random.Random
     limits: Limits
@@ -91,6 +93,7 @@ class Passes:
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
         log_decision(entry, planned)
+        self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
         done = await self._act(job, observation, planned)
         if done is None:
             return Rest(None)
@@ -108,6 +111,7 @@ class Passes:
         if entry.journal is not None:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
+        self.stopwatch.ended(entry.course, job.desired, done.journal, entry.memory.word, planned.verdict)
         due = await self._write(job, observation, planned, done.journal)
         return self._rest(entry, wait, due, stands_still=_stands_still(job, done.journal))
 

@@ -50,7 +50,7 @@ class Reporter:
 
         Raises ``KubeError``; a conflict means that the pass has to start over.
         """
-        previous = entry.view.status
+        previous, entry.told = entry.view.status, told
         need = urgency(previous, following, told=told is not None)
         due = self._due(entry, need)
         if due > 0:

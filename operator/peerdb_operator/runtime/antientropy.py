@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from peerdb_operator.controllers.ports import Clock, Controller, MirrorVersion
 from peerdb_operator.errors import KubeError, KubeNotFound
+from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.intake import Intake, version_number
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class AntiEntropy:
         clock: Clock,
         rng: random.Random,
         period: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._kube = kube
         self._controller = controller
@@ -57,6 +59,7 @@ class AntiEntropy:
         self._clock = clock
         self._rng = rng
         self._period = period
+        self._metrics = metrics or Metrics()
         self._missed: dict[str, tuple[int, float]] = {}
 
     async def run(self) -> None:
@@ -75,7 +78,9 @@ class AntiEntropy:
             self._forget_vanished(known, {version[0] for version in listed})
             for version in listed:
                 if self._is_news(known, version):
+                    self._metrics.missed()
                     await self._fetch(version)
+            self._metrics.compared(self._clock.now())
         except KubeError as error:
             logger.warning("The Mirrors could not be listed for comparison: %s", error)
         except Exception:
@@ -95,6 +100,7 @@ class AntiEntropy:
     def _forget_vanished(self, known: dict[str, tuple[int, str]], listed: set[str]) -> None:
         for uid in known.keys() - listed:
             logger.info("A Mirror is gone and the watch did not say so", extra={"object": {"uid": uid}})
+            self._metrics.missed()
             self._intake.forget(uid)
             self._wake(uid)
         for uid in self._missed.keys() - listed:

@@ -5,14 +5,16 @@ Owns the wiring of controller, queue, intake, watch, fleet observer and anti-ent
 """
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
 from peerdb_operator.clients.kube import KubeClient
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.ports import Clock, Controller, Lane
+from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.intake import Intake
@@ -33,6 +35,7 @@ class Parts:
     server: str
     session: Callable[[], Awaitable[aiohttp.ClientSession]]
     make_controller: Callable[[str], Controller]
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,9 @@ class Work:
 
 def assemble(parts: Parts, controller: Controller) -> Work:
     """Tie everything to one controller; nothing runs yet."""
-    settings = parts.settings
+    settings, metrics = parts.settings, parts.metrics
     limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
-    queue = WorkQueue(controller.reconcile, controller.lane, limits, parts.rng)
+    queue = WorkQueue(controller.reconcile, controller.lane, limits, parts.rng, metrics)
     intake = Intake(controller, queue.wake)
     entropy = AntiEntropy(
         kube=parts.kube,
@@ -61,13 +64,19 @@ def assemble(parts: Parts, controller: Controller) -> Work:
         clock=parts.clock,
         rng=parts.rng,
         period=settings.anti_entropy_seconds,
+        metrics=metrics,
     )
+
+    def watched(event_type: str | None, body: Mapping[str, Any]) -> None:
+        metrics.watched(parts.clock.now())
+        intake.watched(event_type, body)
+
     watch = Watch(
-        watched=intake.watched,
+        watched=watched,
         server=parts.server,
         session=parts.session,
         namespaces=settings.namespaces,
         rng=parts.rng,
     )
-    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds)
+    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics)
     return Work(controller=controller, queue=queue, intake=intake, fleet=fleet, entropy=entropy, watch=watch)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from peerdb_operator.clients.peerdb import LogLevel, PeerDBClient
 from peerdb_operator.controllers.ports import Clock, Controller, FleetLook, ListedMirror, LogRow
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,20 @@ class FleetObserver:
     """Feeds the controller one ``FleetLook`` per tick and wakes whom it names."""
 
     def __init__(
-        self, peerdb: PeerDBClient, controller: Controller, wake: Callable[[str], None], clock: Clock, tick: float
+        self,
+        peerdb: PeerDBClient,
+        controller: Controller,
+        wake: Callable[[str], None],
+        clock: Clock,
+        tick: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._peerdb = peerdb
         self._controller = controller
         self._wake = wake
         self._clock = clock
         self._tick = tick
+        self._metrics = metrics or Metrics()
         self._log = _LogReader(peerdb)
 
     async def run(self) -> None:
@@ -54,9 +62,11 @@ class FleetObserver:
         """One tick. Raises nothing but ``CancelledError``."""
         try:
             if not self._controller.known_versions():
+                self._metrics.looked_away()
                 return
             began_at = self._clock.now()
             (mirrors, error), rows = await asyncio.gather(self._list(), self._rows())
+            self._metrics.looked(answered=error is None, now=self._clock.now())
             look = FleetLook(began_at=began_at, mirrors=mirrors, log_rows=rows, error=error)
             for uid in self._controller.fleet(look):
                 self._wake(uid)

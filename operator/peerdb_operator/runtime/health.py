@@ -9,17 +9,17 @@ Ready (``/readyz``) means that all Mirrors are known and watched.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Self
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
+
+from peerdb_operator.runtime.listener import Handler, Listener
 
 Check = Callable[[], str | None]
 """Cheap and synchronous; a sentence if something is wrong, else None."""
 
 BEAT_SECONDS = 1.0
 LAG_LIMIT_SECONDS = 10.0
-_CLOSE_SECONDS = 0.5
 _UNAVAILABLE = 503
 
 
@@ -47,39 +47,14 @@ class LoopLag:
         return f"the event loop runs {lag:.0f} s late" if lag > LAG_LIMIT_SECONDS else None
 
 
-class HealthServer:
+class HealthServer(Listener):
     """Serves the checks over HTTP: 200 ``ok``, or 503 with one line per problem."""
 
     def __init__(self, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
-        application = web.Application()
-        application.router.add_get("/healthz", _answer(live))
-        application.router.add_get("/readyz", _answer(ready))
-        # A connection that is kept alive is a task, and kopf waits for tasks when it ends.
-        self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, keepalive_timeout=0, shutdown_timeout=_CLOSE_SECONDS
-        )
-        self._started = False
-
-    async def start(self, host: str | None, port: int) -> Self:
-        """Listen on ``host`` (None: all addresses). Raises OSError if the address cannot be had."""
-        await self._runner.setup()
-        self._started = True
-        await web.TCPSite(self._runner, host, port).start()
-        return self
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._runner.addresses[0][1])
-
-    async def stop(self) -> None:
-        """Close all connections. May be called again."""
-        if self._started:
-            self._started = False
-            await self._runner.cleanup()
+        super().__init__({"/healthz": _answer(live), "/readyz": _answer(ready)})
 
 
-def _answer(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _answer(checks: Mapping[str, Check]) -> Handler:
     async def handle(_: web.Request) -> web.Response:
         problems = [f"{name}: {problem}" for name, check in checks.items() if (problem := check()) is not None]
         if problems:

@@ -17,7 +17,9 @@ from typing import TypeVar
 from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.runtime.exposition import MetricsServer
 from peerdb_operator.runtime.health import HealthServer, LoopLag
+from peerdb_operator.runtime.listener import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Process:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._metrics = MetricsServer(parts.metrics)
         self._stop = asyncio.Event()
         self._lag = LoopLag()
         self._work: Work | None = None
@@ -63,7 +66,9 @@ class Process:
         self._install_signals()
         stopped = asyncio.create_task(self._stop.wait(), name="wait for a signal")
         try:
-            await self._serve_health()
+            settings = self._parts.settings
+            await _serve(self._health, "health", settings.health_host, settings.health_port)
+            await _serve(self._metrics, "metrics", settings.metrics_host, settings.metrics_port)
             self._begin(self._lag.run(), "measurement of the event loop")
             self._work = await self._unless(stopped, self._prepare())
             if self._work is not None:
@@ -189,6 +194,7 @@ class Process:
         if self._work is not None:
             await self._work.watch.close()
         await self._health.stop()
+        await self._metrics.stop()
 
     def _begin(self, work: Coroutine[object, object, None], name: str) -> None:
         self._background.add(asyncio.create_task(work, name=name))
@@ -198,17 +204,6 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-
-    async def _serve_health(self) -> None:
-        settings = self._parts.settings
-        if settings.health_port == 0:
-            return
-        try:
-            await self._health.start(settings.health_host, settings.health_port)
-        except OSError as error:
-            where = f"{settings.health_host or 'all addresses'}, port {settings.health_port}"
-            problem = f"--health-host and --health-port: {where} cannot be served: {error.strerror or error}."
-            raise FatalError(problem) from error
 
     def _deaf_watch(self) -> str | None:
         if self._work is None:
@@ -222,3 +217,14 @@ class Process:
 
     def _stopping(self) -> str | None:
         return "told to stop" if self._stop.is_set() else None
+
+
+async def _serve(listener: Listener, what: str, host: str | None, port: int) -> None:
+    if port == 0:
+        return
+    try:
+        await listener.start(host, port)
+    except OSError as error:
+        where = f"{host or 'all addresses'}, port {port}"
+        problem = f"--{what}-host and --{what}-port: {where} cannot be served: {error.strerror or error}."
+        raise FatalError(problem) from error

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.metrics import Metrics, QueueSample
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class _Entry:
 
     running: bool = False
     queued: Urgency | None = None
+    due: float = 0.0  # when it was queued, by the loop's time
     ticket: int = 0  # of the valid place in the heap; older places are passed over
     again: Urgency | None = None
     timer: asyncio.TimerHandle | None = None
@@ -78,11 +80,15 @@ class WorkQueue:
         lane: Callable[[str], Lane],
         limits: Mapping[Lane, int],
         rng: random.Random,
+        metrics: Metrics | None = None,
     ) -> None:
         self._reconcile = reconcile
         self._lane = lane
         self._free = {each: limits[each] for each in Lane}
+        self._limits = dict(self._free)
         self._rng = rng
+        self._metrics = metrics or Metrics()
+        self._metrics.ask_queue(self.sample)
         self._entries: dict[str, _Entry] = {}
         self._heaps: dict[Lane, list[tuple[_Place, int, str]]] = {each: [] for each in Lane}
         self._passes: set[asyncio.Task[None]] = set()
@@ -101,6 +107,13 @@ class WorkQueue:
     def remembered(self) -> int:
         """How many objects are queued, running, waiting or failing."""
         return len(self._entries)
+
+    def sample(self) -> QueueSample:
+        """What waits and what runs at this moment."""
+        due = [entry.due for entry in self._entries.values() if entry.queued is not None]
+        oldest = asyncio.get_running_loop().time() - min(due) if due else 0.0
+        active = {lane.value: self._limits[lane] - free for lane, free in self._free.items()}
+        return QueueSample(len(due), oldest, active)
 
     def start(self) -> None:
         """Let passes begin."""
@@ -139,6 +152,8 @@ class WorkQueue:
         self._stop_timer(entry)
         if entry.queued is not None and entry.queued <= urgency:
             return
+        if entry.queued is None:
+            entry.due = asyncio.get_running_loop().time()
         entry.queued = urgency
         self._push(uid, entry, _place(entry, urgency), self._lane(uid))
 
@@ -164,6 +179,7 @@ class WorkQueue:
         entry.queued, entry.running, entry.again = None, True, None
         self._free[lane] -= 1
         loop = asyncio.get_running_loop()
+        self._metrics.waited(loop.time() - entry.due)
         task = loop.create_task(self._pass(uid, entry, lane), name=f"pass over {uid}", context=self._context.copy())
         self._passes.add(task)
         task.add_done_callback(self._passes.discard, context=self._context)
@@ -174,6 +190,7 @@ class WorkQueue:
             rest = await self._reconcile(uid)
         except Exception:
             # The last net: a bug in one object's pass must not stop the others.
+            self._metrics.panicked()
             logger.exception("A pass ended with an error that nobody classified", extra={"object": {"uid": uid}})
         finally:
             self._free[lane] += 1

@@ -53,7 +53,12 @@ class Scene:
         self.token: str | None = kube.token
         self.clock: Clock = SystemClock()
         self.settings = Settings(
-            peerdb_url="http://127.0.0.1:9", health_host="127.0.0.1", health_port=0, drain_seconds=0.2
+            peerdb_url="http://127.0.0.1:9",
+            health_host="127.0.0.1",
+            health_port=0,
+            metrics_host="127.0.0.1",
+            metrics_port=0,
+            drain_seconds=0.2,
         )
         self.process: Process | None = None
         self.cluster_ids: list[str] = []

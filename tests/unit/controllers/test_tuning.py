@@ -34,6 +34,7 @@ ELSEWHERE = {
     "progress_write_seconds",
     "drain_seconds",
     "health_port",
+    "metrics_port",
 }
 """Numbers that are used by the process, or by the writer of status."""
 
