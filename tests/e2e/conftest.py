@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.world import QUICK, World
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import Identities, namespace_manifest
+from tests.harness.identity_gate import file_findings, shared_folder
 from tests.harness.peerdb.process import SimulatorProcess
 
 CRD_FILE = Path(__file__).parents[2] / "crds" / "mirrors.peerdb.io.yaml"
@@ -23,12 +25,25 @@ def install_crd(cluster: ControlPlane) -> None:
 
 def make_namespace(cluster: ControlPlane, name: str) -> None:
     """A namespace to work in."""
-    wish = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(wish))
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(namespace_manifest(name)))
+
+
+@pytest.fixture(scope="session")
+def identities(
+    our_control_plane: ControlPlane,
+    helm: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Identities]:
+    """Who operators are in this cluster: what the chart makes of them. What they asked for is filed at the end."""
+    made = Identities(our_control_plane, helm)
+    yield made
+    folder = shared_folder(request.config, tmp_path_factory)
+    file_findings(made, folder, tmp_path_factory.getbasetemp().name)
 
 
 @pytest.fixture(scope="module")
-def make_world(our_control_plane: ControlPlane) -> Iterator[MakeWorld]:
+def make_world(our_control_plane: ControlPlane, identities: Identities) -> Iterator[MakeWorld]:
     """Makes worlds, each with a PeerDB and a namespace of its own, and ends them; no operator runs in them yet."""
     install_crd(our_control_plane)
     made: list[World] = []
@@ -36,7 +51,7 @@ def make_world(our_control_plane: ControlPlane) -> Iterator[MakeWorld]:
     def make(namespace: str, *, knobs: dict[str, object] | None = None, password: str | None = None) -> World:
         make_namespace(our_control_plane, namespace)
         sim = SimulatorProcess.start(knobs={**QUICK, **(knobs or {})}, password=password)
-        made.append(World(our_control_plane, sim, namespace))
+        made.append(World(our_control_plane, sim, namespace, identities))
         return made[-1]
 
     yield make

@@ -21,14 +21,14 @@ def drops(subjects: list[Subject]) -> list[str]:
 @pytest.mark.controllermanager
 def test_no_mirror_is_dropped_when_the_namespace_is_deleted(make_world: MakeWorld, controllers: ControlPlane) -> None:
     world = make_world("ending")
-    world.start_operator()
-    subjects = two_mirrors(world)
-    controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
-    assert [subject.find() for subject in subjects] == [None, None]
-    assert [subject.state() for subject in subjects] == ["RUNNING", "PAUSED"]
-    assert drops(subjects) == []
-    assert [line for line in world.operator.records() if line["level"] in ("ERROR", "CRITICAL")] == []
-    assert world.operator.running()
+    with world.start_operator(namespaces=None) as operator:
+        subjects = two_mirrors(world)
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
+        assert [subject.find() for subject in subjects] == [None, None]
+        assert [subject.state() for subject in subjects] == ["RUNNING", "PAUSED"]
+        assert drops(subjects) == []
+        assert [line for line in operator.records() if line["level"] in ("ERROR", "CRITICAL")] == []
+        assert operator.running()
 
 
 @pytest.mark.controllermanager
@@ -36,9 +36,9 @@ def test_mirrors_go_with_their_namespace_when_the_operator_is_set_to_drop(
     make_world: MakeWorld, controllers: ControlPlane
 ) -> None:
     world = make_world("ending-with-drops")
-    world.start_operator(namespace_deletion="Drop")
-    subjects = two_mirrors(world)
-    controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
+    with world.start_operator(namespaces=None, namespace_deletion="Drop"):
+        subjects = two_mirrors(world)
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
     assert [subject.state() for subject in subjects] == [None, None]
     assert drops(subjects) == [subject.name for subject in subjects]
 

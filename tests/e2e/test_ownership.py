@@ -33,7 +33,7 @@ def world(make_world: MakeWorld) -> World:
 @pytest.fixture(scope="module")
 def neighbour(world: World) -> Iterator[World]:
     """The other namespace of the same operator."""
-    other = World(world.cluster, world.sim, NEIGHBOUR)
+    other = World(world.cluster, world.sim, NEIGHBOUR, world.identities)
     yield other
     other.close()
 
@@ -42,7 +42,7 @@ def neighbour(world: World) -> Iterator[World]:
 def elsewhere(world: World) -> Iterator[World]:
     """A namespace of another cluster's operator on the same PeerDB."""
     make_namespace(world.cluster, ELSEWHERE)
-    other = World(world.cluster, world.sim, ELSEWHERE)
+    other = World(world.cluster, world.sim, ELSEWHERE, world.identities)
     other.start_operator(cluster_id="another-cluster", brake_drops=1000)
     yield other
     other.close()

@@ -16,6 +16,7 @@ from tests.e2e.seeing import PATIENCE, Command, Kube, Object, all_commands, even
 from tests.e2e.subject import Subject
 from tests.harness.controlplane.audit import AuditEvent
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import Identities, Identity
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 
@@ -56,6 +57,7 @@ class World:
     cluster: ControlPlane
     sim: SimulatorProcess
     namespace: str
+    identities: Identities
     kube: Kube = field(init=False)
     operators: list[RunningOperator] = field(default_factory=list)
     flags: dict[str, object] = field(default_factory=dict)
@@ -70,12 +72,25 @@ class World:
         return self.operators[-1]
 
     def start_operator(
-        self, *, peerdb_url: str = "", environ: Mapping[str, str] | None = None, wait: bool = True, **flags: object
+        self,
+        *,
+        peerdb_url: str = "",
+        environ: Mapping[str, str] | None = None,
+        wait: bool = True,
+        identity: Identity | None = None,
+        **flags: object,
     ) -> RunningOperator:
-        """Start one that watches this namespace alone; ``flags`` go on top of ``BRISK`` and of ``self.flags``."""
+        """Start one that watches this namespace alone; ``flags`` go on top of ``BRISK`` and of ``self.flags``.
+
+        It works as the chart's ServiceAccount for these settings, unless ``identity`` is another. A flag that
+        is None is not given: ``namespaces=None`` watches all.
+        """
         chosen = {"namespaces": self.namespace, **BRISK, **self.flags, **flags}
+        who = identity or self.identities.identity(
+            [each for each in str(chosen["namespaces"] or "").split(",") if each], str(chosen.get("cluster_id") or "")
+        )
         launch = Launch(
-            kubeconfig=self.cluster.kubeconfig,
+            kubeconfig=who.kubeconfig,
             peerdb_url=peerdb_url or base(self.sim),
             flags={name: value for name, value in chosen.items() if value is not None},
             environ=environ or {},

@@ -100,8 +100,13 @@ class Account:
 
     @property
     def refused(self) -> list[Asked]:
-        """Requests that no role allowed."""
-        return sorted(each for each in self.asked if each.refused)
+        """Requests that were refused because no role allows them.
+
+        One that a role does allow is refused only while the API server does not know that role: for a moment after its
+        own start, or when the role went with its namespace.
+        """
+        refused = [each for each in self.asked if each.refused]
+        return sorted(each for each in refused if not any(right.covers(each) for right in self.granted))
 
     @property
     def idle_pairs(self) -> list[tuple[Right, Right]]:

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import Identities
 from tests.harness.recorded_process import RecordedProcess, free_port
 
 ROOT = Path(__file__).parents[3]
@@ -28,17 +29,22 @@ def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def start(our_control_plane: ControlPlane) -> Iterator[Start]:
-    """Starts operators with a recording controller, and ends what a test has left running."""
+def start(identities: Identities) -> Iterator[Start]:
+    """Starts operators with a recording controller as the chart's ServiceAccount, and ends what a test leaves running.
+
+    ``namespaces`` is what they watch, all if empty; ``kubeconfig`` makes them somebody else.
+    """
     started: list[RecordedProcess] = []
 
-    def begin(*flags: str, kubeconfig: Path | None = None) -> RecordedProcess:
+    def begin(*flags: str, namespaces: Sequence[str] = (), kubeconfig: Path | None = None) -> RecordedProcess:
         port = free_port()
+        access = kubeconfig or identities.identity(namespaces).kubeconfig
+        watched = ["--namespaces", ",".join(namespaces)] if namespaces else []
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        fixed = ["--peerdb-url", NOBODY, "--kubeconfig", str(kubeconfig or our_control_plane.kubeconfig)]
-        health = ["--health-host", "127.0.0.1", "--health-port", str(port), "--log-format", "text"]
+        fixed = ["--peerdb-url", NOBODY, "--kubeconfig", str(access), *watched]
+        health = ["--health-host", "127.0.0.1", "--health-port", str(port), "--metrics-port", "0"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.harness.recording_operator", *fixed, *health, *flags],
+            [sys.executable, "-m", "tests.harness.recording_operator", *fixed, *health, "--log-format", "text", *flags],
             cwd=ROOT,
             env={**inherited, "PYTHONPATH": os.pathsep.join(["operator", "."])},
             stdout=subprocess.PIPE,

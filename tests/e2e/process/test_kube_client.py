@@ -12,6 +12,7 @@ from peerdb_operator.clients.kube_auth import KubeAuth
 from peerdb_operator.errors import KubeConflict, KubeForbidden, KubeNotFound
 from tests.e2e.process.test_process import a_mirror, apply
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import Identities
 
 pytestmark = pytest.mark.e2e
 
@@ -23,9 +24,11 @@ def namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def ask(cluster: ControlPlane, questions: Callable[[KubeClient], Awaitable[None]], *namespaces: str) -> None:
+def ask(identities: Identities, questions: Callable[[KubeClient], Awaitable[None]], *namespaces: str) -> None:
+    """Put them as the chart's ServiceAccount."""
+
     async def main() -> None:
-        auth = await KubeAuth.load(str(cluster.kubeconfig))
+        auth = await KubeAuth.load(str(identities.identity(namespaces).kubeconfig))
         client = await KubeClient.connect(auth, namespaces, connections=2)
         try:
             await questions(client)
@@ -36,7 +39,7 @@ def ask(cluster: ControlPlane, questions: Callable[[KubeClient], Awaitable[None]
 
 
 def test_status_and_finalizer_are_written_with_a_version_check_and_without_an_edit(
-    cluster: ControlPlane, namespace: str
+    cluster: ControlPlane, identities: Identities, namespace: str
 ) -> None:
     apply(cluster, a_mirror("orders", namespace))
 
@@ -66,10 +69,10 @@ def test_status_and_finalizer_are_written_with_a_version_check_and_without_an_ed
         with pytest.raises(KubeNotFound):
             await client.get_mirror(namespace, "no-such")
 
-    ask(cluster, questions, namespace)
+    ask(identities, questions, namespace)
 
 
-def test_the_kind_and_the_crd_are_as_they_are(cluster: ControlPlane) -> None:
+def test_the_kind_and_the_crd_are_as_they_are(cluster: ControlPlane, identities: Identities) -> None:
     async def questions(client: KubeClient) -> None:
         assert await client.kind_is_served()
         assert not await client.crd_is_terminating()
@@ -79,11 +82,11 @@ def test_the_kind_and_the_crd_are_as_they_are(cluster: ControlPlane) -> None:
         with pytest.raises(KubeNotFound):
             await client.list_mirrors()
 
-    ask(cluster, questions)
+    ask(identities, questions)
 
 
 def test_an_event_is_shown_and_then_refused_when_its_namespace_terminates(
-    cluster: ControlPlane, namespace: str
+    cluster: ControlPlane, identities: Identities, namespace: str
 ) -> None:
     apply(cluster, a_mirror("orders", namespace))
 
@@ -107,4 +110,4 @@ def test_an_event_is_shown_and_then_refused_when_its_namespace_terminates(
         with pytest.raises(KubeForbidden):
             await client.emit_event(regarding, "Normal", "Running", "It runs", "Observe")
 
-    ask(cluster, questions)
+    ask(identities, questions)

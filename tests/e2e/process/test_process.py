@@ -51,7 +51,7 @@ def test_no_pass_begins_before_every_mirror_is_known_when_the_operator_starts(
 ) -> None:
     cluster.kubectl("create", "namespace", "other", check=False)
     apply(cluster, *(a_mirror(f"m{number}", namespace) for number in range(20) for namespace in ("default", "other")))
-    operator = start("--namespaces", "default,other")
+    operator = start(namespaces=["default", "other"])
     operator.wait_for("passed")
     assert operator.terminate() == 0
     kinds = [line["what"] for line in operator.lines]
@@ -64,7 +64,7 @@ def test_no_pass_begins_before_every_mirror_is_known_when_the_operator_starts(
 def test_other_namespaces_are_not_seen_when_namespaces_are_set(cluster: ControlPlane, start: Start) -> None:
     cluster.kubectl("create", "namespace", "elsewhere", check=False)
     apply(cluster, a_mirror("before", "elsewhere"))
-    operator = start("--namespaces", "default")
+    operator = start(namespaces=["default"])
     operator.poll_health("/readyz", 200)
     apply(cluster, a_mirror("after", "elsewhere"))
     apply(cluster, a_mirror("orders"))
