@@ -92,14 +92,15 @@
 {{- if lt (int64 .Values.terminationGracePeriodSeconds) (add 10 (.Values.settings.drainSeconds | default 5 | int64)) -}}
 {{- fail "terminationGracePeriodSeconds must exceed settings.drainSeconds by 10: the operator would be killed while it drains." -}}
 {{- end -}}
+{{- if not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
+{{- $wishes := dict "metrics.serviceMonitor" $metrics.serviceMonitor "metrics.podMonitor" $metrics.podMonitor "prometheusRule" .Values.prometheusRule -}}
+{{- range $name, $wish := $wishes -}}
+{{- if $wish.enabled -}}
+{{- fail (printf "%s.enabled needs monitoring.coreos.com/v1, which this cluster does not serve: install the Prometheus operator first (for helm template: --api-versions monitoring.coreos.com/v1), or set it to false." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.networkPolicy.enabled $peerdb.urlSecretRef.name (not .Values.networkPolicy.peerdbPorts) -}}
 {{- fail "networkPolicy.peerdbPorts is not set: with peerdb.urlSecretRef the chart does not know PeerDB's port." -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Stops where the cluster does not serve the Prometheus operator's kinds. Takes the root and the value that wants them. */}}
-{{- define "peerdb-operator.needsMonitoring" -}}
-{{- if not (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
-{{- fail (printf "%s needs monitoring.coreos.com/v1, which this cluster does not serve: install the Prometheus operator first (for helm template: --api-versions monitoring.coreos.com/v1), or disable it." .value) -}}
 {{- end -}}
 {{- end -}}
