@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.stage import Stage, prepare_cluster, set_up
+from tests.docs.stage import Stage, clear, prepare_cluster, set_up
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.peerdb.process import SimulatorProcess
 
@@ -27,6 +27,7 @@ def sim() -> Iterator[SimulatorProcess]:
 @pytest.fixture(scope="module")
 def stage(
     tmp_path_factory: pytest.TempPathFactory, our_control_plane: ControlPlane, sim: SimulatorProcess, helm: Path
-) -> Stage:
+) -> Iterator[Stage]:
     """A checkout, a cluster and a PeerDB."""
-    return set_up(tmp_path_factory.mktemp("stage"), our_control_plane, sim, helm)
+    yield set_up(tmp_path_factory.mktemp("stage"), our_control_plane, sim, helm)
+    clear(our_control_plane)

@@ -110,6 +110,15 @@ def set_up(folder: Path, cluster: ControlPlane, sim: SimulatorProcess, helm: Pat
     return Stage(checkout, environ, cluster)
 
 
+def clear(cluster: ControlPlane) -> None:
+    """Take the Mirrors away, also those that an operator has put its finalizer on."""
+    place = f"--namespace={NAMESPACE}"
+    cluster.kubectl("delete", "mirrors", "--all", place, "--wait=false")
+    left = cluster.kubectl("get", "mirrors", place, "--output=name").stdout.split()
+    for name in left:
+        cluster.kubectl("patch", name, place, "--type=merge", '--patch={"metadata": {"finalizers": []}}', check=False)
+
+
 def _kubeconfig(cluster: ControlPlane, folder: Path) -> Path:
     """The admin's, in the namespace of the examples."""
     known = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))

@@ -38,10 +38,9 @@ class Help:
 
 
 def read_help(description: str) -> Help:
-    """Take one help text apart; raises ValueError for one of another form."""
+    """Take one help text apart."""
     found = _HELP.fullmatch(description)
-    if found is None:
-        raise ValueError(f"not the form of a help text: {description}")
+    assert found is not None  # the first group takes whatever the others do not
     default = "required" if found["required"] else found["default"] or ""
     return Help(found["text"], found["unit"] or "", default, found["changes"] or "")
 
