@@ -1,0 +1,77 @@
+"""What a PromQL expression asks for: names of metrics and labels, found without evaluating it.
+
+Owns the little reading that promtool does not do: it checks that an expression parses, not that its metrics exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from peerdb_operator.metrics import Metrics
+from peerdb_operator.metrics.families import FAMILIES
+
+SCRAPE_LABELS = frozenset({"job", "instance", "namespace", "cluster"})
+"""What Prometheus adds to a series; a namespace of the series' own comes first."""
+
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_SELECTOR = re.compile(rf"({_NAME})?\s*\{{([^}}]*)\}}")
+_SPAN = re.compile(r"\[[^\]]*\]")
+_WORDS = frozenset(
+    {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "inf", "nan"}
+)
+_SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",)}
+
+
+def exported() -> dict[str, frozenset[str]]:
+    """Every series name that the operator serves, with the labels of its own."""
+    labels = {family.name: frozenset(family.labels) for family in FAMILIES}
+    named: dict[str, frozenset[str]] = {}
+    for metric in Metrics("0.0.0", process=True).registry.collect():
+        for suffix in _SUFFIXES.get(metric.type, ("",)):
+            name = metric.name + suffix
+            own = labels.get(name, labels.get(metric.name, frozenset({"generation"})))
+            named[name] = own | {"le"} if suffix == "_bucket" else own
+    return named
+
+
+def metrics_of(expression: str) -> set[str]:
+    """The names of all metrics that are asked for."""
+    bare = _TEXT.sub('""', expression)
+    for cut in (_GROUPING, _SPAN, re.compile(r"\{[^}]*\}")):
+        bare = cut.sub(" ", bare)
+    return {
+        found[1]
+        for found in re.finditer(rf"(?<![0-9a-zA-Z_])({_NAME})\b(?!\s*\()", bare)
+        if found[1].lower() not in _WORDS
+    }
+
+
+def selected_labels(expression: str) -> Iterator[tuple[str, str]]:
+    """Each metric with each label that a selector of it looks at."""
+    bare = _TEXT.sub('""', expression)
+    for found in _SELECTOR.finditer(bare):
+        for label in re.findall(rf"({_NAME})\s*(?:=~|!~|!=|=)", found[2]):
+            yield found[1] or "", label
+
+
+def grouped_labels(expression: str) -> set[str]:
+    """The labels that aggregations and matchings name."""
+    bare = _TEXT.sub('""', expression)
+    return {label for found in _GROUPING.finditer(bare) for label in re.findall(_NAME, found[1])}
+
+
+def strangers(expression: str) -> list[str]:
+    """What the operator does not serve: metrics, and labels that a metric does not have."""
+    served = exported()
+    asked = metrics_of(expression)
+    lost = sorted(asked - served.keys())
+    lost += [
+        f"{metric}{{{label}}}"
+        for metric, label in selected_labels(expression)
+        if metric in served and label not in served[metric] | SCRAPE_LABELS
+    ]
+    known = SCRAPE_LABELS.union(*(served[name] for name in asked & served.keys()))
+    return lost + sorted(f"by {label}" for label in grouped_labels(expression) - known)

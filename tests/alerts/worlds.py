@@ -1,0 +1,121 @@
+"""Days in the life of an operator and one Mirror, as input of promtool's unit tests.
+
+Owns how a day becomes series. The conditions of a reason come from the operator's own table of verdicts, so that an
+alert is tested against what the operator would really tell.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.verdict import AWAY, Truth, Verdict, away, verdict
+
+RULES = Path(__file__).parents[2] / "charts" / "peerdb-operator" / "files" / "alerts.yaml"
+STEP = 30
+"""Seconds between two scrapes."""
+MINUTE = 60
+COARSE = 300
+"""The same for days that are long and in which nothing short happens."""
+TARGET = {"job": "peerdb-operator", "instance": "10.0.0.1:9090"}
+MIRROR = {"namespace": "data", "name": "orders"}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What the operator told of the Mirror for some minutes.
+
+    ``stopped``: the mirror stood still for an edit; ``up``: PeerDB answered; ``scraped``: the operator was there.
+    """
+
+    minutes: float
+    reason: Reason
+    state: str = "Running"
+    stopped: bool = False
+    up: bool = True
+    scraped: bool = True
+
+
+def conditions_of(reason: Reason, ready_before: str = "Unknown") -> dict[str, str]:
+    """The conditions that go with a reason, those of an outage after its first minutes."""
+    told: Verdict = away(reason, "", long=True) if reason in AWAY else verdict(reason, "")
+    truths = {"Ready": told.ready, "Synced": told.synced, "Reconciling": told.reconciling, "Stalled": told.stalled}
+    shown = {kind: ready_before if truth is Truth.KEEP else truth.value for kind, truth in truths.items()}
+    return {kind: status for kind, status in shown.items() if kind in {"Ready", "Synced"} or status == "True"}
+
+
+def a_day(name: str, phases: Iterable[Phase], expected: Mapping[str, str], *, step: int = STEP) -> dict[str, object]:
+    """A test group: no alert ever fires in it but ``expected`` ones (alert to severity)."""
+    moments = [phase for phase in phases for _ in range(int(phase.minutes * 60 / step))]
+    samples: dict[str, list[str]] = {}
+    stopped_since = 0
+    for tick, phase in enumerate(moments):
+        if not (phase.stopped and tick and moments[tick - 1].stopped):
+            stopped_since = tick * step
+        for series, value in _scrape(phase, tick * step, stopped_since).items():
+            _add(samples, series, tick, value)
+    length = len(moments)
+    fired = f"max by (alertname, severity) (max_over_time(ALERTS{{alertstate='firing'}}[{length * step}s])) # {name}"
+    told = [{"labels": f'{{alertname="{alert}",severity="{level}"}}', "value": 1} for alert, level in expected.items()]
+    return {
+        "name": name,
+        "interval": f"{step}s",
+        "input_series": [
+            {"series": series, "values": " ".join(_ended(values, length))} for series, values in samples.items()
+        ],
+        "promql_expr_test": [{"expr": fired, "eval_time": f"{(length - 1) * step}s", "exp_samples": told}],
+    }
+
+
+def run(promtool: Path, folder: Path, days: Iterable[dict[str, object]], *, step: int = STEP) -> str:
+    """What promtool says about some days: empty when all went as expected."""
+    file = folder / "days.yaml"
+    tests = {"rule_files": [str(RULES)], "evaluation_interval": f"{step}s", "tests": list(days)}
+    file.write_text(yaml.safe_dump(tests, width=float("inf")))
+    told = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False, timeout=120)
+    return "" if told.returncode == 0 else told.stdout + told.stderr
+
+
+def _scrape(phase: Phase, now: int, stopped_since: int) -> dict[str, float]:
+    """Everything that the operator serves at one moment and that an alert may look at."""
+    if not phase.scraped:
+        return {}
+    shown: dict[str, float] = {
+        _series("build_info", version="0.1.0"): 1,
+        _series("peerdb_up"): phase.up,
+        _series("mirrors", state=phase.state): 1,
+        _series("watch_last_event_timestamp_seconds"): now // 3600 * 3600,
+        _series("anti_entropy_last_success_timestamp_seconds"): now // 300 * 300,
+        _series("anti_entropy_missed_total"): now // 86400,
+        _series("kubernetes_writes_total", kind="mirror_status", code="200"): now // 3600,
+        _series("mirror_info", **MIRROR, mirror="orders", state=phase.state, reason=phase.reason): 1,
+    }
+    for kind, status in conditions_of(phase.reason).items():
+        shown[_series("mirror_condition", **MIRROR, type=kind, status=status)] = 1
+    if phase.stopped:
+        shown[_series("mirror_paused_by_operator_since_timestamp_seconds", **MIRROR)] = stopped_since
+    return shown
+
+
+def _series(metric: str, **labels: str) -> str:
+    inside = ",".join(f'{key}="{value}"' for key, value in (TARGET | labels).items())
+    return f"peerdb_operator_{metric}{{{inside}}}"
+
+
+def _add(samples: dict[str, list[str]], series: str, tick: int, value: float) -> None:
+    values = samples.setdefault(series, [])
+    _ended(values, tick)
+    values.append(f"{float(value):g}" if value < 1e5 else str(int(value)))
+
+
+def _ended(values: list[str], tick: int) -> list[str]:
+    """The samples up to ``tick``: a series that stops gets a stale mark, as Prometheus gives it."""
+    if values and len(values) < tick:
+        values.append("stale")
+    values += ["_"] * (tick - len(values))
+    return values
