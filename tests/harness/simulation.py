@@ -20,9 +20,11 @@ from typing import Any
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
 from tests.harness.fakecluster import Body, FakeCluster
@@ -58,6 +60,7 @@ class Run:
     cluster: FakeCluster
     known: dict[str, Body] = field(default_factory=dict)
     passes: dict[object, Pass] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
     controller: MirrorController | None = None
     watch: FakeWatch | None = None
 
@@ -109,32 +112,33 @@ class Operator:
                 self.run.watch.close()
 
     def _assemble(self, run: Run) -> None:
-        simulation, settings = self._simulation, self.settings
+        simulation, settings, metrics = self._simulation, self.settings, run.metrics
         loop, clock = simulation.loop, simulation.clock
         chance = random.Random(f"{simulation.seed}/{run.name}")
         transport = SimTransport(
             simulation.engine, simulation.network, chance, run.name, lambda: run.passes.get(asyncio.current_task())
         )
-        peerdb = PeerDBClient(transport)
+        peerdb = PeerDBClient(MeteredTransport(transport, metrics))
         kube = FakePort(self.cluster, run.name, self.kube, chance, run.learn)
-        controller = MirrorController(
-            peerdb=peerdb, kube=kube, clock=clock, rng=chance, settings=settings, cluster_id=self.cluster.uid
-        )
-        run.controller = controller
+        run.controller = controller = MirrorController(
+            peerdb=peerdb, kube=MeteredKube(kube, metrics), clock=clock, rng=chance, settings=settings,
+            cluster_id=self.cluster.uid, metrics=metrics,
+        )  # fmt: skip
         limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
-        queue = WorkQueue(self._watched(run, controller), controller.lane, limits, chance)
+        queue = WorkQueue(self._watched(run, controller), controller.lane, limits, chance, metrics)
         intake = Intake(controller, queue.wake)
 
         def deliver(kind: str | None, body: Body) -> None:
             run.learn(body)
+            metrics.watched(clock.now())
             intake.watched(kind, body)
 
         run.watch = FakeWatch(self.cluster, loop, deliver, self.kube, chance, run.process.context.copy())
         entropy = AntiEntropy(
             kube=kube, controller=controller, intake=intake, wake=queue.wake, clock=clock, rng=chance,
-            period=settings.anti_entropy_seconds,
+            period=settings.anti_entropy_seconds, metrics=metrics,
         )  # fmt: skip
-        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds)
+        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics)
 
         async def main() -> None:
             for body in await kube.first_list(clock):
@@ -153,8 +157,7 @@ class Operator:
 
         async def reconcile(uid: str) -> Rest:
             task = asyncio.current_task()
-            noted = self._simulation.note_pass(run, uid)
-            run.passes[task] = noted
+            run.passes[task] = noted = self._simulation.note_pass(run, uid)
             try:
                 return await controller.reconcile(uid)
             finally:
@@ -205,8 +208,7 @@ class Simulation:
     def run(self, seconds: float) -> None:
         """Let simulated time pass."""
         self.loop.run_until(self.now + seconds)
-        if self.loop.failures:
-            raise AssertionError(f"a callback failed: {self.loop.failures}")
+        assert not self.loop.failures, f"a callback failed: {self.loop.failures}"
 
     def run_while(self, waiting: Callable[[], bool], limit: float, step: float = 0.25) -> bool:
         """Let time pass until ``waiting`` ends; False when it has not within ``limit`` seconds."""

@@ -17,6 +17,7 @@ from peerdb_operator.metrics import UNSEEN, MirrorSample
 from peerdb_operator.metrics.families import CONDITIONS
 
 OTHER = "Other"
+NOTHING_TOLD = {"Ready": "Unknown", "Synced": "Unknown"}
 STATES = frozenset({*(state.value.capitalize() for state in State if state is not State.OTHER), "Missing"})
 REASONS = frozenset({*(reason.value for reason in Reason), ""})
 
@@ -36,7 +37,10 @@ def _sample(view: View, stopped_since: float | None, error_at: float | None) -> 
         mirror=view.mirror,
         state=_known(status.state, STATES) if status.state else UNSEEN,
         reason=_known(reason, REASONS),
-        conditions={each.type: each.status.value for each in status.conditions if each.type in CONDITIONS},
+        conditions={
+            **NOTHING_TOLD,
+            **{each.type: each.status.value for each in status.conditions if each.type in CONDITIONS},
+        },
         tables=None if tables is None else (tables.desired, tables.replicating),
         stopped_since=stopped_since,
         last_error_at=error_at,

@@ -34,7 +34,7 @@ from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import Plan, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
-from peerdb_operator.core.verdict import Truth, Verdict, verdict
+from peerdb_operator.core.verdict import AWAY, Truth, Verdict, verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.settings import Settings
@@ -56,9 +56,7 @@ class MirrorController:
         cluster_id: str,
         metrics: Metrics | None = None,
     ) -> None:
-        self._kube = kube
-        self._clock = clock
-        self._tick = settings.tick_seconds
+        self._kube, self._clock, self._tick = kube, clock, settings.tick_seconds
         self._metrics = metrics or Metrics()
         self._cluster_id = cluster_id
         self._listed = False
@@ -156,10 +154,10 @@ class MirrorController:
     def _count(self, told: Verdict | None, rest: Rest, seconds: float) -> None:
         soon = rest.after is not None and rest.after < self._tick
         under_way = soon if told is None else told.reconciling is Truth.TRUE
-        result = "requeue" if under_way else "success"
-        if rest.backoff is not None:
-            result = "error"
-        self._metrics.passed(result, "" if told is None else told.reason.value, seconds, error=rest.backoff)
+        away = told.reason.value if told is not None and told.reason in AWAY else None
+        error = rest.backoff or away
+        result = "error" if error is not None else "requeue" if under_way else "success"
+        self._metrics.passed(result, "" if told is None else told.reason.value, seconds, error=error)
 
     async def _pass(self, entry: Entry) -> Rest:
         who = Identity(self._cluster_id, entry.view.namespace, entry.view.name, entry.view.uid)

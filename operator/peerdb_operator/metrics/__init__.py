@@ -28,7 +28,7 @@ UNSEEN: Final = "Unseen"
 
 @dataclass(frozen=True, slots=True)
 class MirrorSample:
-    """What is shown of one Mirror. ``conditions``: type to status; ``tables``: desired and replicating.
+    """What is shown of one Mirror. ``conditions``: type to status, absent is False; ``tables``: desired, replicating.
 
     ``state`` and ``reason`` come from closed sets. Times are seconds since the epoch.
     """
@@ -199,10 +199,7 @@ def _of_mirrors(mirrors: list[MirrorSample]) -> Iterator[Metric]:
     """The numbers of Mirrors first, then what is shown of each."""
     states = Tally(each.state for each in mirrors)
     reasons = Tally(each.reason for each in mirrors)
-    absent = {"Ready": "Unknown", "Synced": "Unknown"}
-    told = Tally(
-        (kind, each.conditions.get(kind, absent.get(kind, "False"))) for each in mirrors for kind in f.CONDITIONS
-    )
+    told = Tally((kind, each.conditions.get(kind, "False")) for each in mirrors for kind in f.CONDITIONS)
     yield _family(f.MIRRORS, [((state,), count) for state, count in sorted(states.items())])
     yield _family(
         f.MIRRORS_CONDITION, [((kind, status), told[kind, status]) for kind in f.CONDITIONS for status in f.STATUSES]

@@ -326,6 +326,47 @@ def test_the_process_ends_with_1_and_a_sentence_when_its_health_port_is_taken(ca
     assert "--health-host and --health-port: 127.0.0.1, port" in caplog.text
 
 
+def test_the_process_ends_with_1_and_a_sentence_when_its_metrics_port_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(_: Scene) -> None:
+        return None
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert play(story, prepare=lambda scene: scene.set(metrics_port=taken.getsockname()[1]))[0] == 1
+    assert "--metrics-host and --metrics-port: 127.0.0.1, port" in caplog.text
+
+
+def test_the_metrics_are_served_from_before_the_first_list_until_the_end() -> None:
+    port = free_port()
+
+    async def scrape() -> str:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as reply:
+            return await reply.text()
+
+    async def story(scene: Scene) -> None:
+        await scene.until(lambda: len(scene.kube.refused) > 0)
+        before = await scrape()
+        assert 'peerdb_operator_workqueue_depth{name="mirror"} 0.0' in before
+        assert "\npeerdb_operator_watch_last_event_timestamp_seconds " not in before
+        scene.kube.refusal = None
+        await scene.sees("orders")
+        await scene.sees("hanging")
+        after = await scrape()
+        assert 'peerdb_operator_workqueue_active{lane="normal",name="mirror"} 1.0' in after
+        assert 'peerdb_operator_workqueue_wait_seconds_count{name="mirror"} 2.0' in after
+        assert "\npeerdb_operator_watch_last_event_timestamp_seconds " in after
+        scene.stop()
+
+    def prepare(scene: Scene) -> None:
+        scene.set(metrics_port=port)
+        scene.kube.refusal = (503, "not yet")
+
+    assert play(story, prepare=prepare)[0] == 0
+
+
 def test_the_process_ends_with_1_and_a_sentence_when_the_kind_is_not_served(caplog: pytest.LogCaptureFixture) -> None:
     async def story(_: Scene) -> None:
         return None

@@ -1,0 +1,182 @@
+"""The endpoint of the metrics, and what a scrape of many Mirrors is."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from peerdb_operator.metrics import Metrics, MirrorSample, QueueSample
+from peerdb_operator.metrics.families import FAMILIES, PREFIX, Kind
+from peerdb_operator.runtime.exposition import MetricsServer
+from tests.harness.gotools.fixtures import promtool
+
+MANY = 5000
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+__all__ = ["promtool"]
+
+
+def a_mirror(number: int = 0) -> MirrorSample:
+    return MirrorSample(
+        namespace="data",
+        name=f"orders-{number}",
+        mirror=f"orders_{number}",
+        state="Running",
+        reason="Running",
+        conditions={"Ready": "True", "Synced": "True"},
+        tables=(5, 4),
+        stopped_since=17.0,
+        last_error_at=18.0,
+    )
+
+
+def a_busy_operator() -> Metrics:
+    """Every series there is, once."""
+    metrics = Metrics("1.2.3", process=True)
+    metrics.passed("error", "PeerDBUnavailable", 0.1, error="PeerDBUnavailable")
+    metrics.panicked()
+    metrics.waited(0.1)
+    metrics.asked("mirrors_list", "200", 0.1)
+    metrics.wrote("event", "201")
+    metrics.looked(answered=True, now=1.0)
+    metrics.watched(2.0)
+    metrics.compared(3.0)
+    metrics.missed()
+    metrics.edited(9.0)
+    metrics.stopped(8.0)
+    metrics.ask_mirrors(lambda: [a_mirror()])
+    metrics.ask_queue(lambda: QueueSample(1, 2.0, {"normal": 3, "long": 0}))
+    return metrics
+
+
+def parsed(text: str, accept: str = "") -> list[Metric]:
+    """The families of a scrape, as a reader of this format understands them."""
+    parse: Callable[[str], Iterable[Metric]] = parse_openmetrics if accept else parse_text
+    return list(parse(text))
+
+
+async def scrape(port: int, accept: str = "", path: str = "/metrics") -> tuple[int, str, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept}) as reply,
+    ):
+        return reply.status, reply.headers["Content-Type"], await reply.text()
+
+
+def served(metrics: Metrics, accept: str = "", path: str = "/metrics") -> tuple[int, str, str]:
+    async def main() -> tuple[int, str, str]:
+        server = await MetricsServer(metrics).start("127.0.0.1", 0)
+        try:
+            return await scrape(server.port, accept, path)
+        finally:
+            await server.stop()
+
+    return asyncio.run(main())
+
+
+def test_a_scrape_is_text_by_default_and_openmetrics_for_whom_asks_for_it() -> None:
+    status, kind, text = served(a_busy_operator())
+    assert (status, kind.partition(";")[0]) == (200, "text/plain")
+    assert "peerdb_operator_build_info{" in text
+    assert {family.name for family in parsed(text)} > {"process_open_fds", "python_gc_objects_collected"}
+
+    status, kind, text = served(a_busy_operator(), OPENMETRICS)
+    assert (status, kind.partition(";")[0]) == (200, "application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+    assert {family.name for family in parsed(text, OPENMETRICS)} > {"process_open_fds", "peerdb_operator_reconcile"}
+
+
+def test_no_other_path_is_served() -> None:
+    assert served(Metrics(), path="/")[0] == 404
+
+
+def test_every_metric_of_the_table_is_exposed_and_no_other() -> None:
+    text = a_busy_operator().expose()[0].decode()
+    exposed = {family.name: family for family in parsed(text) if family.name.startswith(PREFIX)}
+    wanted = {family.name.removesuffix("_total"): family for family in FAMILIES}
+
+    assert exposed.keys() == wanted.keys()
+    for name, family in wanted.items():
+        assert exposed[name].type == family.kind.value
+        assert exposed[name].documentation == family.meaning
+        for sample in exposed[name].samples:
+            assert set(sample.labels) - {"le"} == set(family.labels)
+
+
+def test_names_say_what_they_count() -> None:
+    for family in FAMILIES:
+        assert family.name.endswith("_total") is (family.kind is Kind.COUNTER or family.name.endswith("_total"))
+        assert family.meaning.endswith(".")
+        assert ("seconds" in family.name) or family.kind is not Kind.HISTOGRAM
+        assert family.per_mirror is (family.labels[:2] == ("namespace", "name"))
+
+
+def test_the_linter_of_prometheus_finds_nothing(promtool: Path) -> None:
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=a_busy_operator().expose()[0], capture_output=True, check=False
+    )
+
+    assert (checked.returncode, checked.stdout.decode(), checked.stderr.decode()) == (0, "", "")
+
+
+def test_the_text_is_made_beside_the_loop_and_one_scrape_at_a_time() -> None:
+    metrics = Metrics()
+    walked: list[int] = []
+    asked_in: set[int] = set()
+
+    def source() -> Iterator[MirrorSample]:
+        asked_in.add(threading.get_ident())
+
+        def walk() -> Iterator[MirrorSample]:
+            walked.append(threading.get_ident())
+            yield a_mirror()
+
+        return walk()
+
+    metrics.ask_mirrors(source)
+
+    async def main() -> None:
+        server = await MetricsServer(metrics).start("127.0.0.1", 0)
+        replies = await asyncio.gather(*(scrape(server.port) for _ in range(5)))
+        await server.stop()
+        assert all('mirror_info{mirror="orders_0"' in text for _, _, text in replies)
+
+    asyncio.run(main())
+    assert asked_in == {threading.get_ident()}
+    assert len(walked) == 5
+    assert threading.get_ident() not in walked
+
+
+def test_the_series_of_many_mirrors_are_a_few_for_each_and_the_rest_does_not_grow() -> None:
+    def lines(mirrors: int) -> int:
+        metrics = a_busy_operator()
+        metrics.ask_mirrors(lambda: (a_mirror(number) for number in range(mirrors)))
+        text = metrics.expose()[0].decode()
+        return sum(1 for line in text.splitlines() if not line.startswith("#"))
+
+    few, many = lines(1), lines(MANY)
+    assert (many - few) / (MANY - 1) == 7  # Ready, Synced, info, two counts of tables, a stop and an error
+    assert few < 250
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_odd_characters_in_names_do_not_break_the_text(accept: str) -> None:
+    odd = 'quo"te\\back\nline'
+    metrics = Metrics()
+    metrics.ask_mirrors(lambda: [MirrorSample("data", odd, odd, "Other", "", {})])
+
+    text = metrics.expose(accept)[0].decode()
+
+    found = [
+        sample for family in parsed(text, accept) for sample in family.samples if sample.name.endswith("mirror_info")
+    ]
+    assert [sample.labels["name"] for sample in found] == [odd]
