@@ -15,6 +15,7 @@ from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.status import MirrorStatus, read_status
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.controllers.stopwatch import Course
+from peerdb_operator.controllers.story import Story
 from peerdb_operator.core.desired import Desired, desired_from
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.ledger import read_journal
@@ -89,13 +90,14 @@ class Entry:
     """The version that the running pass rests on: as it was when the pass began, or as the pass itself wrote it."""
     writing: MirrorStatus | None = None
     """The status on its way to the API server: a watch may deliver it before the answer comes."""
-    news: list[tuple[str, str, str]] = field(default_factory=list)
-    """Type, reason and message of Events that are yet to be created."""
+    story: Story = field(default_factory=Story)
     told: Verdict | None = None
     """What the running pass, or the newest one, has found; None when it has found nothing new to say."""
     course: Course = field(default_factory=Course)
     logged: str = ""
     """The reason of the newest decision in the log."""
+    failing: tuple[str, str] = ("", "")
+    """The newest command and the reason for which it failed, as long as it does."""
     _wish: Desired | InvalidSpec | None = None
     _last_good: Desired | None = None
     _retains: bool = False

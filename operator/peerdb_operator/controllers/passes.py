@@ -17,8 +17,9 @@ from peerdb_operator.controllers.look import Identity, Sight
 from peerdb_operator.controllers.lookout import NOT_ASKED, Lookout
 from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.controllers.precheck import Prechecker
-from peerdb_operator.controllers.report import Reporter, log_decision, log_failure
+from peerdb_operator.controllers.report import Reporter, log_decision, log_failure, log_success, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
+from peerdb_operator.controllers.story import AT_REST, Turn
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
@@ -93,6 +94,8 @@ class Passes:
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
         log_decision(entry, planned)
+        if parting is None and _corrects(job, planned):
+            entry.story.turn = Turn.CORRECTED
         self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
         done = await self._act(job, observation, planned)
         if done is None:
@@ -103,10 +106,14 @@ class Passes:
             wait = Wait(self.limits.look_first)
         if done.failure is None:
             entry.refused_since = None
+            if planned.action is not None:
+                log_success(entry, planned)
         else:
+            entry.story.turn = None
             log_failure(entry, planned, done.failure)
             observation = self.lookout.failed(job, done.failure)
             planned = replace(self._plan(job, observation, parting), journal=done.journal)
+            log_decision(entry, planned)
             wait = planned.wait
         if entry.journal is not None:
             entry.journal = done.journal
@@ -175,6 +182,13 @@ class Passes:
         if due is not None and (after is None or due < after):
             after = due
         return Rest(after, wait.backoff, wait.cap, stands_still)
+
+
+def _corrects(job: Job, planned: Plan) -> bool:
+    """Whether the mirror is led back from what somebody did to it in PeerDB: the spec had come to rest before."""
+    at_rest = job.journal.operation is None and ready_reason(job.entry.view.status) in AT_REST
+    settled = job.journal.bounds.settled == job.desired.generation
+    return at_rest and settled and isinstance(planned.action, Pause | Resume | SendEdit)
 
 
 def _stands_still(job: Job, journal: Journal) -> bool:

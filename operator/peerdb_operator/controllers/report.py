@@ -17,22 +17,14 @@ from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
 from peerdb_operator.core.plan_types import Plan
-from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Urgency, urgency
-from peerdb_operator.core.verdict import AWAY, Truth, Verdict
+from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import KubeError, KubeForbidden, PeerDBError
 from peerdb_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 NOTE = 1024
-WARNINGS = AWAY | {
-    Reason.RUNNING_WITH_ERRORS,
-    Reason.CONFIG_UNREADABLE,
-    Reason.DROP_HELD,
-    Reason.DROP_BLOCKED,
-    Reason.INTERNAL_ERROR,
-}
 
 
 class Reporter:
@@ -66,7 +58,7 @@ class Reporter:
         self._registry.wrote(entry, answer)
         entry.written_at = self._clock.now()
         if told is not None and told.reason != ready_reason(previous):
-            entry.news.append((_kind(told), told.reason.value, told.message))
+            entry.story.tell(told, ready_reason(previous), entry.written_at)
         return None
 
     async def finalizers(self, entry: Entry, finalizers: list[str]) -> None:
@@ -77,9 +69,9 @@ class Reporter:
 
     async def tell(self, entry: Entry) -> None:
         """Create the Events of what was written."""
-        news, entry.news = entry.news, []
-        for kind, reason, message in news:
-            await self.event(entry, kind, reason, message)
+        news, entry.story.pending = entry.story.pending, []
+        for each in news:
+            await self.event(entry, each.kind, each.reason, each.message)
 
     async def event(self, entry: Entry, kind: str, reason: str, message: str) -> None:
         """Create an Event; one that cannot be created is only logged (a terminating namespace takes none)."""
@@ -133,11 +125,11 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 
 
 def log_decision(entry: Entry, planned: Plan) -> None:
-    """One line a decision: an action, or a verdict that is another than before."""
+    """One line a decision: an action, or a verdict that is another than before; tried again after a failure: none."""
     told = planned.verdict
     reason = entry.logged if told is None else told.reason.value
     action = "" if planned.action is None else type(planned.action).__name__
-    if not action and reason == entry.logged:
+    if action == entry.failing[0] if action else reason == entry.logged:
         return
     entry.logged = reason
     message = told.message if told is not None else planned.note
@@ -145,10 +137,22 @@ def log_decision(entry: Entry, planned: Plan) -> None:
     logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
 
 
+def log_success(entry: Entry, planned: Plan) -> None:
+    """A command that had been refused was taken."""
+    (action, why), entry.failing = entry.failing, ("", "")
+    if action == type(planned.action).__name__:
+        entry.logged = entry.logged if planned.verdict is None else planned.verdict.reason.value
+        extra = {**identity(entry), "rule": planned.rule, "reason": why}
+        logger.info("%s: taken now, after %s", action, why, extra=extra)
+
+
 def log_failure(entry: Entry, planned: Plan, failure: PeerDBError) -> None:
-    """PeerDB did not take a command, or did not say whether it did."""
+    """PeerDB did not take a command, or did not say whether it did; the same failure again is no news."""
+    failing = (type(planned.action).__name__, failure.reason)
+    level = logging.DEBUG if failing == entry.failing else logging.WARNING
+    entry.failing = failing
     extra = {**identity(entry), "rule": planned.rule, "reason": failure.reason, "sent": failure.sent}
-    logger.warning("%s failed: %s", type(planned.action).__name__, failure.message, extra=extra)
+    logger.log(level, "%s failed: %s", failing[0], failure.message, extra=extra)
 
 
 def identity(entry: Entry) -> dict[str, Any]:
@@ -156,7 +160,3 @@ def identity(entry: Entry) -> dict[str, Any]:
     view = entry.view
     subject = {"namespace": view.namespace, "name": view.name, "uid": view.uid}
     return {"object": subject, "generation": view.generation, "mirror": view.mirror}
-
-
-def _kind(told: Verdict) -> str:
-    return "Warning" if told.stalled is Truth.TRUE or told.reason in WARNINGS else "Normal"

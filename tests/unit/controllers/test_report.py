@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from peerdb_operator.api.status import MirrorStatus, OperationStatus, read_status
 from peerdb_operator.clients.peerdb_transport import Reply, encode_json
 from peerdb_operator.controllers.report import log_decision, merge_patch, ready_reason
+from peerdb_operator.controllers.story import News
 from peerdb_operator.core.plan_types import LookFully, Plan, Release, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import verdict
@@ -151,7 +152,7 @@ def test_an_event_that_cannot_be_created_is_logged_and_stops_nothing(
 def test_an_event_is_created_once_and_fits_kubernetes() -> None:
     stage = a_settled_stage("a")
     entry = stage.entry()
-    entry.news.append(("Warning", "Released", "x" * 5000))
+    entry.story.pending.append(News("Warning", "Released", "x" * 5000))
     stage.do(stage.controller._reporter.tell(entry))
     stage.do(stage.controller._reporter.tell(entry))
     patched = [one.patch for one in stage.cluster.events()]
