@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from peerdb_operator.settings import Settings
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
@@ -93,9 +92,8 @@ def contained(image: Image, cluster: ControlPlane, peerdb: SimulatorProcess, mou
         "PEERDB_OPERATOR_NAMESPACES": NAMESPACE,
         "KUBERNETES_SERVICE_HOST": str(api.hostname),
         "KUBERNETES_SERVICE_PORT": str(api.port),
+        "PEERDB_OPERATOR_METRICS_PORT": "0",
     }
-    if "metrics_port" in Settings.model_fields:
-        variables["PEERDB_OPERATOR_METRICS_PORT"] = "0"
     if image.plain:
         variables["KUBECONFIG"] = str(_for_everybody(cluster, token, mounts))
     return Contained(Path("-"), peerdb.ui_api_url, environ=variables, image=image, run=mounts)
@@ -103,8 +101,9 @@ def contained(image: Image, cluster: ControlPlane, peerdb: SimulatorProcess, mou
 
 def _for_everybody(cluster: ControlPlane, token: str, folder: Path) -> Path:
     """Without a mount namespace there is no place for a service account: a kubeconfig that any user may read."""
+    text = cluster.kubeconfig_for_token("image", token).read_text()
     readable = folder / "kubeconfig"
-    readable.write_text(cluster.kubeconfig_for_token("image", token).read_text())
+    readable.write_text(text.replace(str(cluster.ca_file), str(folder / SERVICE_ACCOUNT / "ca.crt")))
     return readable
 
 
