@@ -45,6 +45,8 @@ class FakeKube:
     refuse_watches: int | None = None
     no_such_kind: bool = False
     refusal: tuple[int, str] | None = None
+    closed: set[str] = field(default_factory=set)
+    """Namespaces in which nobody has a right to Mirrors."""
     token: str | None = None
     expire_pages: bool = False
     version: int = 100
@@ -130,6 +132,8 @@ class FakeKube:
         if self.no_such_kind and request.path.startswith(MIRRORS):
             return self._refuse(404, "the server could not find the requested resource")
         parts = request.path.removeprefix(f"{MIRRORS}/").split("/")
+        if parts[0] == "namespaces" and parts[1] in self.closed:
+            return self._refuse(403, f"no rights in {parts[1]}")
         match request.method, parts:
             case "GET", ["mirrors"] if request.query.get("watch") == "true":
                 return await self._watch(request)

@@ -8,6 +8,7 @@ Leaves credentials to ``clients.kube_auth``, the watch to kopf, and what is writ
 """
 
 import json
+import logging
 import secrets
 import socket
 import time
@@ -23,14 +24,16 @@ from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.clients.kube_auth import USER_AGENT, KubeAuth
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable
 
+logger = logging.getLogger(__name__)
 FIELD_MANAGER = "peerdb-operator"
-
 CALL_SECONDS = 10.0
 LIST_SECONDS = 60.0
 PAGE = 250
 """Objects per page: small enough that parsing one page does not hold up the loop, see the chunk size of the watch."""
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+_NAMESPACES = "/api/v1/namespaces"
+_CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
 _MERGE_PATCH = "application/merge-patch+json"
 _EVENT_NOTE_BYTES = 1024
 _EVENT_SUBJECT_LENGTH = 253 - 17  # a legal name less a dot and 16 digits
@@ -60,7 +63,7 @@ class KubeClient:
     ) -> None:
         self._api = api
         self._session = session
-        self._scopes = [f"namespaces/{quote(each)}/" for each in namespaces] or [""]
+        self._namespaces = list(namespaces) or [""]
         self._now = now
 
     @classmethod
@@ -92,19 +95,13 @@ class KubeClient:
         """Every Mirror of every watched namespace."""
         return [item async for page in self.mirror_pages() for item in page]
 
-    async def mirror_pages(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """The same in pages of at most ``PAGE`` objects."""
-        for scope in self._scopes:
-            async for page in self._pages(f"/apis/{GROUP}/{VERSION}/{scope}{PLURAL}", "application/json"):
-                yield page
+    def mirror_pages(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """The same in pages of at most ``PAGE`` objects; none of a namespace that goes and has taken our role along."""
+        return self._mirrors("application/json", without_going=True)
 
     async def list_mirror_versions(self) -> list[tuple[str, str, str, int, str, str | None]]:
-        """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror."""
-        found = []
-        for scope in self._scopes:
-            async for page in self._pages(f"/apis/{GROUP}/{VERSION}/{scope}{PLURAL}", _METADATA_ONLY):
-                found += [_version(item) for item in page]
-        return found
+        """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror, going or not."""
+        return [_version(item) async for page in self._mirrors(_METADATA_ONLY, without_going=False) for item in page]
 
     async def kind_is_served(self) -> bool:
         """Whether discovery shows the kind: it appears there a moment after the API server begins to serve it."""
@@ -119,15 +116,15 @@ class KubeClient:
 
     async def namespace_is_terminating(self, name: str) -> bool:
         """Also True for a namespace that does not exist."""
-        return await self._is_terminating(f"/api/v1/namespaces/{quote(name)}")
+        return await self._is_terminating(f"{_NAMESPACES}/{quote(name)}") is not False
 
     async def crd_is_terminating(self) -> bool:
         """Also True for a CustomResourceDefinition that does not exist."""
-        return await self._is_terminating(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}")
+        return await self._is_terminating(_CRD) is not False
 
     async def cluster_uid(self) -> str:
         """The uid of the namespace ``kube-system``."""
-        found = await self._call("GET", "/api/v1/namespaces/kube-system")
+        found = await self._call("GET", f"{_NAMESPACES}/kube-system")
         return str(found["metadata"]["uid"])
 
     async def emit_event(self, regarding: dict[str, str], type_: str, reason: str, message: str, action: str) -> None:
@@ -153,14 +150,25 @@ class KubeClient:
         query = [("fieldManager", FIELD_MANAGER)]
         return await self._call("PATCH", path, query=query, content_type=_MERGE_PATCH, body=body)
 
-    async def _is_terminating(self, path: str) -> bool:
+    async def _is_terminating(self, path: str) -> bool | None:
+        """None when it does not exist."""
         try:
             found = await self._call("GET", path)
         except KubeNotFound:
-            return True
-        return bool(found.get("metadata", {}).get("deletionTimestamp")) or (
-            found.get("status", {}).get("phase") == "Terminating"
-        )
+            return None
+        ending = found.get("status", {}).get("phase") == "Terminating"
+        return ending or bool(found.get("metadata", {}).get("deletionTimestamp"))
+
+    async def _mirrors(self, accept: str, *, without_going: bool) -> AsyncIterator[list[dict[str, Any]]]:
+        for namespace in self._namespaces:
+            try:
+                async for page in self._pages(_mirrors_in(namespace), accept):
+                    yield page
+            except KubeForbidden as refusal:
+                going = await self._is_terminating(f"{_NAMESPACES}/{quote(namespace)}") if namespace else False
+                if going is False or (going and not without_going):
+                    raise
+                logger.warning("Going on without the namespace %s, which is being deleted: %s", namespace, refusal)
 
     async def _pages(self, path: str, accept: str) -> AsyncIterator[list[dict[str, Any]]]:
         token = ""
@@ -195,8 +203,12 @@ class KubeClient:
         return _content(f"{method} {path}", reply.status, data)
 
 
+def _mirrors_in(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/{f'namespaces/{quote(namespace)}/' if namespace else ''}{PLURAL}"
+
+
 def _mirror(namespace: str, name: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}/{quote(name)}"
+    return f"{_mirrors_in(namespace)}/{quote(name)}"
 
 
 def _version(item: dict[str, Any]) -> tuple[str, str, str, int, str, str | None]:

@@ -141,6 +141,59 @@ def test_the_list_fails_as_a_whole_when_a_page_token_expires() -> None:
     play(body)
 
 
+GOING: dict[str, object] = {"metadata": {"deletionTimestamp": "2026-11-23T00:00:00Z"}}
+
+
+@pytest.mark.parametrize("namespace", [None, GOING])
+def test_the_other_namespaces_are_listed_when_one_has_gone_or_goes_with_the_role_in_it(
+    namespace: dict[str, object] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        fake.add("data", "one")
+        fake.add("other", "two")
+        fake.closed.add("data")
+        if namespace is not None:
+            fake.others[NAMESPACE] = namespace
+        assert [item["metadata"]["name"] for item in await client.list_mirrors()] == ["two"]
+
+    play(body, ["data", "other"])
+    assert "Going on without the namespace data" in caplog.text
+
+
+def test_the_list_is_refused_when_the_role_is_missing_in_a_namespace_that_stays() -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        fake.add("other", "two")
+        fake.closed.add("data")
+        fake.others[NAMESPACE] = {"metadata": {}}
+        with pytest.raises(KubeForbidden, match="no rights in data"):
+            await client.list_mirrors()
+
+    play(body, ["data", "other"])
+
+
+def test_versions_are_listed_when_a_namespace_with_the_role_in_it_is_gone_but_not_while_it_goes() -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        fake.add("other", "two")
+        fake.closed.add("data")
+        assert [version[2] for version in await client.list_mirror_versions()] == ["two"]
+        fake.others[NAMESPACE] = GOING  # what is left in it is still ours
+        with pytest.raises(KubeForbidden, match="no rights in data"):
+            await client.list_mirror_versions()
+
+    play(body, ["data", "other"])
+
+
+def test_the_list_is_refused_when_all_namespaces_are_watched_and_the_role_is_missing() -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        fake.refusal = (403, "no role")
+        with pytest.raises(KubeForbidden, match="no role"):
+            await client.list_mirrors()
+        with pytest.raises(KubeForbidden, match="no role"):
+            await client.list_mirror_versions()
+
+    play(body)
+
+
 NAMESPACE = "/api/v1/namespaces/data"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mirrors.peerdb.io"
 
