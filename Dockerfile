@@ -10,7 +10,6 @@ FROM ${BASE} AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_NO_COMPILE=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore
 
@@ -21,15 +20,15 @@ WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/venv \
     && python -m venv --without-pip /opt/build \
-    && python -m pip --python /opt/venv/bin/python install --quiet --require-hashes --requirement requirements.lock \
-    && python -m pip --python /opt/build/bin/python install --quiet --require-hashes --requirement requirements-build.lock \
+    && python -m pip --python /opt/venv/bin/python install --quiet --no-compile --require-hashes --requirement requirements.lock \
+    && python -m pip --python /opt/build/bin/python install --quiet --no-compile --require-hashes --requirement requirements-build.lock \
     && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 ARG VERSION=0.1.0
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /src/dist \
-    && python -m pip --python /opt/venv/bin/python install --quiet --no-deps --no-index /src/dist/*.whl \
+    && python -m pip --python /opt/venv/bin/python install --quiet --no-compile --no-deps --no-index /src/dist/*.whl \
     && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python*/site-packages/peerdb_operator \
     && test "$(/opt/venv/bin/peerdb-operator --version)" = "peerdb-operator ${VERSION}"
 

@@ -64,7 +64,7 @@ def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def peerdb() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess.start(password=PASSWORD) as started:
+    with SimulatorProcess.start(password=PASSWORD, knobs={"t_stop": 0.2, "t_drop": 0.2}) as started:
         yield started
 
 

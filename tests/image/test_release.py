@@ -1,0 +1,111 @@
+"""One version everywhere, and a changelog that says what changed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from peerdb_operator import __version__
+from tests.image.forge import Checkout
+from tests.image.instructions import ROOT
+
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+HEADING = re.compile(r"^## \[(Unreleased|\d+\.\d+\.\d+)\](?: - (\d{4}-\d{2}-\d{2}))?$")
+KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+RELEASED = f"## [{__version__}] - 2026-12-01"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout that is ready to be tagged."""
+    made = Checkout.copy(tmp_path)
+    if f"\n## [{__version__}]" not in CHANGELOG:
+        made.replace("CHANGELOG.md", "## [Unreleased]", f"## [Unreleased]\n\n{RELEASED}")
+    return made
+
+
+def test_the_version_is_the_one_of_the_package(checkout: Checkout) -> None:
+    told = checkout.run("version.sh")
+
+    assert (told.returncode, told.stdout) == (0, f"{__version__}\n")
+
+
+def test_the_chart_has_the_version_of_the_package() -> None:
+    chart = yaml.safe_load((ROOT / "charts" / "peerdb-operator" / "Chart.yaml").read_text(encoding="utf-8"))
+
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert [line for line in chart["annotations"]["artifacthub.io/images"].split() if line.endswith(f":{__version__}")]
+
+
+def test_a_tag_is_taken_when_everything_names_its_version(checkout: Checkout) -> None:
+    told = checkout.run("version.sh", f"v{__version__}")
+
+    assert (told.returncode, told.stdout, told.stderr) == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "word"),
+    [
+        ("operator/peerdb_operator/__init__.py", f'"{__version__}"', '"9.9.9"', "the tag"),
+        ("charts/peerdb-operator/Chart.yaml", f"\nversion: {__version__}", "\nversion: 9.9.9", "version in"),
+        ("charts/peerdb-operator/Chart.yaml", f'appVersion: "{__version__}"', 'appVersion: "9.9.9"', "appVersion in"),
+        ("Dockerfile", f"ARG VERSION={__version__}", "ARG VERSION=9.9.9", "ARG VERSION"),
+        ("CHANGELOG.md", f"## [{__version__}] - ", f"## [{__version__}] on ", "CHANGELOG.md has no section"),
+    ],
+)
+def test_a_tag_is_refused_when_one_place_names_another_version(
+    checkout: Checkout, name: str, old: str, new: str, word: str
+) -> None:
+    checkout.replace(name, old, new)
+
+    told = checkout.run("version.sh", f"v{__version__}")
+
+    assert (told.returncode, told.stdout) == (1, "")
+    assert word in told.stderr
+
+
+def test_a_tag_is_refused_when_it_is_not_the_version(checkout: Checkout) -> None:
+    assert checkout.run("version.sh", "v9.9.9").returncode == 1
+
+
+def test_the_notes_of_a_release_are_its_section_and_no_other(checkout: Checkout) -> None:
+    checkout.replace(
+        "CHANGELOG.md", "## [Unreleased]", "## [Unreleased]\n\n- later\n\n## [9.9.9] - 2026-12-24\n\n- now"
+    )
+
+    told = checkout.run("release-notes.sh", "9.9.9")
+
+    assert (told.returncode, told.stdout.split()) == (0, ["-", "now"])
+
+
+def test_a_release_without_notes_is_refused(checkout: Checkout) -> None:
+    told = checkout.run("release-notes.sh", "9.9.9")
+
+    assert told.returncode == 1
+    assert "says nothing of 9.9.9" in told.stderr
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    headings = [line for line in CHANGELOG.splitlines() if line.startswith("## ")]
+    found = [HEADING.match(line) for line in headings]
+    parts = re.split(r"^## .*$", CHANGELOG, flags=re.MULTILINE)[1:]
+
+    assert [line for line, match in zip(headings, found, strict=True) if match is None] == []
+    names = [match[1] for match in found if match]
+    assert names[0] == "Unreleased"
+    assert [bool(match[2]) for match in found if match] == [name != "Unreleased" for name in names]
+    assert sorted(names[1:], key=lambda name: tuple(map(int, name.split("."))), reverse=True) == names[1:]
+    for part in parts:
+        kinds = re.findall(r"^### (.*)$", part, flags=re.MULTILINE)
+        assert set(kinds) <= KINDS
+        assert len(kinds) == len(set(kinds))
+        assert all(
+            re.search(r"^- ", body, re.MULTILINE) for body in re.split(r"^### .*$", part, flags=re.MULTILINE)[1:]
+        )
+
+
+def test_the_changelog_speaks_of_the_version_that_is_to_come() -> None:
+    unreleased = CHANGELOG.partition("## [Unreleased]")[2].partition("\n## ")[0]
+
+    assert __version__ in unreleased or f"\n## [{__version__}]" in CHANGELOG
