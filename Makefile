@@ -102,6 +102,20 @@ mutants: $(READY) ## Seed defects into planner, deletion and journal; the tests 
 bench: $(READY) $(if $(KUBECONFIG),,control-plane) ## Measure latency, memory and a burst of edits; writes docs/performance.md
 	@$(BIN)/python -m tests.bench
 
+.PHONY: image
+image: ## Build the container image with docker, podman or buildah; IMAGE=, BUILDER= and BASE= choose
+	@version=$$(.github/scripts/version.sh)
+	builder=
+	for each in $(or $(BUILDER),docker podman buildah); do
+		if command -v "$$each" >/dev/null && "$$each" info >/dev/null 2>&1; then builder=$$each; break; fi
+	done
+	if [ -z "$$builder" ]; then
+		echo "no container builder works here: install docker, podman or buildah (and start docker's engine), or name another with make image BUILDER=" >&2; exit 1
+	fi
+	"$$builder" build --tag "$(or $(IMAGE),peerdb-operator):$$version" --build-arg "VERSION=$$version" $(if $(BASE),--build-arg "BASE=$(BASE)") \
+		--label "org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+		--label "org.opencontainers.image.created=$$(date --utc +%Y-%m-%dT%H:%M:%SZ)" .
+
 .PHONY: lock
 lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless UPGRADE=1
 	@$(COMPILE) pyproject.toml --extra tracing -o requirements.lock
