@@ -108,6 +108,14 @@ def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("panel", SHOWN, ids=lambda panel: panel["title"])
+def test_a_panel_asks_for_this_moment_when_it_shows_one_value(panel: dict[str, Any]) -> None:
+    # The newest value of a range is an old one when the series has ended, like that of a stop that is over.
+    momentary = panel["type"] in {"stat", "table", "bargauge"}
+
+    assert {(target["instant"], target["range"]) for target in panel["targets"]} == {(momentary, not momentary)}
+
+
+@pytest.mark.parametrize("panel", SHOWN, ids=lambda panel: panel["title"])
 def test_seconds_are_shown_as_seconds_and_only_they(panel: dict[str, Any]) -> None:
     timed = all(re.search(r"_seconds(?!_count|_total)", target["expr"]) for target in panel["targets"])
     counted = panel["targets"][0]["expr"].startswith(("count", "sum(increase"))
