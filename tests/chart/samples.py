@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.chart.helm_cli import Object, container, environ, one, pod
+from tests.chart.helm_cli import NEEDED, Object, container, environ, one, pod, with_value
 
 Look = Callable[[list[Object]], object]
 
@@ -198,3 +198,12 @@ SAMPLES: Final[list[Sample]] = [
     Sample("tracing.enabled", True, _egress(3), [4318]),
     Sample("tracing.endpoint", "http://otel:4318", variable("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://otel:4318"),
 ]
+
+
+def sheet_values(sheet: str) -> Object:
+    """All values of a sheet in one tree; a sheet without PeerDB's address gets the usual one."""
+    given = [sample for sample in SAMPLES if sample.sheet == sheet]
+    whole: Object = {} if any(sample.path.startswith("peerdb.url") for sample in given) else dict(NEEDED)
+    for sample in given:
+        whole = with_value(sample.path, sample.value, whole)
+    return whole

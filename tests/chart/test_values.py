@@ -10,7 +10,7 @@ import pytest
 
 from peerdb_operator.settings import Settings, load_settings
 from tests.chart.helm_cli import MONITORING, NEEDED, Helm, HelmError, Object, container, environ, with_value
-from tests.chart.samples import SAMPLES, Sample
+from tests.chart.samples import SAMPLES, Sample, sheet_values
 from tests.harness.chart.__main__ import CHART
 from tests.harness.chart.operator_settings import ELSEWHERE, camel, names, properties
 from tests.harness.chart.schema import node_at
@@ -37,15 +37,6 @@ def a_wish(schema: Object) -> object:
 def sheets(chart_helm: Helm) -> dict[str, list[Object]]:
     """What Helm makes of each sheet of samples."""
     return {sheet: chart_helm.template(sheet_values(sheet), MONITORING) for sheet in SHEETS}
-
-
-def sheet_values(sheet: str) -> Object:
-    """All values of a sheet in one tree; a sheet without PeerDB's address gets the usual one."""
-    given = [sample for sample in SAMPLES if sample.sheet == sheet]
-    whole: Object = {} if any(sample.path.startswith("peerdb.url") for sample in given) else dict(NEEDED)
-    for sample in given:
-        whole = with_value(sample.path, sample.value, whole)
-    return whole
 
 
 def test_helm_finds_nothing_to_complain_about(chart_helm: Helm) -> None:
