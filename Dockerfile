@@ -29,8 +29,9 @@ COPY operator operator
 ARG VERSION=0.1.0
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /src/dist \
     && python -m pip --python /opt/venv/bin/python install --quiet --no-compile --no-deps --no-index /src/dist/*.whl \
-    && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python*/site-packages/peerdb_operator \
-    && test "$(/opt/venv/bin/peerdb-operator --version)" = "peerdb-operator ${VERSION}"
+    && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python*/site-packages/peerdb_operator
+RUN told=$(/opt/venv/bin/peerdb-operator --version) \
+    && if [ "$told" != "peerdb-operator ${VERSION}" ]; then echo "VERSION is ${VERSION}, but this is $told" >&2; exit 1; fi
 
 FROM ${BASE}
 

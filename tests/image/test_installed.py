@@ -3,13 +3,15 @@
 import json
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from peerdb_operator import __version__
 from tests.image.installed import Image
-from tests.image.instructions import ROOT
+from tests.image.instructions import ROOT, read
+from tests.image.playing import BuildError, Player
 
 PACKAGE = ROOT / "operator" / "peerdb_operator"
 LISTED = """
@@ -84,3 +86,11 @@ def test_nothing_of_the_build_is_left(image: Image) -> None:
     assert [path.name for path in image.path("/opt").iterdir()] == ["venv"]
     assert not list(image.path("/opt/venv").glob("lib/python*/site-packages/pip*"))
     assert not list(image.path("/opt/venv").glob("lib/python*/site-packages/hatchling*"))
+
+
+def test_the_build_fails_with_a_sentence_when_the_version_is_not_the_package_s(tmp_path: Path) -> None:
+    stage = read().build
+    wrong = tuple(replace(step, text="VERSION=9.9.9") if step.keyword == "ARG" else step for step in stage.instructions)
+
+    with pytest.raises(BuildError, match=f"VERSION is 9.9.9, but this is peerdb-operator {re.escape(__version__)}"):
+        Player(replace(stage, instructions=wrong), tmp_path).play()
