@@ -109,7 +109,8 @@ _SPREAD = {
     "whenUnsatisfiable": "DoNotSchedule",
     "labelSelector": {"matchLabels": {"app": "x"}},
 }
-_AFFINITY = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}}
+_APART = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
+_AFFINITY = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_APART]}}
 _PEER = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
 _RULE_OF_EGRESS = {"ports": [{"port": 3128}]}
 _DIGEST = "sha256:" + "0a" * 32
