@@ -37,7 +37,7 @@ def test_helm_s_words_are_told_when_the_chart_cannot_be_rendered(tmp_path: Path)
 
 @pytest.mark.parametrize("manifests", [[], [ACCOUNT, ACCOUNT], [{"kind": "Role"}]])
 def test_a_release_without_one_account_is_refused(manifests: list[dict[str, object]]) -> None:
-    with pytest.raises(ChartError, match="The release mine has .* ServiceAccounts instead of one"):
+    with pytest.raises(ChartError, match=r"The release mine has .* ServiceAccounts instead of one"):
         account_of(manifests, "mine")
 
 
