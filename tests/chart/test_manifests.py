@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,6 +207,15 @@ def test_a_mirror_keeps_its_labels_when_it_is_scraped(chart_helm: Helm, full: li
         assert (endpoint["port"], endpoint["path"]) == ("metrics", "/metrics")
     assert one(full, "Service")["spec"]["ports"][0]["name"] == "metrics"
     assert "metrics" in {each["name"] for each in container(full)["ports"]}
+
+
+def test_the_package_makes_what_the_folder_makes(chart_helm: Helm, plain: list[Object], tmp_path: Path) -> None:
+    chart_helm.run("package", str(CHART), f"--destination={tmp_path}")
+    package = tmp_path / f"peerdb-operator-{__version__}.tgz"
+
+    assert chart_helm.template(chart=package) == plain
+    assert yaml.safe_load(chart_helm.run("show", "chart", str(package)))["kubeVersion"] == ">=1.33.0-0"
+    assert chart_helm.run("show", "readme", str(package)).strip() == (CHART / "README.md").read_text().strip()
 
 
 def rules_of(groups: list[Object]) -> list[Object]:

@@ -36,13 +36,19 @@ helm upgrade --install peerdb-operator charts/peerdb-operator --namespace peerdb
   --set peerdb.url=https://peerdb.example.com/api --set peerdb.passwordSecretRef.name=peerdb
 ```
 
-Without Helm in the cluster: `helm template peerdb-operator charts/peerdb-operator --namespace peerdb-system
---set peerdb.url=... > install.yaml`, then `kubectl apply --server-side -f install.yaml`.
+As plain YAML, for a namespace that exists:
+
+```sh
+helm template peerdb-operator charts/peerdb-operator --namespace peerdb-system \\
+  --set peerdb.url=http://flow-api.peerdb.svc:8113 > install.yaml
+kubectl apply --server-side -f install.yaml
+```
 
 ## Upgrade and uninstall
 
 The CustomResourceDefinition is upgraded with the chart. A definition that was there before, applied by hand, is refused
-until it is handed over: `helm install --take-ownership`. An older chart's definition comes back with `helm rollback`.
+until it is handed over once: `helm install --take-ownership`, with Helm 4 and an older definition also
+`--force-conflicts`. An older chart's definition comes back with `helm rollback`.
 
 `helm uninstall` ends the operator and leaves the definition, the Mirrors and PeerDB's mirrors as they are. A Mirror
 that is deleted while no operator runs waits for one, because its finalizer says that PeerDB's mirror has to be seen to.
@@ -62,7 +68,7 @@ With `watchNamespaces` the first three are given by a Role in each of these name
 No Secret is read through the API server: the kubelet mounts those that are named below.
 
 With `rbac.aggregate` the built-in roles get rights on Mirrors: `view` reads them, `edit` writes and deletes them,
-`admin` deletes them by the collection too. Nobody but the operator writes their status.
+`admin` deletes them by the collection too. None of them writes their status.
 
 Two releases may share a cluster with separate `watchNamespaces`; all but one set `crds.enabled=false`.
 
