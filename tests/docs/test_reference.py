@@ -1,8 +1,11 @@
 """The reference page is what the code makes of it, and its generator refuses what it does not understand."""
 
+import re
+
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
+from peerdb_operator.controllers.story import RECOVERED, REPEAT_SECONDS, Turn
 from peerdb_operator.crdgen import root_schema
 from tests.docs.pages import DOCS
 from tests.harness.docs.__main__ import render
@@ -74,3 +77,11 @@ def test_a_table_is_refused_when_a_row_has_too_few_cells() -> None:
 
 def test_an_angle_bracket_is_escaped_only_outside_code() -> None:
     assert plain("a <b> and `<c>`") == "a &lt;b&gt; and `<c>`"
+
+
+def test_every_reason_of_an_event_is_told() -> None:
+    _, _, section = render().partition("\n## Events\n")
+    told = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
+
+    assert told == {turn.value for turn in Turn} | {RECOVERED, "Dropped", "Released"}
+    assert f"once in {REPEAT_SECONDS / 60:.0f} minutes" in section

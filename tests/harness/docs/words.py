@@ -14,9 +14,9 @@ from pydantic_core import PydanticUndefined
 
 from peerdb_operator.api import constants
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.controllers.report import WARNINGS
+from peerdb_operator.controllers.story import kind_of
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import NEEDS_A_HUMAN, ROWS, Truth
+from peerdb_operator.core.verdict import NEEDS_A_HUMAN, ROWS, Truth, verdict
 from peerdb_operator.settings import Settings, flag_of, is_secret, variable_of
 from tests.harness.docs.table import code, plain, table
 
@@ -63,13 +63,7 @@ def _reason_row(reason: Reason) -> tuple[str, ...]:
     row = ROWS[reason]
     always = [truth.value or AS_IT_WAS for truth in (row.ready, row.synced)]
     passing = [_passing(truth) for truth in (row.reconciling, row.stalled)]
-    warns = row.stalled is Truth.TRUE or reason in WARNINGS
-    return (
-        f"[`{reason}`](troubleshooting.md#{reason.lower()})",
-        *always,
-        *passing,
-        "Warning" if warns else "Normal",
-    )
+    return (f"[`{reason}`](troubleshooting.md#{reason.lower()})", *always, *passing, kind_of(verdict(reason, "")))
 
 
 def _passing(truth: Truth) -> str:
