@@ -44,7 +44,7 @@ test: check pytest ## Everything that has to hold: checks and all tests
 .PHONY: pytest
 pytest: $(READY) $(if $(KUBECONFIG),,control-plane) tools ## All tests, with coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup -q --cov --cov-report= -p tests.harness.coverage_gates
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup -q --cov --cov-report= -p tests.harness.coverage_gates -p tests.harness.identity_gate
 
 .PHONY: check
 check: $(READY) ## Format, lint, types, import layers, generated files, YAML, shell
@@ -64,10 +64,16 @@ format: $(READY) ## Format the code and repair what the linter can
 	@$(BIN)/ruff check --quiet --fix .
 
 .PHONY: generate
-generate: $(READY) ## Write the generated files (CRD)
+generate: $(READY) ## Write the generated files: CRD, reference, the chart's copies, Argo CD's ConfigMaps
 	@$(BIN)/python -m peerdb_operator.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
 	@$(BIN)/python -m tests.harness.docs > docs/.new && mv docs/.new docs/reference.md
 	@$(BIN)/python -m tests.harness.chart
+	@$(BIN)/python -m tests.harness.gitops
+
+.PHONY: fixtures
+fixtures: $(READY) control-plane tools ## Dump Mirrors in every state from real runs, for the tests of the health scripts
+	@PEERDB_RENEW_FIXTURES=1 $(BIN)/python -m pytest tests/e2e/test_gitops_fixtures.py -q
+	@$(BIN)/python -m tests.harness.gitops
 
 .PHONY: control-plane
 control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controller manager into the cache (some minutes, once)
@@ -75,15 +81,15 @@ control-plane: $(READY) ## Build kube-apiserver, etcd, kubectl and the controlle
 
 .PHONY: tools
 tools: $(READY) ## Build helm and promtool into the cache (some minutes, once); HELM= and PROMTOOL= name others
-	@$(BIN)/python -m tests.harness.gotools >/dev/null
+	@$(BIN)/python -m tests.harness.gotools
 
 .PHONY: unit
 unit: $(READY) ## Only the unit tests
 	@$(BIN)/python -m pytest tests/unit -n $(WORKERS) -q
 
 .PHONY: e2e
-e2e: $(READY) $(if $(KUBECONFIG),,control-plane) ## Only the tests on the real API server
-	@$(BIN)/python -m pytest tests -m e2e -n $(WORKERS) --dist loadgroup -q
+e2e: $(READY) $(if $(KUBECONFIG),,control-plane) tools ## Only the tests on the real API server
+	@$(BIN)/python -m pytest tests -m e2e -n $(WORKERS) --dist loadgroup -q -p tests.harness.identity_gate
 
 .PHONY: replay
 replay: $(READY) ## Play the recordings in PEERDB_TRANSCRIPTS against the simulator
@@ -121,6 +127,7 @@ lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless
 	@$(COMPILE) pyproject.toml --extra tracing -o requirements.lock
 	@$(COMPILE) pyproject.toml --extra tracing --group dev -o requirements-dev.lock
 	@$(COMPILE) --group go -o requirements-go.lock
+	@$(COMPILE) --group build -o requirements-build.lock
 
 .PHONY: clean
 clean: ## Remove what is made inside the tree (the cache outside it stays)

@@ -8,7 +8,7 @@ from tests.docs.stage import Stage
 
 pytestmark = pytest.mark.e2e
 
-PAGES = ("install", "troubleshooting", "upgrade", "security", "compatibility")
+PAGES = ("install", "troubleshooting", "upgrade", "security", "compatibility", "runbooks")
 BLOCKS = [
     pytest.param(block, id=f"{name}:{block.line}")
     for name in PAGES

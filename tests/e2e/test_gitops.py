@@ -182,8 +182,7 @@ def test_the_mirror_is_dropped_once_and_only_our_finalizer_goes_when_a_tool_prun
     try:
         for _ in range(LOOKS):
             tool.between_looks(tool.prune)
-        waiting = ["foregroundDeletion"]
-        eventually(lambda: subject.read()["metadata"]["finalizers"] == waiting, "our finalizer goes", subject)
+        eventually(lambda: not is_ours(subject.find()), "our finalizer goes", subject)
     finally:
         world.sim.knobs(t_drop=0.2)
     assert subject.state() is None
@@ -191,7 +190,21 @@ def test_the_mirror_is_dropped_once_and_only_our_finalizer_goes_when_a_tool_prun
     versions = history(subject, start)
     assert shown(versions) == ["Progressing"]
     assert waited_for(versions) == [Kstatus.TERMINATING]
-    subject.patch({"metadata": {"finalizers": None}})
+    let_go(subject)
+
+
+def is_ours(found: Object | None) -> bool:
+    """Whether our finalizer still holds the object."""
+    return found is not None and constants.FINALIZER in found["metadata"].get("finalizers", [])
+
+
+def let_go(subject: Subject) -> None:
+    """Do what the garbage collector does: where one runs, it may have been sooner."""
+    if subject.find() is not None:
+        subject.world.cluster.kubectl(
+            f"--namespace={subject.world.namespace}", "patch", constants.PLURAL, subject.name, "--type=merge",
+            '--patch={"metadata":{"finalizers":null}}', check=False,
+        )  # fmt: skip
     subject.wait_gone()
 
 

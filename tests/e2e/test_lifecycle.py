@@ -95,7 +95,7 @@ def test_people_see_what_happened_as_events_when_they_ask_kubectl(world: World) 
     subject.wish(state="Paused")
     subject.wait_reason("Paused")
     subject.wait_event("Normal", "Paused")
-    assert subject.events() == [("Normal", "Running"), ("Normal", "Pausing"), ("Normal", "Paused")]
+    assert subject.events() == [("Normal", "TakenOver"), ("Normal", "Pausing"), ("Normal", "Paused")]
     listed = world.kubectl("events", "--for", f"{constants.PLURAL}/{subject.name}")
     assert "paused as wished" in listed
     described = world.kubectl("describe", constants.PLURAL, subject.name)

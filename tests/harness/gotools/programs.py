@@ -23,13 +23,14 @@ Release = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tool:
-    """A program with a module folder of its own name.
+    """A program, and the folder of the module it is built in.
 
     `source` is the Go module it comes from, `stamped` the linker's name of its version, `asked` the arguments at which
     it tells that version, `variable` the environment variable that names another copy of it.
     """
 
     name: str
+    module: Path
     source: str
     package: str
     stamped: str
@@ -39,6 +40,7 @@ class Tool:
 
 HELM = Tool(
     "helm",
+    MODULES / "helm",
     "helm.sh/helm/v4",
     "helm.sh/helm/v4/cmd/helm",
     "helm.sh/helm/v4/internal/version.version",
@@ -47,6 +49,7 @@ HELM = Tool(
 )
 PROMTOOL = Tool(
     "promtool",
+    MODULES / "promtool",
     "github.com/prometheus/prometheus",
     "github.com/prometheus/prometheus/cmd/promtool",
     "github.com/prometheus/common/version.Version",
@@ -74,13 +77,12 @@ def path_of(tool: Tool, environ: Mapping[str, str], builder: Builder | None = No
     return (builder or new_builder(read_recipe(tool), environ)).ensure([tool.name]) / tool.name
 
 
-def read_recipe(tool: Tool, module: Path | None = None) -> Recipe:
-    """The recipe of a tool's module folder; raises ToolError when its go.mod lacks what a build needs."""
-    folder = module or MODULES / tool.name
-    required = read_requirement(folder, tool.source)
+def read_recipe(tool: Tool) -> Recipe:
+    """The recipe of a tool's module; raises ToolError when its go.mod lacks what a build needs."""
+    required = read_requirement(tool.module, tool.source)
     release = release_of(required)
     return Recipe(
-        folder,
+        tool.module,
         required,
         {tool.name: tool.package},
         [f"{tool.stamped}={release}"],
@@ -109,7 +111,7 @@ def checked(tool: Tool, given: str, environ: Mapping[str, str]) -> Path:
     if found is None:
         raise ToolError(f"{tool.variable} is {given}, which is no executable program: correct or unset it.")
     path = Path(found).absolute()
-    wanted = release_of(read_requirement(MODULES / tool.name, tool.source))
+    wanted = release_of(read_requirement(tool.module, tool.source))
     said = answer(path, tool, environ)
     if not is_enough(parsed(said), parsed(wanted)):
         told = f"says it is `{said}`" if said else "tells no version"
