@@ -157,6 +157,11 @@ class Command(Asked):
             return True
         return status == 500 and code == 13 and "Blob data size" in str(self.content.get("message"))
 
+    @property
+    def unreceived(self) -> bool:
+        """Whether PeerDB said that the mirror has no workflow any more which could have taken it."""
+        return self.call.status == 500 and "already completed" in str(self.content.get("message"))
+
 
 class TagRead(Asked):
     """A question for a mirror's tags."""

@@ -109,7 +109,7 @@ def i3_an_open_edit_is_waited_out(evidence: Evidence, command: Command, hands: H
     process of the same operator may send a bare pause or resume as long as it has not been told of the edit.
     """
     edit = last_edit(evidence, command.call.who, command.mirror, before=command)
-    if edit is None or edit.refused or command.work is None:
+    if edit is None or edit.refused or edit.unreceived or command.work is None:
         return
     known = command.work.known
     told = edit.call.who == command.call.who or operation(known).get("step") == "Edit"

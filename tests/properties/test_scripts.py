@@ -4,6 +4,9 @@ from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
+from tests.properties.actions import Ask, Delete, Orphan, Wish
+from tests.properties.programs import Program
+from tests.properties.stage import Start
 
 
 def a_spec(*names: str, **more: object) -> Body:
@@ -58,3 +61,13 @@ def test_nothing_is_written_when_a_precheck_fails_again_and_again() -> None:
     before = len(simulation.cluster.record)
     simulation.run(1800)
     assert len(simulation.cluster.record) == before
+
+
+def test_a_drop_follows_an_edit_at_once_when_the_mirror_has_no_workflow_that_could_have_taken_it() -> None:
+    steps = (
+        (0.05, Ask(mirror=0, state="PAUSED")),
+        ("PAUSED", Wish(mirror=0, spec=(("batchSize", 500),))),
+        (0.0, Orphan(mirror=0)),
+        (1.5, Delete(mirror=0)),
+    )
+    Program(seed=0, starts=(Start(),), steps=steps).play()
