@@ -4,7 +4,7 @@ from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
-from tests.properties.actions import Ask, Delete, Orphan, Wish
+from tests.properties.actions import Ask, Delete, DeleteAround, Orphan, Wish, WishTables
 from tests.properties.programs import Program
 from tests.properties.stage import Start
 
@@ -69,5 +69,14 @@ def test_a_drop_follows_an_edit_at_once_when_the_mirror_has_no_workflow_that_cou
         ("PAUSED", Wish(mirror=0, spec=(("batchSize", 500),))),
         (0.0, Orphan(mirror=0)),
         (1.5, Delete(mirror=0)),
+    )
+    Program(seed=0, starts=(Start(),), steps=steps).play()
+
+
+def test_a_mirror_without_a_workflow_is_not_asked_again_and_again_when_its_namespace_goes() -> None:
+    steps = (
+        (8.0, WishTables(mirror=0, tables=(("a", "a"),))),
+        ("PAUSED", Orphan(mirror=0)),
+        (0.0, DeleteAround(what="namespace")),
     )
     Program(seed=0, starts=(Start(),), steps=steps).play()

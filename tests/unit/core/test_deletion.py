@@ -211,6 +211,15 @@ def test_a_release_waits_two_minutes_at_most(
         assert '"orders" was not seen running again' in planned.note
 
 
+@pytest.mark.parametrize(("age", "resumes"), [(14.0, False), (15.0, True)])
+def test_a_mirror_without_a_workflow_is_asked_to_resume_no_oftener_than_any_command_is_repeated(
+    age: float, *, resumes: bool
+) -> None:
+    planned = parting(RETAIN, a_look(State.PAUSED), orphaned=True, sent_at=NOW - age)
+    assert isinstance(planned.action, Resume) is resumes
+    assert resumes or planned.wait.after == 1.0
+
+
 # Frozen.
 
 
