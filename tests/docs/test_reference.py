@@ -5,7 +5,7 @@ import re
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.controllers.story import RECOVERED, REPEAT_SECONDS, Turn
+from peerdb_operator.controllers.story import RECOVERED, REPEAT_SECONDS, Parting, Turn
 from peerdb_operator.crdgen import root_schema
 from tests.docs.pages import DOCS
 from tests.harness.docs.__main__ import render
@@ -83,5 +83,5 @@ def test_every_reason_of_an_event_is_told() -> None:
     _, _, section = render().partition("\n## Events\n")
     told = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
 
-    assert told == {turn.value for turn in Turn} | {RECOVERED, "Dropped", "Released"}
+    assert told == {turn.value for turn in Turn} | {RECOVERED} | {end.value for end in Parting}
     assert f"once in {REPEAT_SECONDS / 60:.0f} minutes" in section

@@ -15,10 +15,10 @@ from peerdb_operator.controllers.brake import Brake
 from peerdb_operator.controllers.job import Done, Job, WriteAhead
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.report import Reporter
-from peerdb_operator.controllers.story import Turn
+from peerdb_operator.controllers.story import Parting, Turn
 from peerdb_operator.controllers.translate import config_update
 from peerdb_operator.core.bounds import after_unproven, for_generation
-from peerdb_operator.core.journal import Journal, Operation, Step
+from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
@@ -149,7 +149,8 @@ class Actor:
             if action.hand_over:
                 await self._hand_over(job)
             kind = "Warning" if action.warns else "Normal"
-            await self._reporter.event(job.entry, kind, _parting(job, planned), planned.note)
+            end = Parting.DROPPED if action.dropped else Parting.RELEASED
+            await self._reporter.event(job.entry, kind, end.value, planned.note)
             job.entry.parted = True
         left = [finalizer for finalizer in job.entry.view.finalizers if finalizer != FINALIZER]
         await self._reporter.finalizers(job.entry, left)
@@ -229,10 +230,3 @@ class Actor:
         if status != UNDER_MAINTENANCE:
             return None
         return PeerDBUnavailable("PeerDB is under maintenance and takes no changes", sent=False, maintenance=True)
-
-
-def _parting(job: Job, planned: Plan) -> str:
-    """The reason of the last Event about a Mirror."""
-    operation = job.journal.operation
-    gone = planned.rule == "gone" and operation is not None and operation.step is Step.DROP
-    return "Dropped" if gone else "Released"

@@ -19,7 +19,7 @@ from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.report import Reporter, log_decision, log_failure, log_success, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
-from peerdb_operator.controllers.story import AT_REST, Turn
+from peerdb_operator.controllers.story import Turn
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
@@ -45,6 +45,7 @@ from peerdb_operator.core.plan_types import (
 )
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
+from peerdb_operator.core.verdict import SETTLED
 
 MOST_LOOKS = 6
 
@@ -186,7 +187,7 @@ class Passes:
 
 def _corrects(job: Job, planned: Plan) -> bool:
     """Whether the mirror is led back from what somebody did to it in PeerDB: the spec had come to rest before."""
-    at_rest = job.journal.operation is None and ready_reason(job.entry.view.status) in AT_REST
+    at_rest = job.journal.operation is None and ready_reason(job.entry.view.status) in SETTLED
     settled = job.journal.bounds.settled == job.desired.generation
     return at_rest and settled and isinstance(planned.action, Pause | Resume | SendEdit)
 

@@ -20,9 +20,6 @@ WARNINGS = AWAY | {
     Reason.DROP_BLOCKED,
     Reason.INTERNAL_ERROR,
 }
-AT_REST = frozenset({
-    Reason.RUNNING, Reason.RUNNING_WITH_ERRORS, Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES, Reason.COMPLETED,
-})  # fmt: skip
 REPEAT_SECONDS = 600.0
 """The same trouble is told of again after so long."""
 
@@ -34,6 +31,13 @@ class Turn(Enum):
 
     TAKEN_OVER = "TakenOver"
     CORRECTED = "DriftCorrected"
+
+
+class Parting(Enum):
+    """How the story of a Mirror ends. Values are the reasons of Events."""
+
+    DROPPED = "Dropped"
+    RELEASED = "Released"
 
 
 _PREFACES = {

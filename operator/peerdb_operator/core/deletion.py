@@ -122,7 +122,7 @@ def gone(case: Case, _farewell: Farewell) -> Plan | None:
     """Nothing is left to drop."""
     if not isinstance(case.observation, Absent):
         return None
-    return _let_go(case, "gone", "PeerDB has no such mirror any more")
+    return _let_go(case, "gone", "PeerDB has no such mirror any more", dropped=drop_sent(case))
 
 
 def look_fully(case: Case, _farewell: Farewell) -> Plan | None:
@@ -148,8 +148,10 @@ def drop_sent(case: Case) -> bool:
     return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at
 
 
-def _let_go(case: Case, rule: str, note: str, *, hand_over: bool = False, warns: bool = False) -> Plan:
-    return case.plan(rule, Wait(None), action=Release(hand_over, warns), note=note)
+def _let_go(
+    case: Case, rule: str, note: str, *, hand_over: bool = False, warns: bool = False, dropped: bool = False
+) -> Plan:
+    return case.plan(rule, Wait(None), action=Release(hand_over, warns, dropped), note=note)
 
 
 def _held(case: Case, look: Seen | Unknown) -> Plan | None:

@@ -84,12 +84,13 @@ class Drop:
 class Release:
     """Remove our finalizer.
 
-    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). With ``warns`` the
-    plan's note becomes an Event.
+    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). The plan's note
+    becomes an Event, a Warning with ``warns``. ``dropped``: our drop has done its work.
     """
 
     hand_over: bool
     warns: bool = False
+    dropped: bool = False
 
 
 Action = LookFully | LookTwice | Validate | TakeOver | Pause | Resume | SendEdit | Disarm | Drop | Release

@@ -105,6 +105,7 @@ ROWS: dict[Reason, _Row] = {
 NEEDS_A_HUMAN = frozenset({Reason.UNAUTHORIZED, Reason.CONNECTION_MISCONFIGURED})
 AWAY = frozenset(reason for reason, row in ROWS.items() if row is _AWAY)
 BROKEN = frozenset(reason for reason, row in ROWS.items() if row is _BROKEN)
+SETTLED = frozenset(reason for reason, row in ROWS.items() if row.settled)
 
 
 def verdict(reason: Reason, message: str) -> Verdict:

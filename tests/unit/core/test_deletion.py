@@ -262,6 +262,11 @@ def test_an_absent_mirror_lets_the_object_go() -> None:
     assert parting(DROP, an_absence()).action == Release(hand_over=False)
 
 
+def test_an_absent_mirror_counts_as_dropped_when_its_drop_was_sent() -> None:
+    planned = parting(DROP, an_absence(), operation=an_operation(Step.DROP, age=100))
+    assert planned.action == Release(hand_over=False, dropped=True)
+
+
 def test_the_owner_tag_is_read_in_the_pass_that_drops() -> None:
     assert parting(DROP, a_light_look()).action == LookFully()
 
