@@ -18,7 +18,7 @@ import aiohttp
 from peerdb_operator.api.constants import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from tests.bench.processes import BenchError
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.controlplane.progress import Progress
+from tests.harness.gotools.progress import Progress
 from tests.harness.peerdb.process import Control
 
 CONNECTIONS = 40

@@ -14,7 +14,7 @@ from tests.bench.analysis import commands, latencies
 from tests.bench.fleet import Fleet, furnish, mirror_of, open_fleet
 from tests.bench.processes import floor, operator
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.controlplane.progress import Progress
+from tests.harness.gotools.progress import Progress
 from tests.harness.peerdb.process import SimulatorProcess
 
 NAMESPACE = "latency"

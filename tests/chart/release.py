@@ -78,12 +78,6 @@ class Release:
         return self.helm.run(*arguments, *where, stdin=stdin)
 
 
-def make_namespace(cluster: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> None:
-    """A namespace to work in."""
-    wish = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
-    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(wish))
-
-
 def definition(cluster: ControlPlane) -> Object | None:
     """The CustomResourceDefinition of Mirror as the cluster has it."""
     found = cluster.kubectl("get", "crd", DEFINITION, "--output=json", "--ignore-not-found").stdout

@@ -18,7 +18,6 @@ from tests.chart.release import (
     a_mirror,
     an_older_chart,
     definition,
-    make_namespace,
     remove_definition,
     spec_properties,
 )
@@ -28,6 +27,7 @@ from tests.e2e.world import QUICK
 from tests.harness.chart.__main__ import CHART, CRD
 from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import make_namespace
 from tests.harness.peerdb.process import SimulatorProcess
 
 pytestmark = pytest.mark.e2e

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.chart.helm_cli import Helm, Object, one
-from tests.chart.release import Release, make_namespace, remove_definition
+from tests.chart.release import Release, remove_definition
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import make_namespace
 
 pytestmark = pytest.mark.e2e
 

@@ -1,6 +1,5 @@
 """What the files of this folder share: the CRD, a simulated PeerDB and a namespace for each file."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.e2e.world import QUICK, World
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.identity import Identities, namespace_manifest
+from tests.harness.identity import Identities, make_namespace
 from tests.harness.identity_gate import file_findings, shared_folder
 from tests.harness.peerdb.process import SimulatorProcess
 
@@ -21,11 +20,6 @@ def install_crd(cluster: ControlPlane) -> None:
     """Make the API server serve the kind."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
     cluster.wait_established("mirrors.peerdb.io")
-
-
-def make_namespace(cluster: ControlPlane, name: str) -> None:
-    """A namespace to work in."""
-    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(namespace_manifest(name)))
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import pytest
 
 from peerdb_operator.api import constants
 from peerdb_operator.api.times import parse_time
-from tests.e2e.conftest import MakeWorld, make_namespace
+from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import Object, Subject, World, a_table, eventually
+from tests.harness.identity import make_namespace
 
 pytestmark = pytest.mark.e2e
 

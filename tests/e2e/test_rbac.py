@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api import constants
-from tests.e2e.conftest import MakeWorld, make_namespace
+from tests.e2e.conftest import MakeWorld
 from tests.e2e.killing import asking
 from tests.e2e.world import Subject, World, a_table, eventually
 from tests.harness.gate import Gate, Passage
-from tests.harness.identity import RELEASE_NAMESPACE, Identity
+from tests.harness.identity import RELEASE_NAMESPACE, Identity, make_namespace
 from tests.harness.identity_rights import ANY, Right, rights_in
 from tests.harness.operator_process import RunningOperator
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from peerdb_operator.controllers.report import merge_patch
 from tests.harness.gitops import fixtures
-from tests.harness.gitops.argolua import Object, acted, discovered, merge_patch
+from tests.harness.gitops.argolua import Object, acted, discovered
 from tests.harness.gitops.generated import ACTION_NAMES, PRESSED, REQUESTED_AT
 from tests.harness.gitops.paths import ACTIONS, TESTDATA
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.harness.gitops.argolua import Health, ScriptError, acted, discovered, health, merge_patch, run
+from peerdb_operator.controllers.report import merge_patch
+from tests.harness.gitops.argolua import Health, ScriptError, acted, discovered, health, run
 
 SHUT = [
     'return {("x"):upper()}',

@@ -115,6 +115,12 @@ def account_of(manifests: Iterable[Manifest], release: str) -> str:
     return str(found[0])
 
 
-def namespace_manifest(name: str) -> Manifest:
+def namespace_manifest(name: str, labels: Mapping[str, str] | None = None) -> Manifest:
     """A namespace as ``kubectl apply`` takes it."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    metadata = {"name": name, **({"labels": dict(labels)} if labels else {})}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def make_namespace(cluster: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> None:
+    """A namespace to work in."""
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(namespace_manifest(name, labels)))

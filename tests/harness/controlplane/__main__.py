@@ -7,17 +7,14 @@ the cache and prints its folder instead.
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 
 from tests.harness.controlplane.assets import programs_for
-from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program
-
-INTERRUPTED = 130
+from tests.harness.gotools.command import finished
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -50,25 +47,11 @@ def serve(*, controller_manager: bool, audit_log: bool) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0, 1 with a sentence on stderr, 130 when interrupted before it was ready.
-
-    SIGTERM and SIGHUP end it like Ctrl-C, so that a build under way is undone and the servers stop.
-    """
+    """Exit code: see ``finished``; 130 only when interrupted before it was ready."""
     options = parse(arguments)
-    for ended_by in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended_by, signal.default_int_handler)
-    try:
-        if options.build_only:
-            build(controller_manager=options.with_controller_manager)
-        else:
-            serve(controller_manager=options.with_controller_manager, audit_log=options.audit_log)
-    except ControlPlaneError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; nothing half-made is left.\n")
-        return INTERRUPTED
-    return 0
+    if options.build_only:
+        return finished(lambda: build(controller_manager=options.with_controller_manager))
+    return finished(lambda: serve(controller_manager=options.with_controller_manager, audit_log=options.audit_log))
 
 
 if __name__ == "__main__":

@@ -85,20 +85,6 @@ def acted(script: str, obj: Object, *, libraries: bool = False) -> Object:
     return cast("Object", _mend(found, obj))
 
 
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
-    """The RFC 7386 patch that turns ``old`` into ``new``."""
-    patch: Object = {key: None for key in old if key not in new}
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            inner = merge_patch(before, value)
-            if inner:
-                patch[key] = inner
-        elif key not in old or value != before:
-            patch[key] = value
-    return patch
-
-
 def _out(value: object) -> object:
     """A Lua value as JSON: Argo CD's encoder knows an empty table only as a list."""
     if lua_type(value) != "table":

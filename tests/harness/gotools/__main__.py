@@ -5,14 +5,11 @@ Prints the path of each on stdout, one a line; everything else goes to stderr.
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
-from tests.harness.gotools.errors import ToolError
+from tests.harness.gotools.command import finished
 from tests.harness.gotools.programs import TOOLS, path_of
-
-INTERRUPTED = 130
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -28,24 +25,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0, 1 with a sentence on stderr, 130 when interrupted.
-
-    SIGTERM and SIGHUP end it like Ctrl-C, so that a build under way is undone.
-    """
+    """Exit code: see ``finished``."""
     names = parse(arguments).names
-    for ended_by in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended_by, signal.default_int_handler)
-    try:
+
+    def build() -> None:
         for tool in TOOLS:
             if not names or tool.name in names:
                 print(path_of(tool, os.environ), flush=True)
-    except ToolError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; nothing half-made is left.\n")
-        return INTERRUPTED
-    return 0
+
+    return finished(build)
 
 
 if __name__ == "__main__":
