@@ -47,7 +47,7 @@ async def measure(control_plane: ControlPlane, knobs: Mapping[str, object], *, e
                 began = await fleet.add_tables(range(alone, total), 2)
                 ended = await fleet.settled(total, 2)
                 events: Sequence[Event] = simulator.log(calm)
-                single = [one for one in simulator.log(start) if one["n"] <= calm]  # type: ignore[operator]  # JSON
+                single = [one for one in simulator.log(start) if one["n"] <= calm]  # type: ignore[operator]  # n is an int
     found = stops(events)
     if len(found) < edits:
         raise BenchError(f"{edits} mirrors were edited, but only {len(found)} stops are in PeerDB's log")

@@ -67,7 +67,7 @@ class Pencil:
             body["requestedFlowState"] = f"STATUS_{state}" if isinstance(state, str) else state
         if update is not None:
             body["flowConfigUpdate"] = {"cdcFlowConfigUpdate": dict(update)}
-        self.call("mirrors/state_change", body, before=before, **reply)  # type: ignore[arg-type]  # the reply's fields
+        self.call("mirrors/state_change", body, before=before, **reply)  # type: ignore[arg-type]  # picked by name above
 
     def create(self, tables: Sequence[Json], **config: object) -> None:
         """A create that was answered 200, and time for the mirror to get going."""
