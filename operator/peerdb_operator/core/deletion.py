@@ -171,7 +171,7 @@ def _held(case: Case, look: Seen | Unknown) -> Plan | None:
         return case.plan("restore pausing", Wait(case.limits.look_short), told)
     if look.state is not State.PAUSED:
         return None
-    asked = case.now - (case.memory.sent_at or 0.0)
+    asked = case.now - case.memory.sent_at
     if case.memory.orphaned and asked < case.limits.resend:
         return case.plan("restore orphaned", Wait(case.limits.resend - asked), told)
     repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == look.created_at

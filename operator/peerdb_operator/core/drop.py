@@ -36,7 +36,7 @@ def wait_for_flight(case: Case, _farewell: Farewell) -> Plan | None:
     operation = case.journal.operation
     if operation is None or operation.step not in {Step.EDIT, Step.RESUME} or case.state is not State.PAUSED:
         return None
-    age = case.now - max(operation.sent_at, case.memory.sent_at or 0.0)
+    age = case.now - max(operation.sent_at, case.memory.sent_at)
     if operation.created_at != case.seen.created_at or abs(age) >= case.limits.forget:
         return None
     told = verdict(Reason.DROPPING, "the drop waits until the resume that was sent before it shows")
@@ -58,7 +58,7 @@ def repeat(case: Case, _farewell: Farewell) -> Plan | None:
         return None
     told = _terminated(case) or _orphaned(case) or _dropping(case)
     period = HOPELESS_REPEAT if told.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
-    age = case.now - max(operation.sent_at, case.memory.sent_at or 0.0)
+    age = case.now - max(operation.sent_at, case.memory.sent_at)
     if abs(age) < period:
         wait = growing(age, case.limits) if told.reason is Reason.DROPPING else period
         return case.plan("drop sent", Wait(min(period - age, wait)), told)

@@ -114,7 +114,7 @@ def _judge_harmless(operation: Operation, *, effective: bool, memory: Memory, li
         return Finding.EFFECTIVE
     if now - operation.sent_at >= limits.forget:
         return Finding.NOT_EFFECTIVE
-    sent_at = max(operation.sent_at, memory.sent_at or 0.0)
+    sent_at = max(operation.sent_at, memory.sent_at)
     return Finding.RESEND if now - sent_at >= limits.resend else Finding.WAIT
 
 

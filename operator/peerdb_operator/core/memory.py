@@ -80,8 +80,8 @@ class Memory:
     progress_at: float | None = None
     pausing_seen: bool = False
     """Whether PAUSING was seen since the newest pause of ours."""
-    sent_at: float | None = None
-    """When the newest pause, resume or drop of this process was sent."""
+    sent_at: float = 0.0
+    """When the newest pause, resume or drop of this process was sent; 0 when none was."""
     confirmed: bool = False
     """Whether two looks of this very pass showed PAUSED with equal config."""
     precheck: Precheck | None = None

@@ -104,7 +104,7 @@ def _armed(case: Case, operation: Operation) -> Plan | Case:
 
 def _wait(case: Case, operation: Operation) -> Plan:
     edits = operation.step is Step.EDIT
-    if edits and case.stopped_too_long and case.now - (case.memory.sent_at or 0.0) >= case.limits.resend:
+    if edits and case.stopped_too_long and case.now - case.memory.sent_at >= case.limits.resend:
         told = verdict(
             Reason.RESUMING,
             "the mirror has been paused for too long while an edit is unproven; it is resumed meanwhile",

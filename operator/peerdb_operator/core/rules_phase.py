@@ -56,7 +56,7 @@ def completed(case: Case) -> Plan | None:
 
 def orphaned(case: Case) -> Plan | None:
     """A row without a workflow takes no command; it is tried again now and then, for PeerDB may have been restored."""
-    due = (case.memory.sent_at or 0.0) + ORPHAN_REPEAT - case.now
+    due = case.memory.sent_at + ORPHAN_REPEAT - case.now
     if not case.memory.orphaned or due <= 0:
         return None
     return _closed(case).plan("orphaned", Wait(min(due, case.limits.slow_look)), orphan_verdict(case))

@@ -159,7 +159,7 @@ def memories(draw: st.DrawFn, mirror: Desired, look: Observation) -> Memory:
         unknown_since=draw(MAYBE_TIMES),
         progress_at=draw(MAYBE_TIMES),
         pausing_seen=draw(st.booleans()),
-        sent_at=draw(MAYBE_TIMES),
+        sent_at=draw(st.just(0.0) | TIMES),
         confirmed=draw(st.booleans()),
         precheck=precheck,
         withheld=draw(st.none() | st.tuples(GENERATIONS, REASONS, st.just("why"))),

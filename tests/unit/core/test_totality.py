@@ -112,7 +112,7 @@ def leaves_no_mirror_standing_for_long(case: Case, planned: Plan) -> None:
     if situation.frozen or situation.older_claim is not None or not situation.has_finalizer:
         return
     operation = planned.journal.operation
-    sent_at = max(case.memory.sent_at or 0.0, 0.0 if operation is None else operation.sent_at)
+    sent_at = max(case.memory.sent_at, 0.0 if operation is None else operation.sent_at)
     assert isinstance(planned.action, Resume) or case.now - sent_at < case.limits.resend
 
 
