@@ -141,8 +141,15 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal",
         "a status is written over a newer one",
         REPORT,
-        '        body = {"metadata": {"resourceVersion": str(entry.basis.version)}, "status": patch}',
-        '        body = {"status": patch}',
+        '                metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.basis.version)}',
+        '                metadata = dict(body.get("metadata", {}))',
+    ),
+    Defect(
+        "journal",
+        "a status of somebody else is written over after a conflict",
+        REPORT,
+        "if not entry.known or not entry.view.reads_as(entry.basis):",
+        "if not entry.known:",
     ),
     Defect(
         "I5",

@@ -63,6 +63,11 @@ class View:
         mine = (self.orders, self.has_finalizer, self.requested_at)
         return mine != (older.orders, older.has_finalizer, older.requested_at)
 
+    def reads_as(self, older: View) -> bool:
+        """Whether a pass would find the same in a newer version, and write the same."""
+        mine = (self.finalizers, self.status)
+        return mine == (older.finalizers, older.status) and not self.asks_for_a_pass(older)
+
 
 @dataclass(slots=True)
 class Entry:

@@ -1,14 +1,14 @@
 """The one writer of status, of Events and of the log's decisions.
 
 Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which news become Events.
-Every write carries the resourceVersion of the object that it was computed from, so that a stale or deposed writer gets
-a conflict. Events wait until the pass is over: no mirror stands still for one.
+Every write carries the resourceVersion of the object that it was computed from, or of one that reads the same, so that
+a stale or deposed writer gets a conflict. Events wait until the pass is over: no mirror stands still for one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from peerdb_operator.api.constants import GROUP, KIND, VERSION
@@ -19,12 +19,16 @@ from peerdb_operator.controllers.registry import Registry
 from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.core.status import Urgency, urgency
 from peerdb_operator.core.verdict import Verdict
-from peerdb_operator.errors import KubeError, KubeForbidden, PeerDBError
+from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, PeerDBError
 from peerdb_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 NOTE = 1024
+ATTEMPTS = 4
+"""How often one write is tried while others keep changing the object."""
+
+Patch = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Reporter:
@@ -47,15 +51,12 @@ class Reporter:
         due = self._due(entry, need)
         if due > 0:
             return due if need is Urgency.PHASE else None
-        entry.require_basis()
         patch = merge_patch(previous.as_wire(), following.as_wire())
-        body = {"metadata": {"resourceVersion": str(entry.basis.version)}, "status": patch}
         entry.writing = following
         try:
-            answer = await self._kube.patch_status(entry.view.namespace, entry.view.name, body)
+            await self._write(entry, self._kube.patch_status, {"status": patch})
         finally:
             entry.writing = None
-        self._registry.wrote(entry, answer)
         entry.written_at = self._clock.now()
         if told is not None and told.reason != ready_reason(previous):
             entry.story.tell(told, ready_reason(previous), entry.written_at)
@@ -63,9 +64,7 @@ class Reporter:
 
     async def finalizers(self, entry: Entry, finalizers: list[str]) -> None:
         """Replace the finalizers; raises ``KubeError``."""
-        entry.require_basis()
-        body = {"metadata": {"finalizers": finalizers, "resourceVersion": str(entry.basis.version)}}
-        self._registry.wrote(entry, await self._kube.patch_mirror(entry.view.namespace, entry.view.name, body))
+        await self._write(entry, self._kube.patch_mirror, {"metadata": {"finalizers": finalizers}})
 
     async def tell(self, entry: Entry) -> None:
         """Create the Events of what was written."""
@@ -90,6 +89,37 @@ class Reporter:
             logger.debug("no event: %s", error, extra=identity(entry))
         except KubeError as error:
             logger.warning("no event: %s", error, extra=identity(entry))
+
+    async def _write(self, entry: Entry, patch: Patch, body: dict[str, Any]) -> None:
+        """Write with the version that the pass rests on; raises ``KubeError``.
+
+        Whoever touches an object several times a second, in ways that no pass reads, must not keep an edit from being
+        written down while its mirror stands still: the write is made again with the newer version.
+        """
+        view = entry.view
+        for attempts_left in reversed(range(ATTEMPTS)):
+            try:
+                entry.require_basis()
+                metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.basis.version)}
+                answer = await patch(view.namespace, view.name, {**body, "metadata": metadata})
+            except KubeConflict:
+                if not attempts_left or not await self._rebase(entry):
+                    raise
+            else:
+                self._registry.wrote(entry, answer)
+                return
+
+    async def _rebase(self, entry: Entry) -> bool:
+        """Let the running pass rest on the newest version, if nothing that a pass reads has changed since it began."""
+        if entry.view.version == entry.basis.version:
+            body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
+            if str(body["metadata"]["uid"]) != entry.view.uid:
+                return False  # of that one the watch tells
+            self._registry.take_in(body)
+        if not entry.known or not entry.view.reads_as(entry.basis):
+            return False
+        entry.basis = entry.view
+        return True
 
     def _due(self, entry: Entry, need: Urgency) -> float:
         """Seconds until a write of this urgency; 0 for now."""

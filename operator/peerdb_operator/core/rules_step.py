@@ -107,7 +107,7 @@ def edit(case: Case) -> Plan | None:
         Step.EDIT, before=case.config.fingerprint, after=change.applied_to(case.config).fingerprint
     )
     noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
-    told = verdict(Reason.EDITING, f"sent to PeerDB: {change.names()}")
+    told = verdict(Reason.EDITING, f"sending to PeerDB: {change.names()}")
     return noted.plan("edit", Wait(case.limits.look_short), told, SendEdit(change, operation), accept=True)
 
 

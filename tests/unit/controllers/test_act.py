@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, OWNER_TAG, RELEASED
 from peerdb_operator.api.times import format_micros
 from peerdb_operator.clients.peerdb_transport import Reply
 from peerdb_operator.errors import PeerDBError, PeerDBRejected, PeerDBUnavailable
@@ -316,7 +316,7 @@ def test_a_drop_whose_record_conflicts_leaves_its_place_under_the_brake() -> Non
     stage.follow(5.0, "other")
     stage.cluster.delete("orders")
     stage.cluster.delete("other")
-    stage.kube.taps.put("patch-status", Tap(before=lambda: _label(stage)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: _asks(stage)))
     assert stage.run("orders").backoff == "conflict"
     stage.follow(10.0, "other")
     assert ("data", "other") not in stage.cluster.mirrors
@@ -418,7 +418,7 @@ def test_our_finalizer_comes_back_without_a_new_tag_when_somebody_took_it_away()
 def test_a_retained_mirror_is_released_with_its_tag_handed_over_once() -> None:
     stage = a_settled_stage("a", spec={"deletionPolicy": "Retain"})
     stage.cluster.delete("orders")
-    stage.kube.taps.put("patch", Tap(before=lambda: _label(stage)))
+    stage.kube.taps.put("patch", Tap(before=lambda: _asks(stage)))
     assert stage.run().backoff == "conflict"
     stage.follow(5.0)
     assert stage.cluster.mirrors == {}
@@ -454,7 +454,7 @@ def test_a_release_that_did_not_see_the_mirror_running_warns_once() -> None:
     stage.cluster.delete("orders")
     stage.follow(115.0)
     assert ("data", "orders") in stage.cluster.mirrors
-    stage.kube.taps.put("patch", Tap(before=lambda: _label(stage)))
+    stage.kube.taps.put("patch", Tap(before=lambda: _asks(stage)))
     stage.follow(30.0)
     assert stage.cluster.mirrors == {}
     assert stage.told().count(("Warning", "Released")) == 1
@@ -487,5 +487,6 @@ def test_a_command_is_refused_by_another_class_of_error_without_a_crash() -> Non
     assert stage.condition() == ("True", "Paused")
 
 
-def _label(stage: Stage) -> None:
-    stage.cluster.edit("orders", {"metadata": {"labels": {"touched": str(stage.cluster.version)}}})
+def _asks(stage: Stage) -> None:
+    """Somebody asks for a pass."""
+    stage.cluster.edit("orders", {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}})

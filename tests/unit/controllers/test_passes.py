@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -25,12 +26,21 @@ from tests.unit.controllers.stage import (
 )
 
 NOT_REACHED = PeerDBUnavailable("mirrors/state_change: PeerDB could not be reached", sent=False)
+ASKS = {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}}
 NO_ANSWER = PeerDBUnavailable("mirrors/state_change: PeerDB did not answer in time", sent=True)
 
 
 def touch(stage: Stage) -> None:
     """Somebody changes the object in a way that asks for nothing."""
     stage.cluster.edit("orders", {"metadata": {"labels": {"touched": str(stage.cluster.version)}}})
+
+
+def edit(stage: Stage, change: dict[str, Any]) -> None:
+    """Somebody changes the object, or its status."""
+    if "status" in change:
+        stage.cluster.edit_status("orders", change["status"])
+    else:
+        stage.cluster.edit("orders", change)
 
 
 def states(stage: Stage) -> list[str]:
@@ -101,16 +111,77 @@ def test_acceptance_counts_at_once_and_rides_on_the_next_write() -> None:
 # -- conflicts -------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_when_the_write_ahead_of_an_edit_conflicts() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": {"lastError": {"message": "theirs", "time": "2026-01-01T00:00:00Z"}}},
+        {"metadata": {"finalizers": [FINALIZER, "example.com/theirs"]}},
+        ASKS,
+        {"metadata": {"annotations": {ANNOTATION_RECONCILE: "disabled"}}},
+        {"spec": a_spec("a", "b", "c")},
+    ],
+    ids=["status", "finalizers", "a request", "hands off", "spec"],
+)
+def test_nothing_is_sent_when_the_write_ahead_of_an_edit_meets_a_change_that_a_pass_reads(
+    change: dict[str, Any],
+) -> None:
     stage = a_settled_stage("a")
     until_edit(stage)
     forget(stage)
-    stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: edit(stage, change)))
+    rest = stage.run()
+    assert (rest.backoff, states(stage), recorded(stage)) == ("conflict", [], "Pause")
+
+
+def test_an_edit_is_sent_once_while_somebody_touches_the_object_before_each_of_its_writes() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    forget(stage)
+    for _ in range(3):
+        stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
+    stage.run()
+    assert (states(stage), recorded(stage)) == (["RUNNING"], "Edit")
+    stage.follow(10.0)
+    assert states(stage) == ["RUNNING"]
+    assert stage.condition() == ("True", "Running")
+
+
+def test_an_edit_is_sent_without_a_conflict_when_the_watch_tells_of_a_touch_during_its_pass() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    forget(stage)
+    stage.at_once = True
+    stage.peerdb.taps.put(STATUS, Tap(after=lambda: touch(stage)))
+    stage.kube.taps.put("get", Tap(instead=AssertionError("the watch has told it")))
+    stage.run()
+    assert states(stage) == ["RUNNING"]
+
+
+def test_an_edit_waits_when_the_object_is_touched_faster_than_it_can_be_written() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    forget(stage)
+    for _ in range(4):
+        stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
     rest = stage.run()
     assert (rest.backoff, states(stage), recorded(stage)) == ("conflict", [], "Pause")
     stage.follow(10.0)
     assert states(stage) == ["RUNNING"]
-    assert stage.condition() == ("True", "Running")
+
+
+def test_nothing_is_written_when_another_object_bears_the_name_by_now() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    forget(stage)
+
+    def exchanged() -> None:
+        touch(stage)
+        body = stage.body()
+        stage.cluster.mirrors["data", "orders"] = {**body, "metadata": {**body["metadata"], "uid": "another"}}
+
+    stage.kube.taps.put("patch-status", Tap(before=exchanged))
+    stage.run()
+    assert (states(stage), recorded(stage)) == ([], "Pause")
 
 
 def test_nothing_is_sent_when_the_answer_to_the_write_ahead_is_lost() -> None:
@@ -128,7 +199,7 @@ def test_nothing_is_sent_when_the_answer_to_the_write_ahead_is_lost() -> None:
 def test_a_pause_is_recorded_with_a_fresh_version_and_not_sent_again_when_its_record_conflicts() -> None:
     stage = a_settled_stage("a", knobs={"t_stop": 5.0})
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: edit(stage, ASKS)))
     assert stage.run().backoff == "conflict"
     sent = stage.entry().current_journal().operation
     assert recorded(stage) == ""

@@ -211,7 +211,7 @@ def test_a_conflict_leaves_no_event() -> None:
     stage = a_settled_stage("a")
     forget(stage)
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    touch = {"metadata": {"labels": {"a": "b"}}}
+    touch = {"metadata": {"annotations": {"peerdb.io/reconcile-requested-at": "now"}}}
     stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", touch)))
     stage.run()
     assert stage.told() == []
