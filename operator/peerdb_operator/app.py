@@ -22,10 +22,11 @@ from peerdb_operator.errors import KubeError
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
-from peerdb_operator.runtime.logging import configure_logging
+from peerdb_operator.runtime.logging import configure_logging, log_traces
 from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.process import Process
 from peerdb_operator.settings import Settings
+from peerdb_operator.tracing import Tracer, open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class World:
     rng: random.Random
     cluster_id: str
     metrics: Metrics
+    tracer: Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class App:
     parts: Parts
     transport: HttpxTransport
     kube: KubeClient
+    tracer: Tracer
 
 
 def mirror_controller(world: World) -> Controller:
@@ -64,22 +67,23 @@ def mirror_controller(world: World) -> Controller:
         settings=world.settings,
         cluster_id=world.cluster_id,
         metrics=world.metrics,
+        tracer=world.tracer,
     )
 
 
 async def build_app(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> App:
     """Open the clients; nothing is asked of PeerDB or Kubernetes yet.
 
-    Raises ValueError or KubeError with a sentence for a password, a certificate or a kubeconfig that cannot be used.
+    Raises ValueError or KubeError with a sentence for a password, a certificate, a kubeconfig or a tracer of no use.
     """
-    text = "" if settings.peerdb_password is None else settings.peerdb_password.get_secret_value()
-    password = Password(text, file=settings.peerdb_password_file)
+    password = _password(settings)
+    tracer = open_tracer(__version__) if settings.tracing else Tracer()
     auth = await KubeAuth.load(settings.kubeconfig)
     transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file)
     kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
     metrics = Metrics(__version__, process=True)
-    peerdb = PeerDBClient(MeteredTransport(transport, metrics))
-    metered = MeteredKube(kube, metrics)
+    peerdb = PeerDBClient(MeteredTransport(transport, metrics, tracer))
+    metered = MeteredKube(kube, metrics, tracer)
     clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
 
     def controller(cluster_id: str) -> Controller:
@@ -92,6 +96,7 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
                 rng=rng,
                 cluster_id=cluster_id,
                 metrics=metrics,
+                tracer=tracer,
             )
         )
 
@@ -106,7 +111,12 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
         make_controller=controller,
         metrics=metrics,
     )
-    return App(parts=parts, transport=transport, kube=kube)
+    return App(parts=parts, transport=transport, kube=kube, tracer=tracer)
+
+
+def _password(settings: Settings) -> Password:
+    text = "" if settings.peerdb_password is None else settings.peerdb_password.get_secret_value()
+    return Password(text, file=settings.peerdb_password_file)
 
 
 async def run(app: App) -> int:
@@ -116,6 +126,7 @@ async def run(app: App) -> int:
     finally:
         await app.transport.aclose()
         await app.kube.close()
+        await asyncio.to_thread(app.tracer.close)
 
 
 def main(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> int:
@@ -129,6 +140,7 @@ def main(settings: Settings, make_controller: Callable[[World], Controller] = mi
         except (ValueError, KubeError) as error:
             sys.stderr.write(f"peerdb-operator: {error}\n")
             return BAD_SETTINGS
+        log_traces(app.tracer)
         return await run(app)
 
     return asyncio.run(build_and_run())

@@ -22,7 +22,6 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "PEERDB_OPERATOR_"
-
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _CLUSTER_ID = r"^[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$"
 _QUOTED_VALUE_LENGTH = 80
@@ -138,6 +137,7 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="Port for /healthz and /readyz; 0 serves none.")
     metrics_host: str | None = Field(None, description="Address for /metrics; without it all addresses.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="Port for /metrics; 0 serves none.")
+    tracing: bool = Field(False, description="Send an OpenTelemetry trace of each edit where OTEL_* variables say.")
     log_format: LogFormat = Field(LogFormat.JSON, description="json or text.")
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error.")
 

@@ -197,6 +197,7 @@ SAMPLES: Final[list[Sample]] = [
     Sample("networkPolicy.extraIngress", [_RULE_OF_EGRESS], at("NetworkPolicy", "spec", "ingress", 2), _RULE_OF_EGRESS),
     Sample("networkPolicy.extraEgress", [_RULE_OF_EGRESS], at("NetworkPolicy", "spec", "egress", 4), _RULE_OF_EGRESS),
     Sample("tracing.enabled", True, _egress(3), [4318]),
+    Sample("tracing.enabled", True, variable("PEERDB_OPERATOR_TRACING"), "true"),
     Sample("tracing.endpoint", "http://otel:4318", variable("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://otel:4318"),
 ]
 

@@ -48,6 +48,8 @@
 - name: PEERDB_OPERATOR_METRICS_PORT
   value: {{ ternary .Values.metrics.port 0 .Values.metrics.enabled | quote }}
 {{- if .Values.tracing.enabled }}
+- name: PEERDB_OPERATOR_TRACING
+  value: "true"
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ .Values.tracing.endpoint | quote }}
 {{- end }}

@@ -152,7 +152,7 @@ class HttpxTransport:
             request.method,
             f"{self._base}/v1/{request.path}",
             content=None if request.body is None else encode_json(request.body),
-            headers=None if request.body is None else {"content-type": "application/json"},
+            headers={**request.headers, **({} if request.body is None else {"content-type": "application/json"})},
             auth=auth,
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
         ) as response:

@@ -8,7 +8,7 @@ simulator inside the process.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final, Literal, Protocol
 
@@ -34,6 +34,8 @@ class Request:
     path: str
     body: Mapping[str, Any] | None = None
     patience: Patience = Patience.PLAIN
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What is sent beside the transport's own headers: where the request belongs in a trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from peerdb_operator.controllers.passes import Passes
 from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.controllers.report import Reporter, identity, log_decision
+from peerdb_operator.controllers.report import Reporter, identity, log_decision, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.tuning import limits_of
@@ -38,6 +38,7 @@ from peerdb_operator.core.verdict import AWAY, Truth, Verdict, verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.settings import Settings
+from peerdb_operator.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +56,12 @@ class MirrorController:
         settings: Settings,
         cluster_id: str,
         metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._kube, self._clock, self._tick = kube, clock, settings.tick_seconds
-        self._metrics = metrics or Metrics()
-        self._cluster_id = cluster_id
-        self._listed = False
-        limits = limits_of(settings)
-        self._registry = Registry()
+        self._metrics, self._tracer = metrics or Metrics(), tracer or Tracer()
+        self._cluster_id, self._listed = cluster_id, False
+        self._registry, limits = Registry(), limits_of(settings)
         self._metrics.ask_mirrors(lambda: mirror_samples(self._registry))
         self._reporter = Reporter(kube, self._registry, clock, settings)
         brake = Brake(settings.brake_drops, settings.brake_seconds)
@@ -79,6 +79,7 @@ class MirrorController:
             actor=Actor(peerdb, self._reporter, clock, brake, limits),
             reporter=self._reporter,
             stopwatch=Stopwatch(clock=clock, metrics=self._metrics),
+            tracer=self._tracer,
             clock=clock,
             rng=rng,
             limits=limits,
@@ -114,7 +115,9 @@ class MirrorController:
         entry.busy, entry.basis, entry.told = True, entry.view, None
         began = self._clock.now()
         try:
-            rest = await self._guarded(entry)
+            with self._tracer.step("mirror.pass", trace=entry.course.trace) as step:
+                rest = await self._guarded(entry)
+                step.note({"peerdb_operator.reason": ready_reason(entry.view.status)})
             self._count(entry.told, rest, self._clock.now() - began)
             await self._reporter.tell(entry)
             return rest
@@ -133,6 +136,7 @@ class MirrorController:
         """The object is gone; whoever waited for its mirror gets a pass at the next tick."""
         entry = self._registry.remove(uid)
         if entry is not None:
+            entry.course.end_trace("Gone")
             self._fleet.mark([other.view.uid for other in self._registry.claimants(entry.view.mirror)])
 
     async def _guarded(self, entry: Entry) -> Rest:

@@ -7,6 +7,7 @@ action that ends it. Leaves the looks to ``lookout``, the commands to ``act``, t
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -46,6 +47,7 @@ from peerdb_operator.core.plan_types import (
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
 from peerdb_operator.core.verdict import SETTLED
+from peerdb_operator.tracing import Attributes, Tracer
 
 MOST_LOOKS = 6
 
@@ -60,6 +62,7 @@ class Passes:
     actor: Actor
     reporter: Reporter
     stopwatch: Stopwatch
+    tracer: Tracer
     clock: Clock
     rng: random.Random
     limits: Limits
@@ -94,11 +97,13 @@ class Passes:
 
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
-        log_decision(entry, planned)
         if parting is None and _corrects(job, planned):
             entry.story.turn = Turn.CORRECTED
         self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
-        done = await self._act(job, observation, planned)
+        self._trace(job)
+        with self._step(entry, planned):
+            log_decision(entry, planned)
+            done = await self._act(job, observation, planned)
         if done is None:
             return Rest(None)
         wait = planned.wait
@@ -120,8 +125,29 @@ class Passes:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
         self.stopwatch.ended(entry.course, job.desired, done.journal, entry.memory.word, planned.verdict)
+        if entry.course.edit_since is None:
+            entry.course.end_trace("" if planned.verdict is None else planned.verdict.reason.value)
         due = await self._write(job, observation, planned, done.journal)
         return self._rest(entry, wait, due, stands_still=_stands_still(job, done.journal))
+
+    def _trace(self, job: Job) -> None:
+        """Begin the tree of an edit with the decision that begins it, or that this process takes it over with."""
+        course, view = job.entry.course, job.entry.view
+        if course.edit_since is not None and course.trace is None:
+            attributes: Attributes = {
+                "k8s.namespace.name": view.namespace,
+                "k8s.mirror.name": view.name,
+                "k8s.mirror.uid": view.uid,
+                "k8s.mirror.generation": job.desired.generation,
+                "peerdb_operator.mirror": job.desired.mirror,
+            }
+            course.trace = self.tracer.begin("mirror.edit", attributes)
+
+    def _step(self, entry: Entry, planned: Plan) -> AbstractContextManager[object]:
+        if planned.action is None:
+            return nullcontext()
+        action = {"peerdb_operator.action": type(planned.action).__name__, "peerdb_operator.rule": planned.rule}
+        return self.tracer.step("mirror.act", action, entry.course.trace)
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
         """Carry the action out; None when the object is let go."""

@@ -15,6 +15,7 @@ from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import Action, Pause, SendEdit
 from peerdb_operator.core.verdict import Truth, Verdict
 from peerdb_operator.metrics import Metrics
+from peerdb_operator.tracing import Trace
 
 STOPPED = frozenset({State.PAUSING, State.PAUSED})
 
@@ -27,6 +28,8 @@ class Course:
     """Whether a pass of this process has looked at the journal of the one before."""
     edit_since: float | None = None
     stop_since: float | None = None
+    trace: Trace | None = None
+    """The edit as it is traced."""
     stop_seen: bool = False
     """Whether the stop has been seen, not only asked for."""
 
@@ -34,6 +37,12 @@ class Course:
     def standing(self) -> float | None:
         """Since when the mirror stands still because of us, if it does."""
         return self.stop_since if self.stop_seen else None
+
+    def end_trace(self, outcome: str) -> None:
+        """The edit is over, or nobody follows it any more."""
+        if self.trace is not None:
+            self.trace.end(outcome)
+            self.trace = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

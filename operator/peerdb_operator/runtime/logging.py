@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from peerdb_operator.settings import LogFormat, LogLevel
+from peerdb_operator.tracing import Tracer
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -39,6 +40,25 @@ class KopfFacts(logging.Filter):
         if isinstance(reference, dict):
             facts["object"] = {key: reference[key] for key in ("namespace", "name", "uid") if key in reference}
         return True
+
+
+class TraceIds(logging.Filter):
+    """Puts the trace beside a line that is written within one."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always True; changes the record."""
+        vars(record).update(self._tracer.ids())
+        return True
+
+
+def log_traces(tracer: Tracer) -> None:
+    """From now on every line within a trace carries ``trace_id`` and ``span_id``."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(TraceIds(tracer))
 
 
 def configure_logging(shape: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:

@@ -1,11 +1,12 @@
-"""Counting what goes out: decorators around PeerDB's transport and around the port to Kubernetes.
+"""Counting and tracing what goes out: decorators around PeerDB's transport and around the port to Kubernetes.
 
 Owns the closed sets of the labels: which operation a request is, and how it ended. Changes nothing about a call or its
-answer. Leaves the numbers to ``metrics``.
+answer, except that a request within a trace carries it on. Leaves the numbers to ``metrics``, the spans to ``tracing``.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from peerdb_operator.clients.peerdb import Reply, Request, Transport
 from peerdb_operator.controllers.ports import KubePort, MirrorVersion
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable, PeerDBError
 from peerdb_operator.metrics import Metrics
+from peerdb_operator.tracing import Step, Tracer
 
 T = TypeVar("T")
 
@@ -59,33 +61,42 @@ def operation_of(request: Request) -> str:
 
 
 class MeteredTransport:
-    """A ``Transport`` that counts."""
+    """A ``Transport`` that counts and traces."""
 
-    def __init__(self, inner: Transport, metrics: Metrics) -> None:
+    def __init__(self, inner: Transport, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._inner = inner
         self._metrics = metrics
+        self._tracer = tracer or Tracer()
 
     async def send(self, request: Request) -> Reply:
         """See ``Transport.send``."""
+        operation = operation_of(request)
+        attributes = {"peerdb_operator.operation": operation, "http.request.method": request.method}
+        with self._tracer.step(f"peerdb {operation}", attributes) as step:
+            return await self._counted(request, operation, step)
+
+    async def _counted(self, request: Request, operation: str, step: Step) -> Reply:
         loop = asyncio.get_running_loop()
         began, code = loop.time(), CANCELLED
         try:
-            reply = await self._inner.send(request)
+            reply = await self._inner.send(replace(request, headers=step.headers) if step.headers else request)
             code = str(reply.status)
+            step.note({"http.response.status_code": reply.status})
         except PeerDBError as error:
             code = error.code or OTHER
             raise
         finally:
-            self._metrics.asked(operation_of(request), code, loop.time() - began)
+            self._metrics.asked(operation, code, loop.time() - began)
         return reply
 
 
 class MeteredKube:
-    """A ``KubePort`` that counts what is written."""
+    """A ``KubePort`` that counts and traces what is written."""
 
-    def __init__(self, inner: KubePort, metrics: Metrics) -> None:
+    def __init__(self, inner: KubePort, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._inner = inner
         self._metrics = metrics
+        self._tracer = tracer or Tracer()
 
     async def get_mirror(self, namespace: str, name: str) -> dict[str, Any]:
         """See ``KubePort``."""
@@ -131,7 +142,8 @@ class MeteredKube:
     async def _write(self, kind: str, success: HTTPStatus, call: Awaitable[T]) -> T:
         code = CANCELLED
         try:
-            answer = await call
+            with self._tracer.step(f"kubernetes write {kind}"):
+                answer = await call
             code = str(success.value)
         except KubeError as error:
             code = _BY_ERROR.get(type(error), OTHER)

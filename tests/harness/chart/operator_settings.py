@@ -26,6 +26,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "health_port": "",  # the same in every pod
     "metrics_host": "",
     "metrics_port": "metrics.port",
+    "tracing": "tracing.enabled",
 }
 """Settings that are not values under ``settings``: the value that decides each, or nothing where there is no choice."""
 

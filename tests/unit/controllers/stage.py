@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -99,6 +99,7 @@ class Asked:
     path: str
     body: Body
     at: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -123,7 +124,7 @@ class TappedPeerDB:
 
     async def send(self, request: wire.Request) -> wire.Reply:
         """Carry one request."""
-        self.asked.append(Asked(request.path, dict(request.body or {}), self._clock.now()))
+        self.asked.append(Asked(request.path, dict(request.body or {}), self._clock.now(), request.headers))
         return await self.taps.through(request.path, lambda: self._inner.send(request), lambda reply: reply)
 
 

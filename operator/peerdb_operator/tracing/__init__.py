@@ -1,0 +1,73 @@
+"""Traces: one tree of spans per edit of a mirror, for whoever asks for them.
+
+Owns what the rest of the operator sees of tracing: a tracer that traces nothing unless it is told to. Leaves spans and
+their way to a collector to ``spans``, which is imported only then, so that the libraries are needed by nobody else.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+Attributes = Mapping[str, str | int | bool]
+
+NOTHING: Final[Attributes] = {}
+
+
+class Step:
+    """A part of an edit while it lasts."""
+
+    headers: Mapping[str, str] = {}
+    """What carries the trace on to the one who is asked (W3C trace context); empty without a trace."""
+
+    def note(self, attributes: Attributes) -> None:
+        """What is known only now."""
+
+
+class Trace:
+    """A whole edit while it lasts."""
+
+    def end(self, outcome: str) -> None:
+        """It is over; ``outcome`` is the reason of Ready, or why the operator has let go."""
+
+
+class Tracer:
+    """Traces nothing, and costs next to nothing."""
+
+    def begin(self, name: str, attributes: Attributes = NOTHING) -> Trace:  # noqa: ARG002 - it does nothing
+        """The root of a tree."""
+        return _NO_TRACE
+
+    def step(
+        self,
+        name: str,  # noqa: ARG002 - it does nothing
+        attributes: Attributes = NOTHING,  # noqa: ARG002 - it does nothing
+        trace: Trace | None = None,  # noqa: ARG002 - it does nothing
+    ) -> AbstractContextManager[Step]:
+        """A span within the step around it, or else within ``trace``; none of either: nothing is traced."""
+        return _NO_STEP
+
+    def ids(self) -> Mapping[str, str]:
+        """What a log line of this moment carries: ``trace_id`` and ``span_id``, or nothing."""
+        return {}
+
+    def close(self) -> None:
+        """End what is open and send what is left; may take seconds."""
+
+
+def open_tracer(version: str) -> Tracer:
+    """A tracer that sends OTLP over HTTP as the OTEL_* variables say.
+
+    Raises ValueError with a sentence when the libraries are missing.
+    """
+    try:
+        from peerdb_operator.tracing import spans  # noqa: PLC0415 - its libraries are an extra of the package
+    except ImportError as error:
+        raise ValueError(
+            f"PEERDB_OPERATOR_TRACING needs the module {error.name}, which is not installed: "
+            "install peerdb-operator[tracing], or do not set it"
+        ) from None
+    return spans.to_collector(version)
+
+
+_NO_TRACE: Final = Trace()
+_NO_STEP: Final = nullcontext(Step())

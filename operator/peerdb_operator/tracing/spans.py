@@ -1,0 +1,116 @@
+"""Spans of OpenTelemetry and their way to a collector.
+
+Owns the provider, the exporter and how steps become spans. Of an error only its class is told: its words may come from
+elsewhere. The only importer of opentelemetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakSet
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace.propagation import set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from peerdb_operator.tracing import NOTHING, Attributes, Step, Trace, Tracer
+
+STOPPED = "OperatorStopped"
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class SpanStep(Step):
+    """A step as a span."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        carried: dict[str, str] = {}
+        _PROPAGATOR.inject(carried, set_span_in_context(span))
+        self.headers = carried
+
+    def note(self, attributes: Attributes) -> None:
+        """See ``Step``."""
+        self._span.set_attributes(dict(attributes))
+
+
+class SpanTrace(Trace):
+    """An edit as the root of a tree."""
+
+    def __init__(self, span: Span, still_open: WeakSet[SpanTrace]) -> None:
+        self.span = span
+        self._open = still_open
+        still_open.add(self)
+
+    def end(self, outcome: str) -> None:
+        """See ``Trace``."""
+        self._open.discard(self)
+        self.span.set_attribute("peerdb_operator.outcome", outcome)
+        self.span.end()
+
+
+class SpanTracer(Tracer):
+    """A tracer over a provider of OpenTelemetry."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("peerdb_operator")
+        self._open: WeakSet[SpanTrace] = WeakSet()  # whoever forgets a Mirror forgets its trace
+
+    def begin(self, name: str, attributes: Attributes = NOTHING) -> Trace:
+        """See ``Tracer``."""
+        return SpanTrace(self._tracer.start_span(name, Context(), attributes=dict(attributes)), self._open)
+
+    @contextmanager
+    def step(self, name: str, attributes: Attributes = NOTHING, trace: Trace | None = None) -> Iterator[Step]:
+        """See ``Tracer``."""
+        parent = get_current_span()
+        if not _is_real(parent) and isinstance(trace, SpanTrace):
+            parent = trace.span
+        if not _is_real(parent):
+            yield Step()
+            return
+        with self._tracer.start_as_current_span(
+            name,
+            set_span_in_context(parent),
+            SpanKind.CLIENT if "http.request.method" in attributes else SpanKind.INTERNAL,
+            dict(attributes),
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield SpanStep(span)
+            except Exception as error:
+                span.set_status(StatusCode.ERROR)
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+
+    def ids(self) -> Mapping[str, str]:
+        """See ``Tracer``."""
+        context = get_current_span().get_span_context()
+        if not context.is_valid:
+            return {}
+        return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
+
+    def close(self) -> None:
+        """See ``Tracer``."""
+        for trace in tuple(self._open):
+            trace.end(STOPPED)
+        self._provider.shutdown()
+
+
+def to_collector(version: str) -> SpanTracer:
+    """Sends in the background; where, how often and how much of it is up to the OTEL_* variables."""
+    ours = Resource.create({SERVICE_NAME: "peerdb-operator", SERVICE_VERSION: version})
+    provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return SpanTracer(provider)
+
+
+def _is_real(span: Span) -> bool:
+    return span.get_span_context().is_valid

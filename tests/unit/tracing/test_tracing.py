@@ -1,0 +1,286 @@
+"""Traces: the tree of one edit, what it carries on, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import random
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import format_trace_id
+
+import peerdb_operator.tracing
+from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.controllers.mirror import MirrorController
+from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.metrics import Metrics
+from peerdb_operator.runtime.logging import TraceIds, log_traces
+from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
+from peerdb_operator.tracing import Tracer, open_tracer
+from peerdb_operator.tracing.spans import SpanTracer
+from tests.harness.simulation import some_settings
+from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
+
+SECRET = "s3cret-value"
+
+
+class Traced:
+    """A stage whose controller is traced, and the spans that have ended."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._spans = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._spans))
+        self.tracer = SpanTracer(provider)
+        self.restart()
+
+    def restart(self) -> None:
+        """A new controller in the place of the old one."""
+        stage, metrics = self.stage, Metrics()
+        stage.events.clear()
+        stage.controller = MirrorController(
+            peerdb=PeerDBClient(MeteredTransport(stage.peerdb, metrics, self.tracer)),
+            kube=MeteredKube(stage.kube, metrics, self.tracer),
+            clock=stage.clock,
+            rng=random.Random(4),
+            settings=some_settings(),
+            cluster_id=stage.cluster.uid,
+            tracer=self.tracer,
+        )
+        for body in stage.cluster.all():
+            stage.controller.observe(None, body)
+        stage.controller.listed()
+
+    def spans(self, name: str = "") -> list[ReadableSpan]:
+        """Ended spans in the order of their ends."""
+        return [span for span in self._spans.get_finished_spans() if span.name.startswith(name)]
+
+    def roots(self) -> list[ReadableSpan]:
+        return [span for span in self.spans() if span.parent is None]
+
+    def parent(self, span: ReadableSpan) -> str:
+        """Name of the span around another one."""
+        assert span.parent is not None
+        known = {each.context.span_id: each.name for each in self.spans() if each.context is not None}
+        return known[span.parent.span_id]
+
+
+def told(span: ReadableSpan, key: str) -> object:
+    """One attribute of a span."""
+    return (span.attributes or {}).get(key)
+
+
+def trace_of(span: ReadableSpan) -> str:
+    assert span.context is not None
+    return format_trace_id(span.context.trace_id)
+
+
+def an_edit_under_way() -> Traced:
+    traced = Traced(a_settled_stage("a", knobs={"t_stop": 5.0}))
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(2.0)
+    assert traced.spans("peerdb state_change_pause")
+    return traced
+
+
+# -- the tree --------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_is_one_tree_from_the_pause_to_the_end() -> None:
+    traced = Traced(a_settled_stage("a"))
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(30.0)
+    (root,) = traced.roots()
+    assert (root.name, told(root, "peerdb_operator.outcome"), told(root, "peerdb_operator.mirror")) == (
+        "mirror.edit",
+        "Running",
+        "orders",
+    )
+    assert {trace_of(span) for span in traced.spans()} == {trace_of(root)}
+    assert [told(span, "peerdb_operator.action") for span in traced.spans("mirror.act")] == ["Pause", "SendEdit"]
+    assert {traced.parent(span) for span in traced.spans("peerdb state_change")} == {"mirror.act"}
+    assert {traced.parent(span) for span in traced.spans("mirror.pass")} == {"mirror.edit"}
+    assert "kubernetes write mirror_status" in {span.name for span in traced.spans()}
+
+
+def test_nothing_is_traced_when_nothing_is_edited() -> None:
+    traced = Traced(a_settled_stage("a"))
+    traced.stage.follow(30.0)
+    traced.stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
+    traced.stage.follow(30.0)
+    assert traced.stage.condition() == ("True", "Paused")
+    assert traced.spans() == []
+
+
+def test_requests_carry_the_trace_on_while_an_edit_lasts_and_nothing_otherwise() -> None:
+    traced = Traced(a_settled_stage("a"))
+    forget(traced.stage)
+    traced.stage.follow(5.0)
+    assert all(not one.headers for one in traced.stage.peerdb.asked)
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(30.0)
+    (root,) = traced.roots()
+    carried = [one.headers["traceparent"] for one in traced.stage.commands()]
+    assert [each.split("-")[1] for each in carried] == [trace_of(root)] * 2
+
+
+def test_edits_of_two_mirrors_do_not_mix_when_they_run_at_once() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror("other", tables=tables("o"), tags={OWNER_TAG: RELEASED})
+    traced = Traced(stage)
+    stage.cluster.create("other", a_spec("o"))
+    stage.follow(5.0, "other")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.cluster.edit("other", {"spec": a_spec("o", "p")})
+
+    async def both() -> None:
+        await asyncio.gather(*(stage.controller.reconcile(stage.uid(name)) for name in ("orders", "other")))
+
+    for _ in range(60):
+        stage.deliver()
+        stage.do(both())
+        stage.wait(0.5)
+    roots = {told(root, "peerdb_operator.mirror"): trace_of(root) for root in traced.roots()}
+    assert roots.keys() == {"orders", "other"}
+    for one in stage.commands():
+        assert one.headers["traceparent"].split("-")[1] == roots[one.body["flowJobName"]]
+
+
+def test_of_an_error_only_its_class_is_told() -> None:
+    traced = Traced(a_settled_stage("a"))
+    failure = PeerDBUnavailable(f"it could not be reached, password={SECRET}", sent=False)
+    traced.stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=failure))
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(60.0)
+    first = traced.spans("peerdb state_change_pause")[0]
+    assert told(first, "error.type") == "PeerDBUnavailable"
+    assert all(SECRET not in span.to_json() for span in traced.spans())
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_that_another_process_takes_over_gets_a_tree_of_its_own() -> None:
+    traced = an_edit_under_way()
+    traced.restart()
+    traced.stage.follow(60.0)
+    (root,) = traced.roots()
+    assert told(root, "peerdb_operator.outcome") == "Running"
+    assert trace_of(traced.spans("peerdb state_change_pause")[0]) != trace_of(root)
+
+
+def test_an_open_trace_ends_when_the_object_is_gone() -> None:
+    traced = an_edit_under_way()
+    traced.stage.controller.forget(traced.stage.uid())
+    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Gone"]
+
+
+def test_an_open_trace_ends_when_the_operator_stops() -> None:
+    traced = an_edit_under_way()
+    traced.tracer.close()
+    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["OperatorStopped"]
+
+
+# -- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_line_carries_the_ids_within_a_trace_only() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    tracer = SpanTracer(provider)
+    traced = TraceIds(tracer)
+    outside, inside = logging.makeLogRecord({}), logging.makeLogRecord({})
+    assert traced.filter(outside)
+    with tracer.step("mirror.pass", trace=tracer.begin("mirror.edit")):
+        assert traced.filter(inside)
+    assert "trace_id" not in vars(outside)
+    assert (len(vars(inside)["trace_id"]), len(vars(inside)["span_id"])) == (32, 16)
+
+
+def test_every_handler_of_the_root_logger_tells_the_trace() -> None:
+    before = logging.getLogger().handlers[:]
+    handler = logging.StreamHandler(io.StringIO())
+    logging.getLogger().handlers[:] = [handler]
+    try:
+        log_traces(SpanTracer(TracerProvider(shutdown_on_exit=False)))
+        assert [type(each) for each in handler.filters] == [TraceIds]
+    finally:
+        logging.getLogger().handlers[:] = before
+
+
+# -- to a collector --------------------------------------------------------------------------------------------------
+
+
+class Collector(HTTPServer):
+    """Takes what is sent and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.got: list[tuple[str, bytes]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Collector)
+        self.server.got.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_spans_reach_the_collector_that_the_environment_names(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=stage")
+    tracer = open_tracer("1.2.3")
+    trace = tracer.begin("mirror.edit")
+    with tracer.step("mirror.pass", trace=trace):
+        pass
+    trace.end("Running")
+    tracer.close()
+    ((path, body),) = collector.got
+    assert path == "/v1/traces"
+    for word in (b"mirror.edit", b"mirror.pass", b"peerdb-operator", b"1.2.3", b"deployment.environment"):
+        assert word in body
+
+
+def test_a_missing_library_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(peerdb_operator.tracing, "spans", raising=False)
+    monkeypatch.delitem(sys.modules, "peerdb_operator.tracing.spans", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
+    with pytest.raises(ValueError, match=r"PEERDB_OPERATOR_TRACING needs .* peerdb-operator\[tracing\]"):
+        open_tracer("1.2.3")
+
+
+def test_without_tracing_nothing_happens_at_all() -> None:
+    tracer = Tracer()
+    trace = tracer.begin("mirror.edit")
+    with tracer.step("mirror.pass", trace=trace) as step:
+        step.note({"peerdb_operator.reason": "Running"})
+        assert (dict(step.headers), dict(tracer.ids())) == ({}, {})
+    trace.end("Running")
+    tracer.close()
