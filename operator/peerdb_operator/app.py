@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from peerdb_operator import __version__
 from peerdb_operator.clients.kube import KubeClient
@@ -86,20 +87,9 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
     metered = MeteredKube(kube, metrics, tracer)
     clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
 
-    def controller(cluster_id: str) -> Controller:
-        return make_controller(
-            World(
-                settings=settings,
-                peerdb=peerdb,
-                kube=metered,
-                clock=clock,
-                rng=rng,
-                cluster_id=cluster_id,
-                metrics=metrics,
-                tracer=tracer,
-            )
-        )
-
+    world = partial(
+        World, settings=settings, peerdb=peerdb, kube=metered, clock=clock, rng=rng, metrics=metrics, tracer=tracer
+    )
     parts = Parts(
         settings=settings,
         kube=kube,
@@ -108,7 +98,7 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
         rng=rng,
         server=auth.server,
         session=auth.watch_session,
-        make_controller=controller,
+        make_controller=lambda cluster_id: make_controller(world(cluster_id=cluster_id)),
         metrics=metrics,
     )
     return App(parts=parts, transport=transport, kube=kube, tracer=tracer)
