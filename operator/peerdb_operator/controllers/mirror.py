@@ -181,6 +181,7 @@ class MirrorController:
             self.forget(entry.view.uid)
             return Rest(None)
         except KubeError as error:
+            logger.warning("Kubernetes: %s", error, extra=identity(entry))
             return Rest(1.0, backoff=error.reason, cap=60.0)
         if str(body["metadata"]["uid"]) != entry.view.uid:
             self.forget(entry.view.uid)

@@ -38,6 +38,7 @@ class Reporter:
         self._kube = kube
         self._registry = registry
         self._clock = clock
+        self._refused = False
         self._phase_quiet = settings.phase_quiet_seconds
         self._progress_gap = settings.progress_write_seconds
 
@@ -73,7 +74,7 @@ class Reporter:
             await self.event(entry, each.kind, each.reason, each.message)
 
     async def event(self, entry: Entry, kind: str, reason: str, message: str) -> None:
-        """Create an Event; one that cannot be created is only logged (a terminating namespace takes none)."""
+        """Create an Event; one that cannot be created is only logged."""
         view = entry.view
         regarding = {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -85,10 +86,26 @@ class Reporter:
         }
         try:
             await self._kube.emit_event(regarding, kind, reason, message[:NOTE], "Reconcile")
+            self._refused = False
         except KubeForbidden as error:
-            logger.debug("no event: %s", error, extra=identity(entry))
+            await self._event_refused(entry, error)
         except KubeError as error:
             logger.warning("no event: %s", error, extra=identity(entry))
+
+    async def _event_refused(self, entry: Entry, error: KubeForbidden) -> None:
+        """A missing right is said once, until it is given; a terminating namespace refuses by its nature."""
+        if self._refused or await self._goes(entry.view.namespace):
+            logger.debug("no event: %s", error, extra=identity(entry))
+            return
+        self._refused = True
+        hint = "give the operator the right to create events.events.k8s.io; until then no Mirror gets one"
+        logger.warning("no event: %s; %s", error, hint, extra=identity(entry))
+
+    async def _goes(self, namespace: str) -> bool:
+        try:
+            return await self._kube.namespace_is_terminating(namespace)
+        except KubeError:
+            return False
 
     async def _write(self, entry: Entry, patch: Patch, body: dict[str, Any]) -> None:
         """Write with the version that the pass rests on; raises ``KubeError``.

@@ -135,7 +135,7 @@ def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "level"), [(KubeForbidden("403"), logging.DEBUG), (KubeUnavailable("no answer"), logging.WARNING)]
+    ("error", "level"), [(KubeForbidden("403"), logging.WARNING), (KubeUnavailable("no answer"), logging.WARNING)]
 )
 def test_an_event_that_cannot_be_created_is_logged_and_stops_nothing(
     error: Exception, level: int, caplog: pytest.LogCaptureFixture
@@ -147,6 +147,26 @@ def test_an_event_that_cannot_be_created_is_logged_and_stops_nothing(
     stage.follow(10.0)
     assert stage.condition() == ("True", "Paused")
     assert [each.levelno for each in caplog.records if each.getMessage().startswith("no event")] == [level]
+
+
+def test_a_missing_right_to_create_events_is_said_once_until_it_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    stage = a_settled_stage("a")
+    said: list[list[str]] = []
+    for refused in (True, True, False, True):
+        stage.faults.refuse_events = refused
+        caplog.clear()
+        stage.do(stage.controller._reporter.event(stage.entry(), "Normal", "Running", "all is as wished"))
+        said.append([each.levelname for each in caplog.records])
+    assert said == [["WARNING"], [], [], ["WARNING"]]
+    assert "give the operator the right" in caplog.text
+
+
+def test_a_terminating_namespace_that_refuses_events_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.delete_namespace("data")
+    stage.do(stage.controller._reporter.event(stage.entry(), "Normal", "Released", "let go"))
+    assert stage.told() == []
+    assert caplog.records == []
 
 
 def test_an_event_is_created_once_and_fits_kubernetes() -> None:
