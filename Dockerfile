@@ -46,11 +46,9 @@ LABEL org.opencontainers.image.title="PeerDB operator" \
 
 COPY --from=build /opt/venv /opt/venv
 
-# USER: kopf asks for a name, and no file lists one for that number, nor for whatever number a cluster may choose.
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1 \
-    USER=peerdb-operator
+    PYTHONUNBUFFERED=1
 
 # By number, because Kubernetes cannot see from a name that it is not root.
 USER 65532:65532

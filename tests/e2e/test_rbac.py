@@ -74,7 +74,7 @@ def meddle_once(gate: Gate, subjects: list[Subject]) -> None:
     def rewrite(passage: Passage) -> object:
         subject = untouched.pop(passage.body["flowJobName"], None) if asking("PAUSED")(passage) else None
         if subject is not None:
-            subject.annotate("example.com/note=touched")
+            subject.annotate(f"{constants.ANNOTATION_REQUESTED_AT}=now")
         return passage.reply
 
     gate.rewrites = rewrite

@@ -7,7 +7,7 @@ when the watch ends by itself to ``process``.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -80,6 +80,8 @@ class Watch:
             clusterwide=not self._namespaces,
             namespaces=tuple(self._namespaces),
             standalone=True,
+            # Nobody reads it; without one kopf asks for the name of the user, and a container's may have none.
+            identity=cast("Any", "peerdb-operator"),  # a new type of kopf that it does not export
             stop_flag=self._stop,
         )
         installed()
