@@ -119,7 +119,9 @@ def _value(schema: dict[str, Any]) -> Iterator[str]:
     if "enum" in schema:
         yield "one of " + ", ".join(code(str(word)) for word in schema["enum"])
         return
-    yield {"array": "list", "number": "number", "integer": "whole number"}.get(schema["type"], "text")
+    yield {"array": "list", "number": "number", "integer": "whole number", "boolean": "true or false"}.get(
+        schema["type"], "text"
+    )
     low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
     if low is not None:
         least = f"{low:,}" if "minimum" in schema else f"more than {low:,}"
