@@ -176,17 +176,15 @@ class MirrorController:
     async def _refresh(self, entry: Entry) -> Rest:
         """Our view was stale: read the object again and start over."""
         try:
-            body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
+            same = await self._reporter.read_again(entry)
         except KubeNotFound:
-            self.forget(entry.view.uid)
-            return Rest(None)
+            same = False
         except KubeError as error:
             logger.warning("Kubernetes: %s", error, extra=identity(entry))
             return Rest(1.0, backoff=error.reason, cap=60.0)
-        if str(body["metadata"]["uid"]) != entry.view.uid:
+        if not same:
             self.forget(entry.view.uid)
             return Rest(None)
-        self._registry.take_in(body)
         return Rest(0.05, backoff="conflict", cap=5.0)
 
     async def _own_fault(self, entry: Entry, error: Exception) -> Rest:

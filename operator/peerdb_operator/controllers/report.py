@@ -38,7 +38,7 @@ class Reporter:
         self._kube = kube
         self._registry = registry
         self._clock = clock
-        self._refused = False
+        self._events_refused = False
         self._phase_quiet = settings.phase_quiet_seconds
         self._progress_gap = settings.progress_write_seconds
 
@@ -67,6 +67,17 @@ class Reporter:
         """Replace the finalizers; raises ``KubeError``."""
         await self._write(entry, self._kube.patch_mirror, {"metadata": {"finalizers": finalizers}})
 
+    async def read_again(self, entry: Entry) -> bool:
+        """Take in the newest version; False when another object bears the name, of which the watch tells.
+
+        Raises ``KubeError``.
+        """
+        body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
+        if str(body["metadata"]["uid"]) != entry.view.uid:
+            return False
+        self._registry.take_in(body)
+        return True
+
     async def tell(self, entry: Entry) -> None:
         """Create the Events of what was written."""
         news, entry.story.pending = entry.story.pending, []
@@ -86,7 +97,7 @@ class Reporter:
         }
         try:
             await self._kube.emit_event(regarding, kind, reason, message[:NOTE], "Reconcile")
-            self._refused = False
+            self._events_refused = False
         except KubeForbidden as error:
             await self._event_refused(entry, error)
         except KubeError as error:
@@ -94,10 +105,10 @@ class Reporter:
 
     async def _event_refused(self, entry: Entry, error: KubeForbidden) -> None:
         """A missing right is said once, until it is given; a terminating namespace refuses by its nature."""
-        if self._refused or await self._goes(entry.view.namespace):
+        if self._events_refused or await self._goes(entry.view.namespace):
             logger.debug("no event: %s", error, extra=identity(entry))
             return
-        self._refused = True
+        self._events_refused = True
         hint = "give the operator the right to create events.events.k8s.io; until then no Mirror gets one"
         logger.warning("no event: %s; %s", error, hint, extra=identity(entry))
 
@@ -128,11 +139,8 @@ class Reporter:
 
     async def _rebase(self, entry: Entry) -> bool:
         """Let the running pass rest on the newest version, if nothing that a pass reads has changed since it began."""
-        if entry.view.version == entry.basis.version:
-            body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
-            if str(body["metadata"]["uid"]) != entry.view.uid:
-                return False  # of that one the watch tells
-            self._registry.take_in(body)
+        if entry.view.version == entry.basis.version and not await self.read_again(entry):
+            return False
         if not entry.known or not entry.view.reads_as(entry.basis):
             return False
         entry.basis = entry.view

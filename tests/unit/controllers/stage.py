@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from peerdb_operator.api.constants import FINALIZER, OWNER_TAG
+from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, FINALIZER, OWNER_TAG
 from peerdb_operator.clients import peerdb_transport as wire
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Rest
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.metrics import Metrics
+from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
+from peerdb_operator.tracing import Tracer
 from tests.harness.fakecluster import Body, Change, FakeCluster, WatchEvent
 from tests.harness.fakeport import FakePort, KubeFaults
 from tests.harness.peerdb.config import Table
@@ -40,6 +43,8 @@ STATE_CHANGE, STATUS, VALIDATE, VERSION, INSTANCE, TAGS, SET_TAGS = (
     "flows/tags/",
     "flows/tags",
 )
+ASKS = {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}}
+"""A change of the object that asks for a pass and for nothing else."""
 QUICK = {"t_lag": 0.01, "t_react": 0.01, "t_stop": 0.2, "t_resume": 0.1, "t_add": 0.3, "t_remove": 0.3, "t_drop": 0.3}
 STEP = 0.005
 
@@ -186,6 +191,7 @@ class Stage:
     kube: TappedKube
     controller: MirrorController
     events: list[WatchEvent] = field(default_factory=list)
+    tracer: Tracer = field(default_factory=Tracer)
     at_once: bool = False
     """Whether watch events arrive at once, which is before the answer to the write that caused them."""
     woken: list[str] = field(default_factory=list)
@@ -337,13 +343,16 @@ def a_stage(*, knobs: dict[str, object] | None = None, **settings: object) -> St
 
 def a_controller(stage: Stage, **settings: object) -> MirrorController:
     """A controller on this stage."""
+    metrics, tracer = Metrics(), stage.tracer
     return MirrorController(
-        peerdb=PeerDBClient(stage.peerdb),
-        kube=stage.kube,
+        peerdb=PeerDBClient(MeteredTransport(stage.peerdb, metrics, tracer)),
+        kube=MeteredKube(stage.kube, metrics, tracer),
         clock=stage.clock,
         rng=random.Random(4),
         settings=some_settings(**settings),
         cluster_id=stage.cluster.uid,
+        metrics=metrics,
+        tracer=tracer,
     )
 
 

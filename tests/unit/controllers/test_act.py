@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, OWNER_TAG, RELEASED
+from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.api.times import format_micros
 from peerdb_operator.clients.peerdb_transport import Reply
 from peerdb_operator.errors import PeerDBError, PeerDBRejected, PeerDBUnavailable
 from tests.harness.peerdb.values import Request, Status
 from tests.unit.controllers.stage import (
+    ASKS,
     SET_TAGS,
     STATE_CHANGE,
     TAGS,
@@ -87,7 +88,7 @@ def test_an_illegal_state_may_have_taken_the_update_all_the_same() -> None:
 def test_an_edit_that_did_not_go_out_is_no_correction() -> None:
     stage = a_settled_stage("a")
     set_live(stage, tables=tuple(tables("a", "x")))
-    stage.cluster.edit("orders", {"metadata": {"annotations": {"peerdb.io/reconcile-requested-at": "now"}}})
+    stage.cluster.edit("orders", ASKS)
     stage.run()
     stage.wait(2.0)
     assert states(stage) == ["PAUSED"]
@@ -316,7 +317,7 @@ def test_a_drop_whose_record_conflicts_leaves_its_place_under_the_brake() -> Non
     stage.follow(5.0, "other")
     stage.cluster.delete("orders")
     stage.cluster.delete("other")
-    stage.kube.taps.put("patch-status", Tap(before=lambda: _asks(stage)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     assert stage.run("orders").backoff == "conflict"
     stage.follow(10.0, "other")
     assert ("data", "other") not in stage.cluster.mirrors
@@ -418,7 +419,7 @@ def test_our_finalizer_comes_back_without_a_new_tag_when_somebody_took_it_away()
 def test_a_retained_mirror_is_released_with_its_tag_handed_over_once() -> None:
     stage = a_settled_stage("a", spec={"deletionPolicy": "Retain"})
     stage.cluster.delete("orders")
-    stage.kube.taps.put("patch", Tap(before=lambda: _asks(stage)))
+    stage.kube.taps.put("patch", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     assert stage.run().backoff == "conflict"
     stage.follow(5.0)
     assert stage.cluster.mirrors == {}
@@ -454,7 +455,7 @@ def test_a_release_that_did_not_see_the_mirror_running_warns_once() -> None:
     stage.cluster.delete("orders")
     stage.follow(115.0)
     assert ("data", "orders") in stage.cluster.mirrors
-    stage.kube.taps.put("patch", Tap(before=lambda: _asks(stage)))
+    stage.kube.taps.put("patch", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     stage.follow(30.0)
     assert stage.cluster.mirrors == {}
     assert stage.told().count(("Warning", "Released")) == 1
@@ -485,8 +486,3 @@ def test_a_command_is_refused_by_another_class_of_error_without_a_crash() -> Non
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.follow(20.0)
     assert stage.condition() == ("True", "Paused")
-
-
-def _asks(stage: Stage) -> None:
-    """Somebody asks for a pass."""
-    stage.cluster.edit("orders", {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}})

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, FINALIZER
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, FINALIZER
 from peerdb_operator.errors import PeerDBUnavailable
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
+    ASKS,
     INSTANCE,
     STATE_CHANGE,
     STATUS,
@@ -26,13 +27,19 @@ from tests.unit.controllers.stage import (
 )
 
 NOT_REACHED = PeerDBUnavailable("mirrors/state_change: PeerDB could not be reached", sent=False)
-ASKS = {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}}
 NO_ANSWER = PeerDBUnavailable("mirrors/state_change: PeerDB did not answer in time", sent=True)
 
 
 def touch(stage: Stage) -> None:
     """Somebody changes the object in a way that asks for nothing."""
     stage.cluster.edit("orders", {"metadata": {"labels": {"touched": str(stage.cluster.version)}}})
+
+
+def touch_before_writes(stage: Stage, times: int) -> None:
+    """Begin the record anew; each of the next writes of status finds the object touched."""
+    forget(stage)
+    for _ in range(times):
+        stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
 
 
 def edit(stage: Stage, change: dict[str, Any]) -> None:
@@ -136,9 +143,7 @@ def test_nothing_is_sent_when_the_write_ahead_of_an_edit_meets_a_change_that_a_p
 def test_an_edit_is_sent_once_while_somebody_touches_the_object_before_each_of_its_writes() -> None:
     stage = a_settled_stage("a")
     until_edit(stage)
-    forget(stage)
-    for _ in range(3):
-        stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
+    touch_before_writes(stage, 3)
     stage.run()
     assert (states(stage), recorded(stage)) == (["RUNNING"], "Edit")
     stage.follow(10.0)
@@ -160,9 +165,7 @@ def test_an_edit_is_sent_without_a_conflict_when_the_watch_tells_of_a_touch_duri
 def test_an_edit_waits_when_the_object_is_touched_faster_than_it_can_be_written() -> None:
     stage = a_settled_stage("a")
     until_edit(stage)
-    forget(stage)
-    for _ in range(4):
-        stage.kube.taps.put("patch-status", Tap(before=lambda: touch(stage)))
+    touch_before_writes(stage, 4)
     rest = stage.run()
     assert (rest.backoff, states(stage), recorded(stage)) == ("conflict", [], "Pause")
     stage.follow(10.0)
@@ -199,7 +202,7 @@ def test_nothing_is_sent_when_the_answer_to_the_write_ahead_is_lost() -> None:
 def test_a_pause_is_recorded_with_a_fresh_version_and_not_sent_again_when_its_record_conflicts() -> None:
     stage = a_settled_stage("a", knobs={"t_stop": 5.0})
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.kube.taps.put("patch-status", Tap(before=lambda: edit(stage, ASKS)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     assert stage.run().backoff == "conflict"
     sent = stage.entry().current_journal().operation
     assert recorded(stage) == ""
@@ -339,7 +342,7 @@ def test_a_settled_mirror_gets_one_light_read_until_its_sample_is_due() -> None:
 
 def test_a_full_look_is_taken_when_a_user_asks_for_one() -> None:
     stage = a_settled_stage("a")
-    stage.cluster.edit("orders", {"metadata": {"annotations": {ANNOTATION_REQUESTED_AT: "now"}}})
+    stage.cluster.edit("orders", ASKS)
     assert stage.deliver() == [stage.uid()]
     stage.run()
     assert stage.peerdb.asked[0].body.get("includeFlowInfo") is True

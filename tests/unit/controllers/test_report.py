@@ -17,7 +17,7 @@ from peerdb_operator.errors import KubeForbidden, KubeUnavailable
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import Stage, Tap, a_settled_stage, a_spec, forget, set_live, tables
+from tests.unit.controllers.stage import ASKS, Stage, Tap, a_settled_stage, a_spec, forget, set_live, tables
 
 # -- merge patches ---------------------------------------------------------------------------------------------------
 
@@ -231,8 +231,7 @@ def test_a_conflict_leaves_no_event() -> None:
     stage = a_settled_stage("a")
     forget(stage)
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    touch = {"metadata": {"annotations": {"peerdb.io/reconcile-requested-at": "now"}}}
-    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", touch)))
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     stage.run()
     assert stage.told() == []
     stage.follow(10.0)

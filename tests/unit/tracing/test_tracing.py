@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import random
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,15 +18,10 @@ from opentelemetry.trace import format_trace_id
 
 import peerdb_operator.tracing
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.errors import PeerDBUnavailable
-from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.logging import TraceIds, log_traces
-from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.tracing import Tracer, open_tracer
 from peerdb_operator.tracing.spans import SpanTracer
-from tests.harness.simulation import some_settings
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
 
 SECRET = "s3cret-value"
@@ -41,25 +35,8 @@ class Traced:
         self._spans = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._spans))
-        self.tracer = SpanTracer(provider)
-        self.restart()
-
-    def restart(self) -> None:
-        """A new controller in the place of the old one."""
-        stage, metrics = self.stage, Metrics()
-        stage.events.clear()
-        stage.controller = MirrorController(
-            peerdb=PeerDBClient(MeteredTransport(stage.peerdb, metrics, self.tracer)),
-            kube=MeteredKube(stage.kube, metrics, self.tracer),
-            clock=stage.clock,
-            rng=random.Random(4),
-            settings=some_settings(),
-            cluster_id=stage.cluster.uid,
-            tracer=self.tracer,
-        )
-        for body in stage.cluster.all():
-            stage.controller.observe(None, body)
-        stage.controller.listed()
+        self.tracer = stage.tracer = SpanTracer(provider)
+        stage.restart()
 
     def spans(self, name: str = "") -> list[ReadableSpan]:
         """Ended spans in the order of their ends."""
@@ -172,7 +149,7 @@ def test_of_an_error_only_its_class_is_told() -> None:
 
 def test_an_edit_that_another_process_takes_over_gets_a_tree_of_its_own() -> None:
     traced = an_edit_under_way()
-    traced.restart()
+    traced.stage.restart()
     traced.stage.follow(60.0)
     (root,) = traced.roots()
     assert told(root, "peerdb_operator.outcome") == "Running"
