@@ -15,7 +15,7 @@ PEERDB_TRANSCRIPTS ?=
 export PEERDB_TRANSCRIPTS
 export PYTHONPATH := operator:.
 
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 .PHONY: help
 help: ## List the targets

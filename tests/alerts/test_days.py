@@ -40,6 +40,7 @@ CALLS: dict[Reason, dict[str, str]] = {
     Reason.MIRROR_FAILED: STANDS,
     Reason.MIRROR_TERMINATED: STANDS,
     Reason.MIRROR_EMPTY: STANDS,
+    Reason.MIRROR_ORPHANED: STANDS,
     # The mirror goes on without what the spec wishes.
     Reason.MIRROR_NOT_OWNED: STALLED,
     Reason.NAME_CONFLICT: STALLED,
@@ -51,7 +52,6 @@ CALLS: dict[Reason, dict[str, str]] = {
     Reason.EDIT_NOT_APPLIED: STALLED,
     Reason.DRIFT_LOOP: STALLED,
     Reason.EDIT_TOO_LARGE: STALLED,
-    Reason.MIRROR_ORPHANED: STALLED,
     Reason.UNSUPPORTED_MIRROR: STALLED,
     Reason.UNSUPPORTED_PEERDB: STALLED,
     # PeerDB answers the list of mirrors, and about this one it does not.
