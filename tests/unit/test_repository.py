@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ LOCKS = {
     "requirements-build.lock": ("build",),
 }
 FOREIGN = r"(index-url|registry) *[=:] *[\"']?https?:|(^|[^A-Za-z0-9._-])/(root|home|work|Users)/[A-Za-z.]"
-PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)( ; [^\\]+)? \\$")
+PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)(?:\[[a-z0-9,-]+\])?==(\S+)( ; [^\\]+)? \\$")
 
 
 def test_the_operator_folder_is_no_package_because_it_would_shadow_the_standard_library() -> None:
@@ -88,6 +89,14 @@ def test_what_the_project_asks_for_is_pinned(lock: str, groups: tuple[str, ...])
     pinned = {found[1] for line in (ROOT / lock).read_text().splitlines() if (found := PIN.match(line))}
 
     assert {re.split(r"[\[<>=~!]", each)[0] for each in wanted} <= pinned
+
+
+def test_what_is_asked_for_with_an_extra_is_pinned_with_it_or_a_newer_release_breaks_the_set_up() -> None:
+    pinned = (ROOT / "requirements-dev.lock").read_text()
+    asked = {found[0] for each in metadata.requires("pytest-cov") or () if (found := re.match(r"\S+\[\S+?\]", each))}
+
+    assert asked == {"coverage[toml]"}
+    assert all(re.search(rf"^{re.escape(each)}==", pinned, re.MULTILINE) for each in asked)
 
 
 @pytest.mark.parametrize("module", BUILT, ids=lambda path: str(path.relative_to(ROOT)))
