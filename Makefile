@@ -15,6 +15,7 @@ PEERDB_TRANSCRIPTS ?=
 export PEERDB_TRANSCRIPTS
 export PYTHONPATH := operator:.
 
+# A pin keeps its extras: pip counts coverage[toml] and coverage as two requirements, and tries a newer release of the one that has no pin.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 .PHONY: help

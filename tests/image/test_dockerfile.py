@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from peerdb_operator import __version__
+from tests.harness.locks import pins
 from tests.image.instructions import FILE, ROOT, Dockerfile, read
 
 PINNED = re.compile(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}")
@@ -17,17 +18,9 @@ PLAYED = {"ARG", "ENV", "WORKDIR", "COPY", "RUN"}
 LABELS = {"title", "description", "licenses", "version", "base.name"}
 
 
-def packages(lock: str) -> dict[str, set[str]]:
+def packages(lock: str) -> dict[str, frozenset[str]]:
     """The pins of a lock file with their hashes."""
-    found: dict[str, set[str]] = {}
-    pin = ""
-    for line in (ROOT / lock).read_text(encoding="utf-8").splitlines():
-        if line[:1].isalnum():
-            pin = line.split(" ")[0]
-            found[pin] = set()
-        elif hashed := re.search(r"sha256:[0-9a-f]{64}", line):
-            found[pin].add(hashed[0])
-    return found
+    return {f"{pin.name}=={pin.version}": pin.hashes for pin in pins(ROOT / lock)}
 
 
 @pytest.fixture(scope="module")

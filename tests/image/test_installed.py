@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from peerdb_operator import __version__
+from tests.harness.locks import pins
 from tests.image.installed import Image
 from tests.image.instructions import ROOT, read
 from tests.image.playing import BuildError, Player
 
+LOCK = ROOT / "requirements.lock"
 PACKAGE = ROOT / "operator" / "peerdb_operator"
 LISTED = """
 import importlib.metadata, json, re
@@ -32,9 +34,7 @@ def packages(image: Image) -> Path:
 
 def locked() -> dict[str, str]:
     """The pins for this interpreter's world: those that are bound to another platform are marked in the lock."""
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    found = [re.match(r"^([a-z0-9][a-z0-9.-]*)(?:\[[a-z0-9,-]+\])?==(\S+)(?: ; (.*?))? \\$", line) for line in lines]
-    return {each[1].replace(".", "-"): each[2] for each in found if each and not each[3]}
+    return {pin.name.replace(".", "-"): pin.version for pin in pins(LOCK) if not pin.marker}
 
 
 def test_exactly_what_is_locked_is_installed_with_the_operator(image: Image) -> None:
@@ -44,10 +44,8 @@ def test_exactly_what_is_locked_is_installed_with_the_operator(image: Image) -> 
     installed = json.loads(told.stdout)
     assert installed.pop("peerdb-operator") == __version__
     assert locked().items() <= installed.items()
-    marked = {
-        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if " ; " in line
-    }
-    assert set(installed) - set(locked()) <= {each.replace(".", "-") for each in marked}
+    marked = {pin.name.replace(".", "-") for pin in pins(LOCK) if pin.marker}
+    assert set(installed) - set(locked()) <= marked
 
 
 def test_the_operator_is_there_as_it_is_in_the_tree(packages: Path) -> None:

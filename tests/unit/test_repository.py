@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.locks import PIN, pins
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "peerdb_operator"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -33,7 +35,6 @@ LOCKS = {
     "requirements-build.lock": ("build",),
 }
 FOREIGN = r"(index-url|registry) *[=:] *[\"']?https?:|(^|[^A-Za-z0-9._-])/(root|home|work|Users)/[A-Za-z.]"
-PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)(?:\[[a-z0-9,-]+\])?==(\S+)( ; [^\\]+)? \\$")
 
 
 def test_the_operator_folder_is_no_package_because_it_would_shadow_the_standard_library() -> None:
@@ -86,17 +87,23 @@ def test_what_the_project_asks_for_is_pinned(lock: str, groups: tuple[str, ...])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [] if groups in {("go",), ("build",)} else project["project"]["dependencies"]
     wanted = wanted + [each for group in groups for each in project["dependency-groups"][group]]
-    pinned = {found[1] for line in (ROOT / lock).read_text().splitlines() if (found := PIN.match(line))}
+    pinned = {pin.name for pin in pins(ROOT / lock)}
 
     assert {re.split(r"[\[<>=~!]", each)[0] for each in wanted} <= pinned
 
 
 def test_what_is_asked_for_with_an_extra_is_pinned_with_it_or_a_newer_release_breaks_the_set_up() -> None:
-    pinned = (ROOT / "requirements-dev.lock").read_text()
-    asked = {found[0] for each in metadata.requires("pytest-cov") or () if (found := re.match(r"\S+\[\S+?\]", each))}
+    pinned = {f"{pin.name}[{extra}]" for pin in pins(ROOT / "requirements-dev.lock") for extra in pin.extras}
+    installed = [each for pin in pins(ROOT / "requirements-dev.lock") for each in metadata.distributions(name=pin.name)]
+    asked = {
+        found[0]
+        for each in installed
+        for line in each.requires or ()
+        if (found := re.match(r"[\w.-]+\[\S+?\]", line)) and "extra ==" not in line
+    }
 
-    assert asked == {"coverage[toml]"}
-    assert all(re.search(rf"^{re.escape(each)}==", pinned, re.MULTILINE) for each in asked)
+    assert "coverage[toml]" in asked
+    assert pinned == asked
 
 
 @pytest.mark.parametrize("module", BUILT, ids=lambda path: str(path.relative_to(ROOT)))
