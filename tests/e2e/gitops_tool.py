@@ -113,9 +113,12 @@ def path_of(subject: Subject) -> str:
 
 
 def history(subject: Subject, since: str) -> list[Object]:
-    """Every version of the object after the resourceVersion ``since``, in order, as a watch tells them."""
+    """Every version of the object after the resourceVersion ``since``, in order, as a watch tells them.
+
+    It ends with the version of this moment, or with the removal where a garbage collector was sooner.
+    """
     world = subject.world
-    newest = subject.read()["metadata"]["resourceVersion"]
+    present = subject.find()
     query = {"watch": "true", "resourceVersion": since, "fieldSelector": f"metadata.name={subject.name}"}
     path = f"{path_of(subject).rpartition('/')[0]}?{urlencode(query)}"
     context = ssl.create_default_context(cafile=world.cluster.ca_file)
@@ -124,11 +127,18 @@ def history(subject: Subject, since: str) -> list[Object]:
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {world.cluster.admin_token}"})
         answer = connection.getresponse()
-        while not found or found[-1]["metadata"]["resourceVersion"] != newest:
-            found.append(json.loads(answer.readline())["object"])
+        told: Object = {}
+        while told.get("type") != "DELETED" and not (found and is_version(found[-1], present)):
+            told = json.loads(answer.readline())
+            found.append(told["object"])
     finally:
         connection.close()
     return found
+
+
+def is_version(found: Object, other: Object | None) -> bool:
+    """Whether both are the same version of one object."""
+    return other is not None and found["metadata"]["resourceVersion"] == other["metadata"]["resourceVersion"]
 
 
 def owned(obj: Object, manager: str) -> set[str]:

@@ -103,9 +103,11 @@ def test_people_see_what_happened_as_events_when_they_ask_kubectl(world: World) 
 
 
 def test_nothing_is_written_anywhere_when_all_mirrors_are_as_wished(world: World) -> None:
-    subjects = [world.settled([ORDERS]) for _ in range(3)] + [world.settled([ORDERS], {"state": "Paused"})]
+    paused = world.settled([ORDERS], {"state": "Paused"})
+    subjects = [world.settled([ORDERS]) for _ in range(3)] + [paused]
     for subject in subjects:
         subject.wait_event("Normal", "TakenOver")
+    paused.wait_event("Normal", "Paused")
     mark, before = world.cluster.audit_mark(), world.sim.last_event()
 
     def looks() -> int:
