@@ -1,4 +1,4 @@
-"""Resident memory of the operator as the fleet grows, and how long it takes the new Mirrors over.
+"""Resident memory of the operator as the fleet grows, how long it takes the new Mirrors over, and what a scrape costs.
 
 Weighed twice: after the take-over in the same process, and after a restart over settled Mirrors. The bare loop, which
 keeps one number per Mirror, is weighed beside it.
@@ -9,9 +9,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.bench import scrape
 from tests.bench.fleet import furnish, open_fleet
 from tests.bench.processes import floor, operator, resident_mib
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.controlplane.ports import Reservation
 from tests.harness.peerdb.process import SimulatorProcess
 
 NAMESPACE = "memory"
@@ -22,7 +24,10 @@ CALM_SECONDS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Memory in MiB with ``mirrors`` settled Mirrors; ``new`` of them were taken over in ``take_over`` seconds."""
+    """Memory in MiB with ``mirrors`` settled Mirrors; ``new`` of them were taken over in ``take_over`` seconds.
+
+    ``scraped`` is a scrape of the restarted operator.
+    """
 
     mirrors: int
     new: int
@@ -30,6 +35,7 @@ class Weight:
     after_take_over: float
     after_restart: float
     floor: float
+    scraped: scrape.Scrape
 
 
 async def measure(control_plane: ControlPlane, sizes: Sequence[int], calm: float = CALM_SECONDS) -> list[Weight]:
@@ -47,11 +53,14 @@ async def measure(control_plane: ControlPlane, sizes: Sequence[int], calm: float
                     take_over = await fleet.settled(size, TABLES) - began
                     await asyncio.sleep(calm)
                     full = resident_mib(pid)
-                with operator(control_plane, NAMESPACE, simulator.gateway_url) as pid:
+                with Reservation() as free:
+                    port = free.port
+                with operator(control_plane, NAMESPACE, simulator.gateway_url, metrics_port=port) as pid:
                     await asyncio.sleep(calm)
                     fresh = resident_mib(pid)
+                    scraped = scrape.measure(pid, port)
                 with floor(control_plane, NAMESPACE, simulator.gateway_url) as pid:
                     bare = resident_mib(pid)
-                weights.append(Weight(size, size - before, take_over, full, fresh, bare))
+                weights.append(Weight(size, size - before, take_over, full, fresh, bare, scraped))
                 before = size
     return weights

@@ -25,9 +25,10 @@ class BenchError(RuntimeError):
 
 
 @contextlib.contextmanager
-def operator(control_plane: ControlPlane, namespace: str, peerdb_url: str) -> Iterator[int]:
+def operator(control_plane: ControlPlane, namespace: str, peerdb_url: str, **flags: object) -> Iterator[int]:
     """A running operator that sees one namespace; gives its process id."""
-    launch = Launch(control_plane.kubeconfig, peerdb_url, {"namespaces": namespace, "log_level": "warning"})
+    seen = {"namespaces": namespace, "log_level": "warning"}
+    launch = Launch(control_plane.kubeconfig, peerdb_url, {**seen, **flags})
     with RunningOperator.start(launch) as running:
         yield running.pid
         if not running.running():

@@ -18,6 +18,8 @@ from tests.bench.memory import Weight
 BEGIN = "<!-- bench: begin, written by make bench -->"
 END = "<!-- bench: end -->"
 
+SCRAPE_EVERY = 30.0
+
 Rows = list[tuple[str, ...]]
 
 
@@ -49,6 +51,8 @@ def render(
                 ("Mirrors", "operator, restarted", "operator, after take-over", "bare loop", "take-over"),
                 _memory(weights),
             ),
+            "### A scrape of the metrics",
+            _table(("Mirrors", "series", "of them of Mirrors", "text", "processor time"), _scrapes(weights)),
             f"### {burst.edits} edits at once, one table added to each",
             _table(("what", "value"), _burst_rows(burst)),
         ]
@@ -65,6 +69,10 @@ def _ratios(latency: Latency, weights: list[Weight], burst: Burst) -> Rows:
         ("latency p99, operator to bare loop", f"{p99:.1f}"),
         (f"memory, {large.mirrors:,} Mirrors to {small.mirrors:,}", f"{large.after_restart / small.after_restart:.2f}"),
         (f"memory at {large.mirrors:,} Mirrors, operator to bare loop", f"{large.after_restart / large.floor:.1f}"),
+        (
+            f"processor time of a scrape every 30 s at {large.mirrors:,} Mirrors, to one core",
+            f"{large.scraped.seconds / SCRAPE_EVERY:.3f}",
+        ),
         (f"{burst.edits} edits: time stood still to what PeerDB itself took, all mirrors", f"{whole / own:.2f}"),
         (f"{burst.edits} edits: time to converge to PeerDB's slowest single stop", f"{burst.converged / slowest:.1f}"),
         (f"{burst.edits} edits: state_change calls per edit", f"{(burst.pauses + burst.updates) / burst.edits:.2f}"),
@@ -86,6 +94,19 @@ def _memory(weights: list[Weight]) -> Rows:
             f"{one.after_take_over:.0f} MiB",
             f"{one.floor:.0f} MiB",
             f"{one.new:,} in {one.take_over:.0f} s",
+        )
+        for one in weights
+    ]
+
+
+def _scrapes(weights: list[Weight]) -> Rows:
+    return [
+        (
+            f"{one.mirrors:,}",
+            f"{one.scraped.series:,}",
+            f"{one.scraped.of_mirrors:,}",
+            f"{one.scraped.size / 1024:,.0f} KiB",
+            _milliseconds(one.scraped.seconds),
         )
         for one in weights
     ]

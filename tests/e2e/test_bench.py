@@ -35,6 +35,7 @@ def test_every_table_is_filled_and_what_stands_around_it_stays_when_the_bench_ru
         "latency p50",
         "bare watch loop",
         "| 5 |",
+        "processor time of a scrape every 30 s at 5 Mirrors",
         "state_change calls per edit | 2.00 |",
         "| edits sent | 5 |",
     ):

@@ -10,6 +10,7 @@ from tests.bench.burst import Burst
 from tests.bench.latency import Latency
 from tests.bench.memory import Weight
 from tests.bench.report import BEGIN, END, put_between_markers, render
+from tests.bench.scrape import Scrape, count
 
 
 def a_request(at: float, path: str, **body: object) -> Event:
@@ -91,6 +92,17 @@ def test_a_stop_that_has_not_ended_is_left_out() -> None:
     assert stops([a_state(1.0, "a", "PAUSING"), a_state(2.0, "a", "PAUSED")]) == []
 
 
+def test_a_series_is_of_a_mirror_when_it_names_the_namespace_of_one() -> None:
+    lines = [
+        "# HELP peerdb_operator_mirror_info Always 1.",
+        'peerdb_operator_mirror_info{namespace="data",name="a",mirror="a",state="Running",reason="Running"} 1.0',
+        'peerdb_operator_mirror_paused_seconds_bucket{le="1.0"} 0.0',
+        "process_open_fds 9.0",
+        "",
+    ]
+    assert count(lines) == (3, 1)
+
+
 def test_the_section_replaces_what_is_between_the_markers_and_nothing_else() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert put_between_markers(page, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
@@ -105,7 +117,10 @@ def test_a_page_without_both_markers_is_refused(page: str) -> None:
 def test_the_section_shows_ratios_first_as_measured() -> None:
     section = render(
         Latency(1, floor=[0.008], operator=[0.016]),
-        [Weight(1, 1, 6.0, 80.0, 70.0, 35.0), Weight(5_000, 4_999, 99.0, 160.0, 140.0, 40.0)],
+        [
+            Weight(1, 1, 6.0, 80.0, 70.0, 35.0, Scrape(405, 5, 40_960, 0.01)),
+            Weight(5_000, 4_999, 99.0, 160.0, 140.0, 40.0, Scrape(25_400, 25_000, 2_662_400, 0.6)),
+        ],
         Burst(
             2,
             30.0,
@@ -125,6 +140,8 @@ def test_the_section_shows_ratios_first_as_measured() -> None:
     assert "load was 0.5 before the run and 2.5 at its end" in section
     assert "| latency p50, operator to bare loop | 2.0 |" in section
     assert "| memory, 5,000 Mirrors to 1 | 2.00 |" in section
+    assert "| processor time of a scrape every 30 s at 5,000 Mirrors, to one core | 0.020 |" in section
+    assert "| 5,000 | 25,400 | 25,000 | 2,600 KiB | 600.0 ms |" in section
     assert "| 2 edits: time stood still to what PeerDB itself took, all mirrors | 1.08 |" in section
     assert "| 2 edits: time to converge to PeerDB's slowest single stop | 3.0 |" in section
     assert "| calls of mirrors/status | 7 |" in section
