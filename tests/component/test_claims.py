@@ -38,7 +38,7 @@ def test_an_edit_is_finished_by_its_beginner_when_another_mirror_of_the_same_sec
     assert second["creationTimestamp"] == first["creationTimestamp"]
     assert second["uid"] < first["uid"]
     simulation.run(30)
-    assert (ready_of(simulation, "first"), ready_of(simulation, "second")) == ("Running", "NameConflict")
+    assert (ready_of(simulation, "first"), ready_of(simulation, "second")) == ("Running", "MirrorNotOwned")
     assert runs()
     mirror = engine.mirror("m")
     assert mirror is not None

@@ -33,7 +33,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 4",
         "a younger Mirror works on the mirror of an older",
         CLAIM,
-        "if case.situation.older_claim is None:",
+        "if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:",
         "if True:",
     ),
     Defect(
@@ -229,7 +229,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await write_ahead(job, plan, recorded)\n        self._require_orders(job, not_sent)\n",
+        "        await self._announcer.announce(job, Announcement(plan, recorded, not_sent, same=stands_equal), write_ahead)\n",
         "",
     ),
     Defect(

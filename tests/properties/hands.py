@@ -89,9 +89,8 @@ def older_claim(body: Body, cluster: FakeCluster) -> bool:
     )
 
 
-def _rank(body: Body) -> tuple[str, bool, str]:
-    meta = body["metadata"]
-    return (meta["creationTimestamp"], not meta.get("finalizers"), meta["uid"])
+def _rank(body: Body) -> tuple[str, str]:
+    return (body["metadata"]["creationTimestamp"], body["metadata"]["uid"])
 
 
 def is_invalid(body: Body) -> bool:

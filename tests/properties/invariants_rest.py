@@ -8,7 +8,7 @@ from tests.harness.fakecluster import Body, Change, FakeCluster
 from tests.harness.peerdb.mirror import Mirror, Phase
 from tests.harness.peerdb.values import Status
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite, condition, mirror_of, wants_running
-from tests.properties.hands import Hands, is_frozen, is_invalid, is_ours, lets_go, older_claim, proven_foreign
+from tests.properties.hands import Hands, is_frozen, is_invalid, is_ours, lets_go, proven_foreign
 from tests.properties.invariants import broken
 
 PATIENCE = 120.0
@@ -94,7 +94,7 @@ class I10:
             return False
         if "deletionTimestamp" in metadata or FINALIZER not in (metadata.get("finalizers") or ()):
             return False
-        if older_claim(body, cluster) or not is_ours(row.tags.get(OWNER_TAG), cluster, body):
+        if not is_ours(row.tags.get(OWNER_TAG), cluster, body):
             return False
         return any(run.alive and run.known.get(metadata["uid"]) is body for run in simulation.runs)
 

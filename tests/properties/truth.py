@@ -43,7 +43,7 @@ class Facts:
         self.ours = is_ours(self.owner, cluster, body)
         self.foreign = bool(self.owner) and not self.ours and self.owner != "released"
         self.filled = simulation.engine.world.databases.filled
-        self.older = older_claim(body, cluster)
+        self.older = older_claim(body, cluster) and not self.ours
         self.now = simulation.now
         errors = [line for line in simulation.engine.world.journal.lines if line.level == "error"]
         self.is_failing = any(line.flow == self.name and self.now - line.at < 880.0 for line in errors)

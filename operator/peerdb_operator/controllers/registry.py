@@ -113,13 +113,9 @@ class Registry:
             self._claims.pop(view.mirror, None)
 
 
-def _rank(view: View) -> tuple[float, bool, str]:
-    """What orders the claims on a mirror.
-
-    Creation is told in whole seconds. Within one, whoever has taken the mirror over stays ahead: otherwise a newcomer
-    could stop the work on a mirror that is paused for an edit, and be kept from it by the owner tag.
-    """
-    return (view.created_at, not view.has_finalizer, view.uid)
+def _rank(view: View) -> tuple[float, str]:
+    """What orders the claims on a mirror that nobody owns."""
+    return (view.created_at, view.uid)
 
 
 def _spec(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,9 +12,15 @@ from peerdb_operator.core.verdict import Truth, verdict
 
 
 def older_claim(case: Case) -> Plan | None:
-    """Another Mirror claimed this PeerDB mirror first."""
-    if case.situation.older_claim is None:
+    """Another Mirror claimed this PeerDB mirror first, and the mirror does not say that it is ours.
+
+    Ages order first contact only. Clocks of API servers differ and creation is told in whole seconds: a newcomer that
+    looks older must not stop the work on a mirror that stands paused for an edit, which the owner tag keeps it from.
+    """
+    if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:
         return None
+    if case.owner.kind is OwnerKind.NOT_ASKED:
+        return case.plan("whose claim is it", Wait(0.0), action=LookFully())
     message = (
         f'the Mirror {case.situation.older_claim} is older and manages the PeerDB mirror "{case.desired.mirror}"; '
         "delete one of the two (deleting the older hands the mirror over, it is not dropped)"
@@ -64,6 +70,8 @@ def first_contact(case: Case) -> Plan | None:
 
 
 def _take_over(case: Case, rule: str) -> Plan:
+    if case.desired.invalid:
+        return case.plan(rule, Wait(case.limits.slow_look), verdict(Reason.INVALID_SPEC, case.desired.invalid))
     note = f'the PeerDB mirror "{case.desired.mirror}" is ours from now on: finalizer and owner tag are written'
     return case.plan(rule, Wait(0.0), action=TakeOver(), note=note)
 

@@ -205,13 +205,6 @@ def test_the_uid_decides_when_two_claims_are_of_the_same_second() -> None:
     assert registry.older_claim(entry_of(registry, "u1")) is None
 
 
-def test_whoever_has_taken_the_mirror_over_keeps_the_claim_when_another_is_of_the_same_second() -> None:
-    newcomer = a_body("a", uid="u1", spec={"mirrorName": "m"})
-    registry = a_registry(a_body("b", uid="u2", spec={"mirrorName": "m"}, finalizers=[FINALIZER]), newcomer)
-    assert registry.older_claim(entry_of(registry, "u2")) is None
-    assert registry.older_claim(entry_of(registry, "u1")) == "data/b"
-
-
 def test_an_older_mirror_keeps_the_claim_when_a_younger_one_has_the_finalizer() -> None:
     younger = a_body(uid="u1", created="2026-01-01T00:00:01Z", namespace="two", finalizers=[FINALIZER])
     registry = a_registry(younger, a_body(uid="u2"))

@@ -35,11 +35,24 @@ UNADOPTED = {"has_finalizer": False, "tables_accepted": False, "observed_generat
 LONG_UNOWNED = {"unowned": (CREATED, NOW - 60), "owner": (CREATED, NOBODYS)}
 
 
-def test_the_younger_of_two_mirrors_never_touches_what_the_older_claims() -> None:
-    planned = plan_of(a_case(a_mirror("public.new"), situation={"older_claim": "data/older"}))
+@pytest.mark.parametrize("owner", [RELEASED, NOBODYS, OTHERS])
+def test_the_younger_of_two_mirrors_never_touches_what_the_older_claims(owner: Owner) -> None:
+    planned = plan_of(a_case(a_mirror("public.new"), a_look(owner=owner), situation={"older_claim": "data/older"}))
     assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.NAME_CONFLICT, None, 60.0)
     assert planned.verdict is not None
     assert "data/older" in planned.verdict.message
+
+
+def test_the_owner_tag_outranks_ages_because_clocks_of_api_servers_differ() -> None:
+    claimed = {"older_claim": "data/older"}
+    assert plan_of(a_case(look=a_look(), situation=claimed)) == plan_of(a_case(look=a_look()))
+    settled = a_case(look=a_light_look(), memory={"owner": (CREATED, OURS)}, situation=claimed)
+    assert reason_of(plan_of(settled)) is not Reason.NAME_CONFLICT
+
+
+def test_the_owner_is_read_before_an_older_claim_is_believed() -> None:
+    planned = plan_of(a_case(look=a_light_look(), memory={"owner": None}, situation={"older_claim": "data/older"}))
+    assert (planned.action, planned.verdict) == (LookFully(), None)
 
 
 def test_a_mirror_of_another_owner_is_never_touched() -> None:

@@ -50,9 +50,9 @@ def sends_nothing_without_our_tag_in_this_very_look(case: Case, planned: Plan) -
     if isinstance(planned.action, COMMANDS):
         assert is_ours(case)
         assert not case.situation.frozen
-        assert case.situation.older_claim is None
     if isinstance(planned.action, TakeOver):
         assert not is_doubtful(case)
+        assert case.situation.older_claim is None or is_ours(case)
 
 
 def does_nothing_in_doubt(case: Case, planned: Plan) -> None:
@@ -109,7 +109,7 @@ def leaves_no_mirror_standing_for_long(case: Case, planned: Plan) -> None:
         return
     if case.memory.orphaned:
         return  # there is no workflow that could hear a resume; it is tried now and then
-    if situation.frozen or situation.older_claim is not None or not situation.has_finalizer:
+    if situation.frozen or not situation.has_finalizer:
         return
     operation = planned.journal.operation
     sent_at = max(case.memory.sent_at, 0.0 if operation is None else operation.sent_at)
