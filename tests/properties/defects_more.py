@@ -7,6 +7,7 @@ FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/jour
 DELETION, DROP, CHANGE, LIMITS = "core/deletion.py", "core/drop.py", "core/change.py", "core/limits.py"
 BOUNDS, MEMORY, STATUS, LEDGER = "core/bounds.py", "core/memory.py", "core/status.py", "core/ledger.py"
 ACT, ENTRY, REPORT = "controllers/act.py", "controllers/entry.py", "controllers/report.py"
+ANNOUNCE = "controllers/announce.py"
 
 PLANNER: tuple[Defect, ...] = (
     Defect(
@@ -134,8 +135,57 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal, I8",
         "a drop is sent before it is recorded",
         ACT,
-        "            await write_ahead(job, plan, recorded)\n            self._require_orders(job, replace",
-        "            self._require_orders(job, replace",
+        "            await self._announcer.announce_drop(job, plan, recorded, write_ahead)\n",
+        "",
+    ),
+    Defect(
+        "journal, I3",
+        "an edit rests on a look of long ago",
+        ANNOUNCE,
+        "if what.same is not None and not await self.lookout.holds(job, what.same):",
+        "if False:",
+    ),
+    Defect(
+        "journal",
+        "an edit counts from its plan, not from its answer",
+        ACT,
+        "        sent = self._sent_again(recorded, replace(action.operation, accepted=failure is None))",
+        "        sent = replace(recorded, operation=replace(action.operation, accepted=failure is None))",
+    ),
+    Defect(
+        "journal, I10",
+        "what was never sent is believed to be in flight",
+        ANNOUNCE,
+        "            entry.unsent = None if operation is None else (operation.id, what.otherwise)",
+        "            entry.unsent = None",
+    ),
+    Defect(
+        "deletion",
+        "a drop takes the mirror from another that claims it meanwhile",
+        ANNOUNCE,
+        "        self.surroundings.require_no_heir(job.entry)",
+        "        pass",
+    ),
+    Defect(
+        "rule 4, I10",
+        "a younger owner leaves its mirror paused",
+        CLAIM,
+        "if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:",
+        "if case.situation.older_claim is None:",
+    ),
+    Defect(
+        "rule 11",
+        "a mirror is stopped for an edit that cannot be written down",
+        ACT,
+        "        if isinstance(action, Pause) and job.desired.wants_running and job.entry.unwritten:",
+        "        if False:",
+    ),
+    Defect(
+        "rule 13, I10",
+        "a mirror stands still for an invalid spec",
+        "controllers/mirror.py",
+        "        followed = entry.run_state_wish()",
+        "        followed = None",
     ),
     Defect(
         "journal",

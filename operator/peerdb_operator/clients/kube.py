@@ -2,9 +2,8 @@
 
 Owns addresses, content types, paging, time limits and the translation of answers into ``errors.KubeError``. Reads are
 never cached. Nothing is retried: a caller that gets ``KubeUnavailable`` decides when to ask again. Bodies are plain
-dictionaries; the generated model classes of the ``kubernetes`` package would cost 25 MiB and a second parse.
-
-Leaves credentials to ``clients.kube_auth``, the watch to kopf, and what is written to the controllers.
+dictionaries; the generated model classes of the ``kubernetes`` package would cost 25 MiB and a second parse. Leaves
+credentials to ``kube_auth``, the watch to kopf, and what is written to the controllers.
 """
 
 import json
@@ -27,12 +26,13 @@ from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeN
 logger = logging.getLogger(__name__)
 FIELD_MANAGER = "peerdb-operator"
 CALL_SECONDS = 10.0
+EVENT_SECONDS = 2.0
 LIST_SECONDS = 60.0
 PAGE = 250
-"""Objects per page: small enough that parsing one page does not hold up the loop, see the chunk size of the watch."""
-
+"""Objects per page: so few that parsing one does not hold up the loop, see the chunk size of the watch."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _NAMESPACES = "/api/v1/namespaces"
+_EVENTS = "/apis/events.k8s.io/v1/namespaces"
 _CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
 _MERGE_PATCH = "application/merge-patch+json"
 _EVENT_NOTE_BYTES = 1024
@@ -128,7 +128,7 @@ class KubeClient:
         return str(found["metadata"]["uid"])
 
     async def emit_event(self, regarding: dict[str, str], type_: str, reason: str, message: str, action: str) -> None:
-        """Create one Event in the namespace of the object it is about."""
+        """Create one Event in the namespace of the object it is about; passes wait for it, so it has little time."""
         namespace = regarding["namespace"]
         moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds")
         body = {
@@ -144,7 +144,7 @@ class KubeClient:
             "action": action,
             "note": _shortened(message),
         }
-        await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{quote(namespace)}/events", body=body)
+        await self._call("POST", f"{_EVENTS}/{quote(namespace)}/events", body=body, seconds=EVENT_SECONDS)
 
     async def _patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         query = [("fieldManager", FIELD_MANAGER)]

@@ -1,7 +1,7 @@
 """Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
 
 Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
-are recorded first. Leaves deciding to core, writing status to ``report`` and prechecks to ``precheck``.
+are recorded first. Leaves deciding to core, the recording to ``announce`` and prechecks to ``precheck``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import ConfigUpdate, PeerDBClient, RequestedState
-from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.announce import Announcement, Announcer
 from peerdb_operator.controllers.job import Done, Job, WriteAhead
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.report import Reporter
@@ -20,17 +20,11 @@ from peerdb_operator.controllers.translate import config_update
 from peerdb_operator.core.bounds import after_unproven, for_generation
 from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.limits import Limits
+from peerdb_operator.core.memory import stands_equal
 from peerdb_operator.core.observed import OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.errors import (
-    KubeConflict,
-    KubeError,
-    PeerDBError,
-    PeerDBInternal,
-    PeerDBRejected,
-    PeerDBUnavailable,
-)
+from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
 
 UNDER_MAINTENANCE = "MAINTENANCE"
 
@@ -38,15 +32,21 @@ UNDER_MAINTENANCE = "MAINTENANCE"
 class Actor:
     """Carries actions out."""
 
-    def __init__(self, peerdb: PeerDBClient, reporter: Reporter, clock: Clock, brake: Brake, limits: Limits) -> None:
+    def __init__(
+        self, peerdb: PeerDBClient, reporter: Reporter, announcer: Announcer, clock: Clock, limits: Limits
+    ) -> None:
         self._peerdb = peerdb
         self._reporter = reporter
+        self._announcer = announcer
         self._clock = clock
-        self._brake = brake
         self._limits = limits
 
-    async def pause_or_resume(self, job: Job, plan: Plan, action: Pause | Resume) -> Done:
+    async def pause_or_resume(self, job: Job, plan: Plan, action: Pause | Resume, write_ahead: WriteAhead) -> Done:
         """Sent first; recorded after, unless the reply says that it was not taken."""
+        if isinstance(action, Pause) and job.desired.wants_running and job.entry.unwritten:
+            # The edit that this mirror is stopped for could not be written down, and so not be sent.
+            ahead = replace(plan.journal, operation=action.operation or plan.journal.operation)
+            await self._announcer.announce(job, Announcement(plan, ahead, otherwise=job.journal), write_ahead)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(job, lambda: self._peerdb.change_state(job.desired.mirror, state))
         if failure is not None and not failure.sent:
@@ -66,8 +66,7 @@ class Actor:
         update = config_update(action.edit, job.sight.config, skip_snapshot=job.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
         not_sent = self._unsent(job, recorded)
-        await write_ahead(job, plan, recorded)
-        self._require_orders(job, not_sent)
+        await self._announcer.announce(job, Announcement(plan, recorded, not_sent, same=stands_equal), write_ahead)
         mirror = job.desired.mirror
         failure = await self._change(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
@@ -75,9 +74,8 @@ class Actor:
         if failure is not None and not failure.sent:
             return Done(self._refused(not_sent, action.operation, failure), failure)
         job.entry.memory = replace(job.entry.memory, precheck=None, streak=None)
-        if failure is None:
-            return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
-        return Done(self._sent_again(recorded, action.operation), failure)
+        sent = self._sent_again(recorded, replace(action.operation, accepted=failure is None))
+        return Done(sent, failure)
 
     async def disarm(self, job: Job, plan: Plan) -> Done:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
@@ -93,8 +91,7 @@ class Actor:
         if action.first:
             if (refusal := await self._still_refuses(job)) is not None:
                 return Done(job.journal, refusal)
-            if not await self._announce_drop(job, plan, recorded, write_ahead):
-                return Done(job.journal)
+            await self._announcer.announce_drop(job, plan, recorded, write_ahead)
         failure = await self._change(job, lambda: self._terminate(job, action))
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now())
         if failure is None:
@@ -103,7 +100,7 @@ class Actor:
             return Done(self._sent_again(recorded, action.operation), failure)
         if not action.first:
             return Done(recorded, failure)
-        self._brake.forgive(job.entry.view.uid)
+        self._announcer.forgive(job)
         return Done(replace(recorded, operation=None), failure)
 
     async def _terminate(self, job: Job, action: Drop) -> None:
@@ -115,20 +112,6 @@ class Actor:
             skip_destination_drop=action.flags.keep_destination,
             closed=isinstance(look, Seen) and look.state in {State.FAILED, State.COMPLETED},
         )
-
-    async def _announce_drop(self, job: Job, plan: Plan, recorded: Journal, write_ahead: WriteAhead) -> bool:
-        """Take a place under the brake, then record; False when others have taken the last place meanwhile."""
-        uid, now = job.entry.view.uid, self._clock.now()
-        if self._brake.wait(uid, now) > 0:
-            return False
-        self._brake.record(uid, now)
-        try:
-            await write_ahead(job, plan, recorded)
-            self._require_orders(job, replace(recorded, operation=None))
-        except KubeError:
-            self._brake.forgive(uid)
-            raise
-        return True
 
     async def take_over(self, job: Job) -> Done:
         """Our finalizer first, then our tag: a tag without a finalizer would outlive the object."""
@@ -210,14 +193,6 @@ class Actor:
         return replace(
             not_sent, bounds=after_unproven(not_sent.bounds, operation.after, self._limits, now, refused=refused)
         )
-
-    def _require_orders(self, job: Job, otherwise: Journal) -> None:
-        """What was announced is not sent if the user has changed their mind meanwhile; it is forgotten then."""
-        try:
-            job.entry.require_orders()
-        except KubeConflict:
-            job.entry.journal = otherwise
-            raise
 
     async def _still_refuses(self, job: Job) -> PeerDBError | None:
         """After a refusal: whether PeerDB says that it still takes no commands, so that none is announced in vain."""

@@ -17,9 +17,10 @@ from peerdb_operator.api.times import parse_time
 from peerdb_operator.controllers.stopwatch import Course
 from peerdb_operator.controllers.story import Story
 from peerdb_operator.core.desired import Desired, desired_from
-from peerdb_operator.core.journal import Journal
+from peerdb_operator.core.journal import Journal, Step
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.memory import Memory
+from peerdb_operator.core.observed import State
 from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 
@@ -87,6 +88,10 @@ class Entry:
     """Since when PeerDB answers looks but takes no command."""
     parted: bool = False
     """Whether the one try to hand the mirror over has been made, and the release been told."""
+    unwritten: bool = False
+    """Whether the newest write to the object failed: Kubernetes is away, or refuses."""
+    unsent: tuple[str, Journal] | None = None
+    """An operation that may stand in status although it was never sent, and the journal that holds instead."""
     busy: bool = False
     known: bool = True
     sources: frozenset[str] = frozenset()
@@ -106,6 +111,8 @@ class Entry:
     _wish: Desired | InvalidSpec | None = None
     _last_good: Desired | None = None
     _retains: bool = False
+    _state: RunState | None = None
+    """The run state that the newest spec wishes, readable or not; that of the one before if it names none there is."""
 
     def __post_init__(self) -> None:
         self.basis = self.view
@@ -122,22 +129,43 @@ class Entry:
         wish = self.wish()
         if not isinstance(wish, InvalidSpec):
             return wish
-        alone = Desired(self.view.mirror, self.view.generation, RunState.PAUSED, deletion_policy=DeletionPolicy.RETAIN)
+        state = self._state or RunState.PAUSED
+        alone = Desired(self.view.mirror, self.view.generation, state, deletion_policy=DeletionPolicy.RETAIN)
         known = self._last_good or alone
         return replace(known, deletion_policy=DeletionPolicy.RETAIN) if self._retains else known
+
+    def run_state_wish(self) -> Desired | None:
+        """What is followed of a spec that cannot be applied: its run state, for a mirror that is ours already.
+
+        A mirror that was stopped for an edit of the spec before must not stand still for ever.
+        """
+        wish, mirror = self.wish(), self.view.status.mirror_name
+        if not isinstance(wish, InvalidSpec) or self._state is None or not mirror or not self.view.has_finalizer:
+            return None
+        return Desired(mirror, self.view.generation, self._state, invalid=wish.message)
 
     def current_journal(self) -> Journal:
         """The journal: this process's own, or what status carries."""
         if self.journal is None:
-            self.journal = read_journal(self.view.status)
+            read = read_journal(self.view.status)
+            in_vain = self.unsent is not None and read.operation is not None and read.operation.id == self.unsent[0]
+            self.journal = self.unsent[1] if self.unsent is not None and in_vain else read
         return self.journal
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
+        operation = self.current_journal().operation
+        pausing = operation is not None and operation.step is Step.PAUSE
+        return self.parting_wish().wants_running and (pausing or self.memory.word in {State.PAUSING, State.PAUSED})
 
     @property
     def is_looked_at(self) -> bool:
         """Whether passes over it ask PeerDB at all."""
         if self.view.frozen:
             return False
-        return self.view.deleted_at is not None or not isinstance(self.wish(), InvalidSpec)
+        followed = not isinstance(self.wish(), InvalidSpec) or self.run_state_wish() is not None
+        return followed or self.view.deleted_at is not None
 
     def require_orders(self) -> None:
         """Raise ``KubeConflict`` if a command of the running pass would follow orders that are no longer given."""
@@ -155,8 +183,10 @@ class Entry:
             wish = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
         except InvalidSpec as error:
             self._retains = raw.get("deletionPolicy") == DeletionPolicy.RETAIN
+            given = str(raw.get("state", RunState.RUNNING))
+            self._state = RunState(given) if given in set(RunState) else self._state
             return error
-        self._last_good = wish
+        self._last_good, self._state = wish, wish.state
         return wish
 
 

@@ -7,6 +7,7 @@ to ``look`` and the conclusions to ``core.memory``.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peerdb_operator.controllers.job import Job
@@ -16,8 +17,8 @@ from peerdb_operator.core.case import Case, Situation
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.journal import Step
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import absence_gap, confirm, remember
-from peerdb_operator.core.observed import Observation, Seen, State, Unknown
+from peerdb_operator.core.memory import absence_gap, remember, stands_equal
+from peerdb_operator.core.observed import Look, Observation, Seen, State, Unknown
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import PeerDBError
 
@@ -66,13 +67,29 @@ class Lookout:
         return observation
 
     async def look_twice(self, job: Job, after: float) -> Observation:
-        """Look fully once more, ``after`` seconds later, and remember whether both looks agree."""
+        """Look fully once more, ``after`` seconds later, and remember whether both looks agree.
+
+        A precheck may lie between: two looks far apart would show a mirror PAUSED that ran in between.
+        """
+        if not self.is_fresh(job):
+            await self.look(job, full=True)
         before = job.sight.look
         await self.clock.sleep(after)
         observation = await self.look(job, full=True)
-        if isinstance(before, Seen):
-            job.entry.memory = confirm(before, job.sight.look, job.entry.memory)
+        job.entry.memory = replace(job.entry.memory, confirmed=stands_equal(before, job.sight.look))
         return observation
+
+    async def holds(self, job: Job, same: Callable[[Look, Look], bool]) -> bool:
+        """Whether a command may still rest on the newest look: it is fresh, or another one shows the same."""
+        if self.is_fresh(job):
+            return True
+        before = job.sight.look
+        await self.look(job, full=True)
+        return same(before, job.sight.look)
+
+    def is_fresh(self, job: Job) -> bool:
+        """Whether the newest look has just been made."""
+        return self.clock.now() - job.sight.look.at < self.limits.look_holds
 
     def failed(self, job: Job, failure: PeerDBError) -> Observation:
         """A command that failed teaches that PeerDB cannot be relied on at this moment.

@@ -15,6 +15,7 @@ from typing import Any
 
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.act import Actor
+from peerdb_operator.controllers.announce import Announcer
 from peerdb_operator.controllers.brake import Brake
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
@@ -42,6 +43,9 @@ from peerdb_operator.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
+STANDING_CAP = 5.0
+"""Longest wait for Kubernetes, in seconds, while a mirror that should run stands still: its resume must not be late."""
+
 
 class MirrorController:
     """Works on all Mirrors of one PeerDB."""
@@ -64,19 +68,20 @@ class MirrorController:
         self._registry, limits = Registry(), limits_of(settings)
         self._metrics.ask_mirrors(lambda: mirror_samples(self._registry))
         self._reporter = Reporter(kube, self._registry, clock, settings)
-        brake = Brake(settings.brake_drops, settings.brake_seconds)
+        lookout = Lookout(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
         self._surroundings = Surroundings(
             registry=self._registry,
             kube=kube,
             clock=clock,
-            brake=brake,
+            brake=Brake(settings.brake_drops, settings.brake_seconds),
             namespace_deletion=settings.namespace_deletion,
         )
+        announcer = Announcer(lookout=lookout, surroundings=self._surroundings, clock=clock)
         self._passes = Passes(
             surroundings=self._surroundings,
-            lookout=Lookout(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits),
+            lookout=lookout,
             prechecker=Prechecker(peerdb, clock),
-            actor=Actor(peerdb, self._reporter, clock, brake, limits),
+            actor=Actor(peerdb, self._reporter, announcer, clock, limits),
             reporter=self._reporter,
             stopwatch=Stopwatch(clock=clock, metrics=self._metrics),
             tracer=self._tracer,
@@ -119,7 +124,8 @@ class MirrorController:
                 rest = await self._guarded(entry)
                 step.note({"peerdb_operator.reason": ready_reason(entry.view.status)})
             self._count(entry.told, rest, self._clock.now() - began)
-            await self._reporter.tell(entry)
+            if not rest.stands_still or entry.memory.word == State.PAUSING:
+                await self._reporter.tell(entry)
             return rest
         finally:
             entry.busy = False
@@ -148,8 +154,7 @@ class MirrorController:
             self.forget(entry.view.uid)
             return Rest(None)
         except KubeError as error:
-            logger.warning("Kubernetes: %s", error, extra=identity(entry))
-            return Rest(1.0, backoff=error.reason, cap=60.0)
+            return _repeated(entry, error)
         except Exception as error:
             self._metrics.panicked()
             logger.exception("a pass failed", extra=identity(entry))
@@ -168,10 +173,13 @@ class MirrorController:
         if entry.view.deleted_at is not None:
             return await self._passes.farewell(entry, entry.parting_wish(), who)
         wish = entry.wish()
-        if isinstance(wish, InvalidSpec):
-            await self._tell(entry, verdict(Reason.INVALID_SPEC, wish.message))
-            return Rest(None)
-        return await self._passes.planned(entry, wish, who)
+        if not isinstance(wish, InvalidSpec):
+            return await self._passes.planned(entry, wish, who)
+        followed = entry.run_state_wish()
+        if followed is not None:
+            return await self._passes.planned(entry, followed, who)
+        await self._tell(entry, verdict(Reason.INVALID_SPEC, wish.message))
+        return Rest(None)
 
     async def _refresh(self, entry: Entry) -> Rest:
         """Our view was stale: read the object again and start over."""
@@ -180,8 +188,7 @@ class MirrorController:
         except KubeNotFound:
             same = False
         except KubeError as error:
-            logger.warning("Kubernetes: %s", error, extra=identity(entry))
-            return Rest(1.0, backoff=error.reason, cap=60.0)
+            return _repeated(entry, error)
         if not same:
             self.forget(entry.view.uid)
             return Rest(None)
@@ -213,3 +220,10 @@ class MirrorController:
         kept = following.model_copy(update={"tables": status.tables, "mirror_name": status.mirror_name})
         log_decision(entry, Plan(None, told, Wait(None), rule="no look"))
         await self._reporter.status(entry, kept, told)
+
+
+def _repeated(entry: Entry, error: KubeError) -> Rest:
+    """Kubernetes is away, or refuses: the pass is repeated, and soon while a mirror stands still meanwhile."""
+    logger.warning("Kubernetes: %s", error, extra=identity(entry))
+    stands_still = entry.stands_still
+    return Rest(1.0, error.reason, STANDING_CAP if stands_still else 60.0, stands_still)

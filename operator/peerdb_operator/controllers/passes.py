@@ -26,9 +26,9 @@ from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.drop import plan_deletion
-from peerdb_operator.core.journal import Journal, Step
+from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Observation, State
+from peerdb_operator.core.observed import Observation
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
     Disarm,
@@ -47,6 +47,7 @@ from peerdb_operator.core.plan_types import (
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
 from peerdb_operator.core.verdict import SETTLED
+from peerdb_operator.errors import KubeError
 from peerdb_operator.tracing import Attributes, Tracer
 
 MOST_LOOKS = 6
@@ -97,13 +98,7 @@ class Passes:
 
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
-        if parting is None and _corrects(job, planned):
-            entry.story.turn = Turn.CORRECTED
-        self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
-        self._trace(job)
-        with self._step(entry, planned):
-            log_decision(entry, planned)
-            done = await self._act(job, observation, planned)
+        done = await self._carry_out(job, observation, planned, corrects=parting is None and _corrects(job, planned))
         if done is None:
             return Rest(None)
         wait = planned.wait
@@ -119,8 +114,11 @@ class Passes:
             log_failure(entry, planned, done.failure)
             observation = self.lookout.failed(job, done.failure)
             planned = replace(self._plan(job, observation, parting), journal=done.journal)
-            log_decision(entry, planned)
             wait = planned.wait
+            if planned.action is None:
+                log_decision(entry, planned)
+            else:
+                wait = Wait(self.limits.look_first)  # one action a pass: the next one takes it
         if entry.journal is not None:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
@@ -128,7 +126,23 @@ class Passes:
         if entry.course.edit_since is None:
             entry.course.end_trace("" if planned.verdict is None else planned.verdict.reason.value)
         due = await self._write(job, observation, planned, done.journal)
-        return self._rest(entry, wait, due, stands_still=_stands_still(job, done.journal))
+        return self._rest(entry, wait, due)
+
+    async def _carry_out(self, job: Job, observation: Observation, planned: Plan, *, corrects: bool) -> Done | None:
+        """The action, under its name in the log and in the trace; None when the object is let go."""
+        entry = job.entry
+        if corrects:
+            entry.story.turn = Turn.CORRECTED
+        self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
+        self._trace(job)
+        try:
+            with self._step(entry, planned):
+                log_decision(entry, planned)
+                return await self._act(job, observation, planned)
+        except KubeError:
+            if corrects:
+                entry.story.turn = None  # nothing was sent
+            raise
 
     def _trace(self, job: Job) -> None:
         """Begin the tree of an edit with the decision that begins it, or that this process takes it over with."""
@@ -158,7 +172,7 @@ class Passes:
 
         match planned.action:
             case Pause() | Resume() as action:
-                return await self.actor.pause_or_resume(job, planned, action)
+                return await self.actor.pause_or_resume(job, planned, action, write_ahead)
             case SendEdit() as action:
                 return await self.actor.edit(job, planned, action, write_ahead)
             case Disarm():
@@ -186,7 +200,7 @@ class Passes:
                 withheld = None if found is None else (job.desired.generation, found.reason, found.message)
                 entry.memory = replace(entry.memory, withheld=withheld)
             return planned
-        parting = self.surroundings.braked(entry, parting)
+        parting = self.surroundings.renewed(entry, parting)
         case = Case(job.desired, observation, entry.memory, job.journal, situation, self.limits, now)
         if entry.memory.release_since is None and release_cause(case, parting) is not None:
             case = replace(case, memory=replace(case.memory, release_since=now))
@@ -199,7 +213,7 @@ class Passes:
         following = next_status(entry.view.status, job.desired, observation, entry.memory, report, self.clock.now())
         return await self.reporter.status(entry, following, planned.verdict)
 
-    def _rest(self, entry: Entry, wait: Wait, due: float | None, *, stands_still: bool) -> Rest:
+    def _rest(self, entry: Entry, wait: Wait, due: float | None) -> Rest:
         """The plan's wait, or less if a write is due before; a mirror at rest is looked at when its sample is due."""
         after = wait.after
         if after is not None and after >= self.limits.sample:
@@ -208,7 +222,7 @@ class Passes:
             after *= self.rng.uniform(0.9, 1.1)
         if due is not None and (after is None or due < after):
             after = due
-        return Rest(after, wait.backoff, wait.cap, stands_still)
+        return Rest(after, wait.backoff, wait.cap, entry.stands_still)
 
 
 def _corrects(job: Job, planned: Plan) -> bool:
@@ -216,9 +230,3 @@ def _corrects(job: Job, planned: Plan) -> bool:
     at_rest = job.journal.operation is None and ready_reason(job.entry.view.status) in SETTLED
     settled = job.journal.bounds.settled == job.desired.generation
     return at_rest and settled and isinstance(planned.action, Pause | Resume | SendEdit)
-
-
-def _stands_still(job: Job, journal: Journal) -> bool:
-    """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
-    pausing = journal.operation is not None and journal.operation.step is Step.PAUSE
-    return job.desired.wants_running and (pausing or job.entry.memory.word in {State.PAUSING, State.PAUSED})

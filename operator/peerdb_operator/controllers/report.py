@@ -2,7 +2,7 @@
 
 Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which news become Events.
 Every write carries the resourceVersion of the object that it was computed from, or of one that reads the same, so that
-a stale or deposed writer gets a conflict. Events wait until the pass is over: no mirror stands still for one.
+a stale or deposed writer gets a conflict. Events wait until the pass is over, and until no mirror stands paused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Reporter:
         self._kube = kube
         self._registry = registry
         self._clock = clock
-        self._events_refused = False
+        self._events_refused: set[str] = set()
         self._phase_quiet = settings.phase_quiet_seconds
         self._progress_gap = settings.progress_write_seconds
 
@@ -97,7 +97,7 @@ class Reporter:
         }
         try:
             await self._kube.emit_event(regarding, kind, reason, message[:NOTE], "Reconcile")
-            self._events_refused = False
+            self._events_refused.discard(view.namespace)
         except KubeForbidden as error:
             await self._event_refused(entry, error)
         except KubeError as error:
@@ -105,11 +105,12 @@ class Reporter:
 
     async def _event_refused(self, entry: Entry, error: KubeForbidden) -> None:
         """A missing right is said once, until it is given; a terminating namespace refuses by its nature."""
-        if self._events_refused or await self._goes(entry.view.namespace):
+        namespace = entry.view.namespace
+        if namespace in self._events_refused or await self._goes(namespace):
             logger.debug("no event: %s", error, extra=identity(entry))
             return
-        self._events_refused = True
-        hint = "give the operator the right to create events.events.k8s.io; until then no Mirror gets one"
+        self._events_refused.add(namespace)
+        hint = "give the operator the right to create events.events.k8s.io there; until then no Mirror gets one"
         logger.warning("no event: %s; %s", error, hint, extra=identity(entry))
 
     async def _goes(self, namespace: str) -> bool:
@@ -133,7 +134,11 @@ class Reporter:
             except KubeConflict:
                 if not attempts_left or not await self._rebase(entry):
                     raise
+            except KubeError:
+                entry.unwritten = True
+                raise
             else:
+                entry.unwritten = False
                 self._registry.wrote(entry, answer)
                 return
 
@@ -187,7 +192,7 @@ def log_decision(entry: Entry, planned: Plan) -> None:
     if action == entry.failing[0] if action else reason == entry.logged:
         return
     entry.logged = reason
-    message = told.message if told is not None else planned.note
+    message = planned.note or (told.message if told is not None else "")
     extra = {**identity(entry), "rule": planned.rule, "reason": reason, **({"action": action} if action else {})}
     logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
 

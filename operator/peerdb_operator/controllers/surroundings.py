@@ -18,7 +18,7 @@ from peerdb_operator.core.case import Situation
 from peerdb_operator.core.deletion import Farewell
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Step
-from peerdb_operator.errors import KubeError
+from peerdb_operator.errors import KubeConflict, KubeError
 from peerdb_operator.settings import NamespaceDeletion
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,16 @@ class Surroundings:
             drops_with_namespace=self.namespace_deletion is NamespaceDeletion.DROP,
         )
 
-    def braked(self, entry: Entry, farewell: Farewell) -> Farewell:
-        """The same with the brake as it stands at this moment: others drop while this pass looks."""
-        return replace(farewell, brake_wait=self.brake.wait(entry.view.uid, self.clock.now()))
+    def renewed(self, entry: Entry, farewell: Farewell) -> Farewell:
+        """The same with what has come meanwhile: others drop, and claim this mirror, while this pass looks."""
+        wait = self.brake.wait(entry.view.uid, self.clock.now())
+        return replace(farewell, brake_wait=wait, heir=self.registry.heir(entry))
+
+    def require_no_heir(self, entry: Entry) -> None:
+        """Raise ``KubeConflict`` if a drop would take the mirror from another Mirror that claims it by now."""
+        heir = None if entry.view.deleted_at is None else self.registry.heir(entry)
+        if heir is not None:
+            raise KubeConflict(f"{entry.view.key}: the Mirror {heir} claims the PeerDB mirror by now")
 
     def remember_drops(self) -> None:
         """What a former process dropped a moment ago counts under the brake, before the first pass of this one."""

@@ -14,7 +14,7 @@ from peerdb_operator.core.memory import Memory
 from peerdb_operator.core.observed import ConfigGap, Observation, Owner, OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Action, Plan, Wait
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import BROKEN, Verdict, withheld
+from peerdb_operator.core.verdict import BROKEN, ON_THE_WAY, SETTLED, Verdict, stalled, withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,15 @@ class Case:
         """A plan of this case.
 
         A withheld difference outranks what is told of a step on the way and of a mirror at rest, but not that the
-        mirror is broken.
+        mirror is broken. A spec that cannot be applied does so before anything is compared, too.
         """
         held = self.change if isinstance(self.change, Withheld) else None
         told = verdict
         broken = verdict is not None and verdict.reason in BROKEN
         if held is not None and held.reason is not Reason.CONFIG_UNREADABLE and not broken:
             told = withheld(held.reason, held.message, pending=self.is_pending)
+        elif self.desired.invalid and verdict is not None and verdict.reason in SETTLED | ON_THE_WAY:
+            told = stalled(Reason.INVALID_SPEC, self.desired.invalid)
         return Plan(action, told, wait, self.journal, accept, held, self.compared, rule, note)
 
 

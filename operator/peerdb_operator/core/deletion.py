@@ -80,7 +80,7 @@ def release(case: Case, farewell: Farewell) -> Plan | None:
     if cause is None:
         return None
     if drop_sent(case):
-        return _let_go(case, "release dropped", f"{cause}, but its drop is already under way", warns=True)
+        return _let_go(case, "release dropped", f"{cause}, but {_drop_told(case)}", warns=True)
     hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.heir is not None
     look = case.observation
     if isinstance(look, Absent):
@@ -94,7 +94,10 @@ def release(case: Case, farewell: Farewell) -> Plan | None:
     released_since = case.memory.release_since if case.memory.release_since is not None else case.now
     if case.now - max(farewell.deleted_at, released_since) < case.limits.release_patience:
         return held
-    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: check it in PeerDB'
+    why = "check it in PeerDB"
+    if case.memory.orphaned:
+        why = "its workflow is gone and nothing flows, recreate it in PeerDB"
+    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: {why}'
     return _let_go(case, "release after patience", warning, hand_over=hands_over, warns=True)
 
 
@@ -146,6 +149,15 @@ def drop_sent(case: Case) -> bool:
     if operation is None or operation.step is not Step.DROP:
         return False
     return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at
+
+
+def _drop_told(case: Case) -> str:
+    """What is known of a drop that is recorded, in words."""
+    operation, look = case.journal.operation, case.observation
+    accepted = operation is not None and operation.accepted
+    if accepted or not isinstance(look, Seen) or look.state is State.TERMINATING:
+        return "its drop is already under way"
+    return f"its drop may already be under way; the mirror is {look.state.capitalize()}: check it in PeerDB"
 
 
 def _let_go(

@@ -96,7 +96,10 @@ class DropFlags:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole wish of one generation of a Mirror."""
+    """The whole wish of one generation of a Mirror.
+
+    ``invalid``: why the spec cannot be applied; then nothing but the run state is wished.
+    """
 
     mirror: str
     generation: int
@@ -109,6 +112,7 @@ class Desired:
     skip_snapshot: bool = False
     deletion_policy: DeletionPolicy = DeletionPolicy.DROP
     drop: DropFlags = field(default_factory=DropFlags)
+    invalid: str = ""
 
     @property
     def wants_running(self) -> bool:

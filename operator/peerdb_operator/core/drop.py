@@ -82,7 +82,9 @@ def drop(case: Case, _farewell: Farewell) -> Plan:
     """Record, then send."""
     flags = case.desired.drop
     operation: Operation = case.operation(Step.DROP, after=flags.encode())
-    return case.plan("drop", Wait(case.limits.look_first), _dropping(case), Drop(flags, operation, first=True))
+    note = "the drop is written down, then sent"
+    action = Drop(flags, operation, first=True)
+    return case.plan("drop", Wait(case.limits.look_first), _dropping(case), action, note=note)
 
 
 DELETION_RULES: tuple[DeletionRule, ...] = (

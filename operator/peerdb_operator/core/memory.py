@@ -159,18 +159,25 @@ def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: floa
     )
 
 
-def confirm(before: Seen, after: Look, memory: Memory) -> Memory:
-    """Mark that two looks of one pass agree on PAUSED and on the config; no side effects."""
-    agree = (
-        isinstance(after, Seen)
+def stands_equal(before: Look, after: Look) -> bool:
+    """Whether two looks show one mirror of one owner PAUSED with the same config; no side effects."""
+    return (
+        isinstance(before, Seen)
+        and isinstance(after, Seen)
         and before.state is State.PAUSED
         and after.state is State.PAUSED
         and isinstance(before.config, LiveConfig)
         and isinstance(after.config, LiveConfig)
+        and before.owner == after.owner
         and before.created_at == after.created_at
         and before.config.fingerprint == after.config.fingerprint
     )
-    return replace(memory, confirmed=agree)
+
+
+def still_ours(before: Look, after: Look) -> bool:
+    """Whether the later of two looks shows the same mirror under our tag, in whatever state; no side effects."""
+    same = isinstance(before, Seen) and isinstance(after, Seen) and before.created_at == after.created_at
+    return same and isinstance(after, Seen) and after.owner.kind is OwnerKind.OURS
 
 
 def absence_gap(limits: Limits, *, drop_sent: bool) -> float:

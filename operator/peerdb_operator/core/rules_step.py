@@ -128,6 +128,8 @@ def settled(case: Case) -> Plan:
 
 
 def _change(case: Case) -> Edit | Withheld | None:
+    if case.desired.invalid:
+        return Withheld(Reason.INVALID_SPEC, case.desired.invalid)
     if case.config is None:
         return Withheld(Reason.CONFIG_UNREADABLE, "PeerDB does not show the mirror's tables and settings")
     if not case.situation.tables_accepted and describe_conflict(diff_tables(case.desired, case.config)):

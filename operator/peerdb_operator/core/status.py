@@ -117,7 +117,7 @@ def urgency(previous: MirrorStatus, following: MirrorStatus, *, told: bool) -> U
     if previous == following or not following.conditions:
         return Urgency.NOTHING
     old, new = previous.operation, following.operation
-    if new is not None and (old is None or (old.id, old.sent_at) != (new.id, new.sent_at)):
+    if new is not None and (old is None or old.id != new.id or (old.sent_at != new.sent_at and not new.accepted)):
         return Urgency.NOW
     if _gist(previous) == _gist(following):
         return Urgency.PROGRESS
@@ -167,6 +167,8 @@ def _state(
 def _tables(
     previous: TablesStatus | None, desired: Desired, observation: Observation | None, *, accept: bool
 ) -> TablesStatus | None:
+    if desired.invalid:
+        return previous
     if desired.tables is None:
         return None
     if previous is None and not accept:

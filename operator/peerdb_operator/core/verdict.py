@@ -106,6 +106,7 @@ NEEDS_A_HUMAN = frozenset({Reason.UNAUTHORIZED, Reason.CONNECTION_MISCONFIGURED}
 AWAY = frozenset(reason for reason, row in ROWS.items() if row is _AWAY)
 BROKEN = frozenset(reason for reason, row in ROWS.items() if row is _BROKEN)
 SETTLED = frozenset(reason for reason, row in ROWS.items() if row.settled)
+ON_THE_WAY = frozenset(reason for reason, row in ROWS.items() if row is _ON_THE_WAY)
 
 
 def verdict(reason: Reason, message: str) -> Verdict:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, FINALIZER, OWNER_TAG
 from peerdb_operator.clients import peerdb_transport as wire
-from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.clients.peerdb import PeerDBClient, RequestedState
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Rest
@@ -56,6 +56,8 @@ class Tap:
     before: Callable[[], object] | None = None
     after: Callable[[], object] | None = None
     instead: wire.Reply | Exception | None = None
+    loses: Exception | None = None
+    """What the caller gets although the request is carried out."""
     skip: int = 0
     takes: float = 0.0
     """Seconds that pass before anything else."""
@@ -71,6 +73,10 @@ class Taps:
         """Wait for the next request of this kind."""
         self._waiting.append((kind, tap))
 
+    def clear(self) -> None:
+        """Wait for nothing any more."""
+        self._waiting.clear()
+
     async def through(self, kind: str, call: Callable[[], Awaitable[T]], answer: Callable[[wire.Reply], T]) -> T:
         """Carry one request out under the tap that waits for it, if any."""
         tap = self._take(kind)
@@ -85,6 +91,8 @@ class Taps:
         result = await call() if tap.instead is None else answer(tap.instead)
         if tap.after is not None:
             tap.after()
+        if tap.loses is not None:
+            raise tap.loses
         return result
 
     def _take(self, kind: str) -> Tap | None:
@@ -301,6 +309,16 @@ class Stage:
     def commands(self) -> list[Asked]:
         """The state changes asked for."""
         return [one for one in self.peerdb.asked if one.path == STATE_CHANGE]
+
+    def by_hand(self, state: RequestedState, *, after: float = 0.0) -> None:
+        """Somebody asks PeerDB for a state of the mirror, so many seconds from now."""
+        human = PeerDBClient(SimTransport(self.engine, self.network, random.Random(9), "human"))
+
+        async def ask() -> None:
+            await asyncio.sleep(after)
+            await human.change_state("orders", state)
+
+        self.loop.create_task(ask())
 
     def state(self, name: str = "orders") -> Status | None:
         return self.engine.state(name)

@@ -97,13 +97,19 @@ def test_a_mirror_under_way_is_not_woken_by_what_its_pass_sees_itself() -> None:
     assert woken == [[]]
 
 
-@pytest.mark.parametrize("why", ["frozen", "invalid"])
-def test_a_mirror_that_no_pass_looks_at_is_woken_by_nothing(why: str) -> None:
+def test_an_invalid_mirror_is_woken_only_when_its_run_state_is_followed() -> None:
     stage = quietly(a_settled_stage("a"))
-    if why == "frozen":
-        stage.cluster.edit("orders", {"metadata": {"annotations": {"peerdb.io/reconcile": "disabled"}}})
-    else:
-        stage.cluster.edit("orders", {"spec": {"state": "Sideways"}})
+    stage.cluster.edit("orders", {"spec": {"state": "Sideways"}})
+    stage.cluster.create("never", {"state": "Sideways"})
+    for name in ("orders", "never"):
+        stage.run(name)
+        stage.engine.put_mirror(name, state=Status.PAUSED, tables=tables("a"))
+    assert stage.tick() == [stage.uid()]
+
+
+def test_a_frozen_mirror_is_woken_by_nothing() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.cluster.edit("orders", {"metadata": {"annotations": {"peerdb.io/reconcile": "disabled"}}})
     stage.run()
     stage.engine.put_mirror("orders", state=Status.PAUSED, tables=tables("a"))
     assert stage.tick() == []

@@ -9,7 +9,8 @@ from peerdb_operator.controllers.ports import Lane
 from peerdb_operator.errors import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.settings import NamespaceDeletion
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import STATUS, Stage, Tap, a_settled_stage, a_spec, a_stage, tables
+from tests.unit.controllers.stage import STATUS, Stage, Tap, a_settled_stage, a_spec, a_stage, held_by_us, tables
+from tests.unit.controllers.test_passes import until_edit
 
 
 def touch(stage: Stage) -> None:
@@ -19,22 +20,72 @@ def touch(stage: Stage) -> None:
 # -- specs -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_spec_that_cannot_be_applied_is_said_to_be_invalid_and_nothing_is_asked() -> None:
+def test_a_spec_that_cannot_be_applied_is_said_to_be_invalid_and_nothing_is_commanded() -> None:
     stage = a_settled_stage("a")
     before = stage.status()
     stage.cluster.edit("orders", {"spec": {"state": "Sideways", "mirrorName": "x" * 200}})
     stage.deliver()
     rest = stage.run()
-    assert rest.after is None
+    assert rest.after is not None
+    assert rest.after > 50.0
     assert stage.condition() == ("False", "InvalidSpec")
     assert "spec." in stage.message()
-    assert stage.peerdb.asked == []
+    assert stage.commands() == []
     assert (stage.status()["tables"], stage.status()["mirrorName"]) == (before["tables"], "orders")
     stage.run()
     assert len(stage.writes()) == 1
     stage.cluster.replace_spec("orders", a_spec("a"))
     stage.follow(5.0)
     assert stage.condition() == ("True", "Running")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_mirror_does_not_stand_still_when_the_spec_becomes_invalid_during_an_edit(*, restarts: bool) -> None:
+    stage = a_settled_stage("a", "z")
+    until_edit(stage)
+    before = stage.status()["tables"]
+    stage.cluster.replace_spec("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
+    if restarts:
+        stage.restart()
+    stage.follow(30.0)
+    assert (stage.state(), stage.condition()) == (Status.RUNNING, ("False", "InvalidSpec"))
+    assert [(one.state, one.update) for one in stage.commands()] == [("PAUSED", None), ("RUNNING", None)]
+    assert stage.status()["tables"] == before
+
+
+@pytest.mark.parametrize(("given", "wanted"), [({"state": "Paused"}, Status.PAUSED), ({}, Status.RUNNING)])
+def test_the_run_state_of_an_invalid_spec_is_followed(given: dict[str, str], wanted: Status) -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.replace_spec("orders", {**given, "tables": [{"source": "nodot", "destination": "x"}]})
+    stage.follow(10.0)
+    assert (stage.state(), stage.condition()) == (wanted, ("False", "InvalidSpec"))
+
+
+def test_a_mirror_is_not_taken_over_by_an_invalid_spec() -> None:
+    stage = a_stage()
+    stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), tags={OWNER_TAG: "released"})
+    stage.cluster.create("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
+    stage.follow(10.0)
+    assert (stage.condition(), stage.tag(), held_by_us(stage)) == (("False", "InvalidSpec"), "released", False)
+    assert stage.peerdb.asked == []
+
+
+def test_a_completed_mirror_is_not_ready_for_an_invalid_spec() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror("orders", state=Status.COMPLETED, tables=tables("a"), tags={OWNER_TAG: str(stage.tag())})
+    stage.cluster.replace_spec("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
+    stage.follow(10.0)
+    assert stage.condition() == ("False", "InvalidSpec")
+
+
+def test_a_released_mirror_is_not_taken_over_again_by_an_invalid_spec() -> None:
+    stage = a_settled_stage("a")
+    row = stage.engine.world.row("orders")
+    assert row is not None
+    row.tags[OWNER_TAG] = "released"
+    stage.cluster.replace_spec("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
+    stage.follow(10.0)
+    assert (stage.condition(), stage.tag()) == (("False", "InvalidSpec"), "released")
 
 
 def test_a_name_that_maps_to_no_mirror_is_said_to_be_invalid() -> None:

@@ -100,6 +100,7 @@ def test_no_event_is_created_before_the_edit_is_sent() -> None:
     before = len(stage.told())
     stage.run()
     assert told == [before]
+    stage.follow(5.0)
     assert ("Normal", "Editing") in stage.told()
 
 

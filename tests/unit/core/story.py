@@ -14,7 +14,7 @@ from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import Memory, Precheck, confirm, remember
+from peerdb_operator.core.memory import Memory, Precheck, remember, stands_equal
 from peerdb_operator.core.observed import ConfigGap, Look, Owner, Seen, State
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
@@ -100,7 +100,7 @@ class Story:
             self.memory, shown, wants_running=self.mirror.wants_running, gap=self.limits.absence_gap, now=self.now
         )
         if confirmed_by is not None:
-            self.memory = confirm(confirmed_by, shown, self.memory)
+            self.memory = replace(self.memory, confirmed=stands_equal(confirmed_by, shown))
         planned = plan(self.mirror, self.seen, self.memory, self.journal, self._situation(), self.limits, self.now)
         if planned.compared:
             held = planned.withheld

@@ -220,6 +220,14 @@ def test_a_mirror_without_a_workflow_is_asked_to_resume_no_oftener_than_any_comm
     assert resumes or planned.wait.after == 1.0
 
 
+def test_a_release_without_a_workflow_says_so_when_its_patience_ends() -> None:
+    planned = parting(
+        RETAIN, a_look(State.PAUSED), a_farewell(deleted_at=NOW - 200.0), orphaned=True, release_since=NOW - 200.0
+    )
+    assert planned.action == Release(hand_over=True, warns=True)
+    assert "its workflow is gone" in planned.note
+
+
 # Frozen.
 
 
@@ -291,9 +299,16 @@ def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
 def test_a_release_after_the_drop_says_that_the_drop_is_under_way(
     mirror: Desired, farewell: Farewell, look: Observation, *, _hands_over: bool
 ) -> None:
-    planned = parting(mirror, look, farewell, operation=an_operation(Step.DROP))
+    planned = parting(mirror, look, farewell, operation=an_operation(Step.DROP, accepted=True))
     assert planned.action == Release(hand_over=False, warns=True)
-    assert "already under way" in planned.note
+    assert "its drop is already under way" in planned.note
+
+
+@pytest.mark.parametrize("look", [a_look(State.PAUSED), a_look()])
+def test_a_release_after_a_drop_that_nobody_answered_says_what_the_mirror_is_instead(look: Seen) -> None:
+    planned = parting(RETAIN, look, operation=an_operation(Step.DROP))
+    assert planned.action == Release(hand_over=False, warns=True)
+    assert f"may already be under way; the mirror is {look.state.capitalize()}: check it" in planned.note
 
 
 def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.memory import Memory, Streak, absence_gap, confirm, remember
+from peerdb_operator.core.memory import Memory, Streak, absence_gap, remember, stands_equal, still_ours
 from peerdb_operator.core.observed import Absent, Gone, Look, Observation, Progress, Seen, State, Unknown
 from peerdb_operator.core.reasons import Reason
 from tests.unit.core.builders import (
@@ -17,6 +17,7 @@ from tests.unit.core.builders import (
     OTHERS,
     OURS,
     RECREATED,
+    RELEASED,
     a_blind_look,
     a_config,
     a_light_look,
@@ -266,11 +267,31 @@ def test_a_copy_counts_from_the_first_look_at_it() -> None:
         (a_look(State.PAUSED), a_look(State.PAUSED, created_at=RECREATED), False),
         (a_look(State.PAUSED), a_blind_look(State.PAUSED), False),
         (a_blind_look(State.PAUSED), a_look(State.PAUSED), False),
+        (a_look(State.PAUSED), a_look(State.PAUSED, owner=RELEASED), False),
         (a_look(State.PAUSED), an_outage(), False),
+        (an_outage(), a_look(State.PAUSED), False),
     ],
 )
-def test_paused_is_confirmed_only_by_two_equal_looks(before: Seen, second: Look, *, confirmed: bool) -> None:
-    assert confirm(before, second, Memory()).confirmed is confirmed
+def test_paused_is_confirmed_only_by_two_equal_looks(before: Look, second: Look, *, confirmed: bool) -> None:
+    assert stands_equal(before, second) is confirmed
+
+
+@pytest.mark.parametrize(
+    ("second", "ours"),
+    [
+        (a_look(State.SNAPSHOT), True),
+        (a_blind_look(State.RUNNING), True),
+        (a_look(owner=OTHERS), False),
+        (a_look(owner=RELEASED), False),
+        (a_look(created_at=RECREATED), False),
+        (an_outage(), False),
+        (Gone(NOW), False),
+    ],
+)
+def test_a_mirror_is_still_ours_only_when_a_later_look_shows_the_same_one_under_our_tag(
+    second: Look, *, ours: bool
+) -> None:
+    assert still_ours(a_look(), second) is ours
 
 
 def test_a_confirmation_does_not_outlive_its_pass() -> None:
