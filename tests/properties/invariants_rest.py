@@ -90,7 +90,7 @@ class I10:
     def _owed(self, body: Body, cluster: FakeCluster) -> bool:
         simulation, metadata = self.evidence.simulation, body["metadata"]
         row = simulation.engine.world.row(mirror_of(body))
-        if row is None or not wants_running(body) or is_frozen(body) or is_invalid(body):
+        if row is None or not wants_running(body) or is_frozen(body):
             return False
         if "deletionTimestamp" in metadata or FINALIZER not in (metadata.get("finalizers") or ()):
             return False
