@@ -25,7 +25,11 @@ _QUIET = {
     "httpx": logging.WARNING,  # a line for each request
     "httpcore": logging.WARNING,
     "asyncio": logging.WARNING,
+    "opentelemetry.exporter": logging.ERROR,  # a line for each try to send a batch; that it is lost stays visible
 }
+
+REPEAT_SECONDS = 600.0
+"""What OpenTelemetry says again within so long of the last time is no news."""
 
 
 class KopfFacts(logging.Filter):
@@ -40,6 +44,24 @@ class KopfFacts(logging.Filter):
         if isinstance(reference, dict):
             facts["object"] = {key: reference[key] for key in ("namespace", "name", "uid") if key in reference}
         return True
+
+
+class SdkLines(logging.Filter):
+    """Lets OpenTelemetry say a trouble once while it lasts, and keeps the headers to the collector to itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a repetition; changes a record that shows a header, which may hold a key."""
+        if not record.name.startswith("opentelemetry.") or record.levelno <= logging.DEBUG:
+            return True
+        if record.name == "opentelemetry.util.re":
+            record.args = ("(not shown)",)
+        line = (record.name, str(record.msg))
+        last, self._said[line] = self._said.get(line, float("-inf")), record.created
+        return record.created - last > REPEAT_SECONDS
 
 
 class TraceIds(logging.Filter):
@@ -66,6 +88,7 @@ def configure_logging(shape: LogFormat, level: LogLevel, stream: TextIO | None =
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_json_formatter() if shape is LogFormat.JSON else TextFormatter())
     handler.addFilter(KopfFacts())
+    handler.addFilter(SdkLines())
     logging.basicConfig(handlers=[handler], level=level.value.upper(), force=True)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(logging.NOTSET if level is LogLevel.DEBUG else quiet)

@@ -4,6 +4,7 @@ Owns what the rest of the operator sees of tracing: a tracer that traces nothing
 their way to a collector to ``spans``, which is imported only then, so that the libraries are needed by nobody else.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
@@ -51,13 +52,13 @@ class Tracer:
         return {}
 
     def close(self) -> None:
-        """End what is open and send what is left; may take seconds."""
+        """End what is open and send what is left; may take a few seconds, and no more."""
 
 
 def open_tracer(version: str) -> Tracer:
     """A tracer that sends OTLP over HTTP as the OTEL_* variables say.
 
-    Raises ValueError with a sentence when the libraries are missing.
+    Raises ValueError with a sentence when the libraries are missing, or make nothing of the variables.
     """
     try:
         from peerdb_operator.tracing import spans  # noqa: PLC0415 - its libraries are an extra of the package
@@ -66,7 +67,14 @@ def open_tracer(version: str) -> Tracer:
             f"PEERDB_OPERATOR_TRACING needs the module {error.name}, which is not installed: "
             "install peerdb-operator[tracing], or do not set it"
         ) from None
-    return spans.to_collector(version)
+    try:
+        return spans.to_collector(version)
+    except Exception as error:
+        given = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
+        why = str(error).rstrip(".")
+        raise ValueError(
+            f"PEERDB_OPERATOR_TRACING: no traces can be sent as the OTEL_* variables say: {why} (set: {given})"
+        ) from error
 
 
 _NO_TRACE: Final = Trace()

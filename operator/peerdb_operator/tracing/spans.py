@@ -6,6 +6,8 @@ elsewhere. The only importer of opentelemetry.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakSet
@@ -21,7 +23,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from peerdb_operator.tracing import NOTHING, Attributes, Step, Trace, Tracer
 
+logger = logging.getLogger(__name__)
+
 STOPPED = "OperatorStopped"
+PATIENCE = 3.0
+"""Seconds that the end of the process waits for the collector: a pod has more to do in its grace period."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -57,8 +63,8 @@ class SpanTrace(Trace):
 class SpanTracer(Tracer):
     """A tracer over a provider of OpenTelemetry."""
 
-    def __init__(self, provider: TracerProvider) -> None:
-        self._provider = provider
+    def __init__(self, provider: TracerProvider, patience: float = PATIENCE) -> None:
+        self._provider, self._patience = provider, patience
         self._tracer = provider.get_tracer("peerdb_operator")
         self._open: WeakSet[SpanTrace] = WeakSet()  # whoever forgets a Mirror forgets its trace
 
@@ -101,15 +107,32 @@ class SpanTracer(Tracer):
         """See ``Tracer``."""
         for trace in tuple(self._open):
             trace.end(STOPPED)
-        self._provider.shutdown()
+        # Whoever shuts a provider down waits for the collector, up to half a minute. No end of a process waits for a
+        # daemon.
+        sender = threading.Thread(target=self._provider.shutdown, name="last-traces", daemon=True)
+        sender.start()
+        sender.join(self._patience)
+        if sender.is_alive():
+            logger.warning("traces: the collector did not take the last spans within %g s", self._patience)
 
 
 def to_collector(version: str) -> SpanTracer:
-    """Sends in the background; where, how often and how much of it is up to the OTEL_* variables."""
+    """Sends in the background; where, how often and how much of it is up to the OTEL_* variables.
+
+    Raises ValueError, or what the libraries raise, when they are of no use.
+    """
     ours = Resource.create({SERVICE_NAME: "peerdb-operator", SERVICE_VERSION: version})
     provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(_exporter()))
     return SpanTracer(provider)
+
+
+def _exporter() -> OTLPSpanExporter:
+    try:
+        return OTLPSpanExporter()
+    except Exception as error:
+        # A header, or what a provider of credentials says, may hold a key.
+        raise ValueError(f"{type(error).__name__} while the exporter was built") from error
 
 
 def _is_real(span: Span) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from peerdb_operator.runtime.logging import configure_logging
 from peerdb_operator.settings import LogFormat, LogLevel
+from peerdb_operator.tracing import open_tracer
 
 OBJECT = {"namespace": "data", "name": "orders", "uid": "u1"}
 
@@ -92,3 +93,59 @@ def test_lines_below_the_level_are_not_written() -> None:
     logging.getLogger("peerdb_operator.x").warning("loud")
     assert "quiet" not in stream.getvalue()
     assert "loud" in stream.getvalue()
+
+
+# -- OpenTelemetry ---------------------------------------------------------------------------------------------------
+
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+
+
+def say(name: str, level: int, text: str, *args: object, at: float = 1000.0) -> None:
+    """A line of a library at this time."""
+    logger = logging.getLogger(name)
+    if logger.isEnabledFor(level):
+        record = logger.makeRecord(name, level, "it.py", 1, text, args, None)
+        record.created = at
+        logger.handle(record)
+
+
+def an_outage(begin: float, seconds: int) -> None:
+    """A collector that is away, as the exporter tells of it: each batch is tried for seven seconds."""
+    for at in range(0, seconds, 12):
+        for _ in range(3):
+            say(EXPORTER, logging.WARNING, "Transient error %s, retrying in %.2fs.", "refused", 1.0, at=begin + at)
+        say(EXPORTER, logging.ERROR, "Failed to export %s batch due to timeout.", "spans", at=begin + at)
+        say("opentelemetry.sdk.trace", logging.WARNING, "Queue full, dropping %s.", "Span", at=begin + at)
+
+
+@pytest.mark.parametrize("level", LogLevel)
+def test_an_outage_of_the_trace_collector_says_itself_once(level: LogLevel) -> None:
+    stream = lines(LogFormat.TEXT, level)
+    an_outage(1000.0, 7200)
+    said = stream.getvalue()
+    assert said.count("Failed to export spans batch") == 1
+    assert said.count("Queue full") == (level is not LogLevel.ERROR)
+    assert said.count("Transient") == (level is LogLevel.DEBUG)
+
+
+def test_the_next_outage_of_the_trace_collector_says_itself_again() -> None:
+    stream = lines(LogFormat.TEXT)
+    an_outage(1000.0, 600)
+    an_outage(9000.0, 600)
+    assert stream.getvalue().count("Failed to export spans batch") == 2
+
+
+@pytest.mark.parametrize("level", [LogLevel.INFO, LogLevel.DEBUG])
+def test_a_header_to_the_trace_collector_is_shown_at_no_level(level: LogLevel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer s3cret-value")
+    stream = lines(LogFormat.TEXT, level)
+    open_tracer("1.2.3").close()
+    assert "Header format invalid" in stream.getvalue()
+    assert "s3cret" not in stream.getvalue()
+
+
+def test_lines_of_others_are_said_as_often_as_they_are_written() -> None:
+    stream = lines(LogFormat.TEXT)
+    for _ in range(3):
+        say("peerdb_operator.x", logging.WARNING, "again", at=1000.0)
+    assert stream.getvalue().count("again") == 3

@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_trace_id
 
-import peerdb_operator.tracing
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.runtime.logging import TraceIds, log_traces
-from peerdb_operator.tracing import Tracer, open_tracer
+from peerdb_operator.tracing import Tracer
 from peerdb_operator.tracing.spans import SpanTracer
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
 
@@ -194,63 +188,7 @@ def test_every_handler_of_the_root_logger_tells_the_trace() -> None:
         logging.getLogger().handlers[:] = before
 
 
-# -- to a collector --------------------------------------------------------------------------------------------------
-
-
-class Collector(HTTPServer):
-    """Takes what is sent and keeps it."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.got: list[tuple[str, bytes]] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Collector)
-        self.server.got.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_spans_reach_the_collector_that_the_environment_names(
-    collector: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=stage")
-    tracer = open_tracer("1.2.3")
-    trace = tracer.begin("mirror.edit")
-    with tracer.step("mirror.pass", trace=trace):
-        pass
-    trace.end("Running")
-    tracer.close()
-    ((path, body),) = collector.got
-    assert path == "/v1/traces"
-    for word in (b"mirror.edit", b"mirror.pass", b"peerdb-operator", b"1.2.3", b"deployment.environment"):
-        assert word in body
-
-
-def test_a_missing_library_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(peerdb_operator.tracing, "spans", raising=False)
-    monkeypatch.delitem(sys.modules, "peerdb_operator.tracing.spans", raising=False)
-    monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
-    with pytest.raises(ValueError, match=r"PEERDB_OPERATOR_TRACING needs .* peerdb-operator\[tracing\]"):
-        open_tracer("1.2.3")
+# -- off ---------------------------------------------------------------------------------------------------------------
 
 
 def test_without_tracing_nothing_happens_at_all() -> None:
