@@ -108,6 +108,8 @@ class Entry:
     """The reason of the newest decision in the log."""
     failing: tuple[str, str] = ("", "")
     """The newest command and the reason for which it failed, as long as it does."""
+    kube_failing: frozenset[tuple[str, str]] = frozenset()
+    """What Kubernetes fails in and the reason, as long as it does."""
     _wish: Desired | InvalidSpec | None = None
     _last_good: Desired | None = None
     _retains: bool = False

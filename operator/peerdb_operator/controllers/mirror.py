@@ -26,7 +26,14 @@ from peerdb_operator.controllers.passes import Passes
 from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.controllers.report import Reporter, identity, log_decision, ready_reason
+from peerdb_operator.controllers.report import (
+    Reporter,
+    identity,
+    log_decision,
+    log_kube_failure,
+    log_kube_success,
+    ready_reason,
+)
 from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.tuning import limits_of
@@ -147,18 +154,20 @@ class MirrorController:
 
     async def _guarded(self, entry: Entry) -> Rest:
         try:
-            return await self._pass(entry)
+            rest = await self._pass(entry)
         except KubeConflict:
             return await self._refresh(entry)
         except KubeNotFound:
             self.forget(entry.view.uid)
             return Rest(None)
         except KubeError as error:
-            return _repeated(entry, error)
+            return _repeated(entry, "a pass", error)
         except Exception as error:
             self._metrics.panicked()
             logger.exception("a pass failed", extra=identity(entry))
             return await self._own_fault(entry, error)
+        log_kube_success(entry, "a pass")
+        return rest
 
     def _count(self, told: Verdict | None, rest: Rest, seconds: float) -> None:
         soon = rest.after is not None and rest.after < self._tick
@@ -188,7 +197,8 @@ class MirrorController:
         except KubeNotFound:
             same = False
         except KubeError as error:
-            return _repeated(entry, error)
+            return _repeated(entry, "a read", error)
+        log_kube_success(entry, "a read")
         if not same:
             self.forget(entry.view.uid)
             return Rest(None)
@@ -205,7 +215,7 @@ class MirrorController:
         except KubeConflict:
             await self._refresh(entry)
         except KubeError as unwritten:
-            logger.warning("Kubernetes: %s", unwritten, extra=identity(entry))
+            log_kube_failure(entry, "a pass", unwritten)
         except Exception:
             logger.exception("a failed pass could not be told of", extra=identity(entry))
         return Rest(2.0, backoff=Reason.INTERNAL_ERROR, cap=300.0)
@@ -222,8 +232,8 @@ class MirrorController:
         await self._reporter.status(entry, kept, told)
 
 
-def _repeated(entry: Entry, error: KubeError) -> Rest:
+def _repeated(entry: Entry, what: str, error: KubeError) -> Rest:
     """Kubernetes is away, or refuses: the pass is repeated, and soon while a mirror stands still meanwhile."""
-    logger.warning("Kubernetes: %s", error, extra=identity(entry))
+    log_kube_failure(entry, what, error)
     stands_still = entry.stands_still
     return Rest(1.0, error.reason, STANDING_CAP if stands_still else 60.0, stands_still)

@@ -215,6 +215,22 @@ def log_failure(entry: Entry, planned: Plan, failure: PeerDBError) -> None:
     logger.log(level, "%s failed: %s", failing[0], failure.message, extra=extra)
 
 
+def log_kube_failure(entry: Entry, during: str, error: KubeError) -> None:
+    """Kubernetes did not do what was asked for; the same failure again is no news."""
+    failing = (during, error.reason)
+    level = logging.DEBUG if failing in entry.kube_failing else logging.WARNING
+    entry.kube_failing = frozenset(each for each in entry.kube_failing if each[0] != during) | {failing}
+    logger.log(level, "Kubernetes: %s", error, extra=identity(entry))
+
+
+def log_kube_success(entry: Entry, during: str) -> None:
+    """What had failed works again."""
+    over = {each for each in entry.kube_failing if each[0] == during}
+    for _, why in over:
+        logger.info("Kubernetes: %s succeeds again, after %s", during, why, extra=identity(entry))
+    entry.kube_failing -= over
+
+
 def identity(entry: Entry) -> dict[str, Any]:
     """The fields that every log line about a Mirror carries."""
     view = entry.view

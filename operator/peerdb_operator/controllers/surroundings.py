@@ -5,7 +5,6 @@ Owns the reads that a drop rests on and the brake. Leaves what follows from them
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 
 from peerdb_operator.api.mirror import DeletionPolicy
@@ -13,15 +12,13 @@ from peerdb_operator.controllers.brake import Brake
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.controllers.report import identity, ready_reason
+from peerdb_operator.controllers.report import log_kube_failure, log_kube_success, ready_reason
 from peerdb_operator.core.case import Situation
 from peerdb_operator.core.deletion import Farewell
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Step
 from peerdb_operator.errors import KubeConflict, KubeError
 from peerdb_operator.settings import NamespaceDeletion
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,9 @@ class Surroundings:
         if desired.deletion_policy is DeletionPolicy.RETAIN:
             return False, False
         try:
-            return await self.kube.crd_is_terminating(), await self.kube.namespace_is_terminating(entry.view.namespace)
+            going = await self.kube.crd_is_terminating(), await self.kube.namespace_is_terminating(entry.view.namespace)
         except KubeError as error:
-            logger.warning("Kubernetes: %s", error, extra=identity(entry))
+            log_kube_failure(entry, "a deletion", error)
             return None, None
+        log_kube_success(entry, "a deletion")
+        return going

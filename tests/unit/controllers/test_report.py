@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from peerdb_operator.api.status import MirrorStatus, OperationStatus, read_status
 from peerdb_operator.clients.peerdb_transport import Reply, encode_json
-from peerdb_operator.controllers.report import log_decision, merge_patch, ready_reason
+from peerdb_operator.controllers.report import (
+    log_decision,
+    log_kube_failure,
+    log_kube_success,
+    merge_patch,
+    ready_reason,
+)
 from peerdb_operator.controllers.story import News
 from peerdb_operator.core.plan_types import LookFully, Plan, Release, Wait
 from peerdb_operator.core.reasons import Reason
@@ -241,3 +247,42 @@ def test_a_conflict_leaves_no_event() -> None:
 def _status_of(stage: Stage, word: str) -> Reply:
     body = {"flowJobName": "orders", "currentFlowState": f"STATUS_{word}", "createdAt": stage.entry().peerdb_created_at}
     return Reply(200, "application/json", encode_json(body))
+
+
+def test_an_outage_of_kubernetes_is_said_once_for_each_mirror_and_cause_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = a_settled_stage("a")
+    caplog.set_level(logging.INFO)
+    stage.cluster.delete("orders")
+    stage.deliver()
+    stage.faults.away = True
+    stage.follow(3600.0)
+    away = [(each.levelname, each.getMessage()) for each in caplog.records]
+    caplog.clear()
+    stage.faults.away = False
+    stage.follow(60.0)
+    assert [line for line in away if line[0] == "WARNING"] == [
+        ("WARNING", "Kubernetes: get-crd: connection refused"),
+        ("WARNING", "Kubernetes: patch-status: connection refused"),
+    ]
+    assert len(away) <= 5
+    assert [message for message in caplog.messages if message.startswith("Kubernetes")] == [
+        "Kubernetes: a deletion succeeds again, after KubeUnavailable",
+        "Kubernetes: a pass succeeds again, after KubeUnavailable",
+    ]
+
+
+def test_another_failure_of_kubernetes_is_said_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    entry = a_settled_stage("a").entry()
+    caplog.set_level(logging.DEBUG)
+    for error in (KubeUnavailable("no answer"), KubeUnavailable("no answer"), KubeForbidden("403")):
+        log_kube_failure(entry, "a pass", error)
+    log_kube_failure(entry, "a read", KubeForbidden("403"))
+    for _ in range(2):
+        log_kube_success(entry, "a pass")
+    log_kube_failure(entry, "a pass", KubeForbidden("403"))
+    assert [each.levelname for each in caplog.records] == [
+        "WARNING", "DEBUG", "WARNING", "WARNING", "INFO", "WARNING",
+    ]  # fmt: skip
+    assert vars(caplog.records[0])["object"]["name"] == "orders"
