@@ -28,7 +28,7 @@ from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.drop import plan_deletion
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Observation
+from peerdb_operator.core.observed import Absent, Observation
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
     Disarm,
@@ -122,7 +122,7 @@ class Passes:
         if entry.journal is not None:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
-        self.stopwatch.ended(entry.course, job.desired, done.journal, entry.memory.word, planned.verdict)
+        self.stopwatch.ended(entry.course, job.desired, done.journal, _word(job, observation), planned.verdict)
         if entry.course.edit_since is None:
             entry.course.end_trace("" if planned.verdict is None else planned.verdict.reason.value)
         due = await self._write(job, observation, planned, done.journal)
@@ -223,6 +223,13 @@ class Passes:
         if due is not None and (after is None or due < after):
             after = due
         return Rest(after, wait.backoff, wait.cap, entry.stands_still)
+
+
+def _word(job: Job, observation: Observation) -> str | None:
+    """The state seen last: by this process, or else by the one before, as the status tells; None without a mirror."""
+    if job.entry.memory.word is not None or isinstance(observation, Absent):
+        return job.entry.memory.word
+    return (job.entry.view.status.state or "").upper() or None
 
 
 def _corrects(job: Job, planned: Plan) -> bool:

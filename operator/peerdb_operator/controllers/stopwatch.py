@@ -65,7 +65,7 @@ class Stopwatch:
             course.stop_since = now
 
     def ended(self, course: Course, desired: Desired, journal: Journal, word: str | None, told: Verdict | None) -> None:
-        """After a pass; ``word`` is the state seen last."""
+        """After a pass; ``word`` is the state seen last, by whichever process; None when there is no mirror."""
         operation = journal.operation
         if course.stop_since is not None and word in STOPPED and desired.wants_running:
             course.stop_seen = True
