@@ -26,16 +26,10 @@ from peerdb_operator.controllers.passes import Passes
 from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.controllers.report import (
-    Reporter,
-    identity,
-    log_decision,
-    log_kube_failure,
-    log_kube_success,
-    ready_reason,
-)
+from peerdb_operator.controllers.report import Reporter, identity, log_decision, log_kube_failure, log_kube_success
 from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.surroundings import Surroundings
+from peerdb_operator.controllers.traces import traced_pass
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.observed import State
@@ -127,9 +121,8 @@ class MirrorController:
         entry.busy, entry.basis, entry.told = True, entry.view, None
         began = self._clock.now()
         try:
-            with self._tracer.step("mirror.pass", trace=entry.course.trace) as step:
+            with traced_pass(self._tracer, entry):
                 rest = await self._guarded(entry)
-                step.note({"peerdb_operator.reason": ready_reason(entry.view.status)})
             self._count(entry.told, rest, self._clock.now() - began)
             if not rest.stands_still or entry.memory.word == State.PAUSING:
                 await self._reporter.tell(entry)
@@ -184,6 +177,7 @@ class MirrorController:
         wish = entry.wish()
         if not isinstance(wish, InvalidSpec):
             return await self._passes.planned(entry, wish, who)
+        entry.course.end_trace(Reason.INVALID_SPEC.value)
         followed = entry.run_state_wish()
         if followed is not None:
             return await self._passes.planned(entry, followed, who)

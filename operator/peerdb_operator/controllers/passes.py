@@ -7,7 +7,6 @@ action that ends it. Leaves the looks to ``lookout``, the commands to ``act``, t
 from __future__ import annotations
 
 import random
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -22,6 +21,7 @@ from peerdb_operator.controllers.report import Reporter, log_decision, log_failu
 from peerdb_operator.controllers.stopwatch import Stopwatch
 from peerdb_operator.controllers.story import Turn
 from peerdb_operator.controllers.surroundings import Surroundings
+from peerdb_operator.controllers.traces import trace_edit, traced_act
 from peerdb_operator.core.case import Case
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.desired import Desired
@@ -48,7 +48,7 @@ from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, next_status
 from peerdb_operator.core.verdict import SETTLED
 from peerdb_operator.errors import KubeError
-from peerdb_operator.tracing import Attributes, Tracer
+from peerdb_operator.tracing import Tracer
 
 MOST_LOOKS = 6
 
@@ -123,8 +123,6 @@ class Passes:
             entry.journal = done.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
         self.stopwatch.ended(entry.course, job.desired, done.journal, _word(job, observation), planned.verdict)
-        if entry.course.edit_since is None:
-            entry.course.end_trace("" if planned.verdict is None else planned.verdict.reason.value)
         due = await self._write(job, observation, planned, done.journal)
         return self._rest(entry, wait, due)
 
@@ -134,34 +132,15 @@ class Passes:
         if corrects:
             entry.story.turn = Turn.CORRECTED
         self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
-        self._trace(job)
+        trace_edit(self.tracer, job, planned)
         try:
-            with self._step(entry, planned):
+            with traced_act(self.tracer, job, planned):
                 log_decision(entry, planned)
                 return await self._act(job, observation, planned)
         except KubeError:
             if corrects:
                 entry.story.turn = None  # nothing was sent
             raise
-
-    def _trace(self, job: Job) -> None:
-        """Begin the tree of an edit with the decision that begins it, or that this process takes it over with."""
-        course, view = job.entry.course, job.entry.view
-        if course.edit_since is not None and course.trace is None:
-            attributes: Attributes = {
-                "k8s.namespace.name": view.namespace,
-                "k8s.mirror.name": view.name,
-                "k8s.mirror.uid": view.uid,
-                "k8s.mirror.generation": job.desired.generation,
-                "peerdb_operator.mirror": job.desired.mirror,
-            }
-            course.trace = self.tracer.begin("mirror.edit", attributes)
-
-    def _step(self, entry: Entry, planned: Plan) -> AbstractContextManager[object]:
-        if planned.action is None:
-            return nullcontext()
-        action = {"peerdb_operator.action": type(planned.action).__name__, "peerdb_operator.rule": planned.rule}
-        return self.tracer.step("mirror.act", action, entry.course.trace)
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
         """Carry the action out; None when the object is let go."""

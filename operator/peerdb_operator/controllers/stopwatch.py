@@ -17,6 +17,9 @@ from peerdb_operator.core.verdict import Truth, Verdict
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.tracing import Trace
 
+PAUSE_REQUESTED = "PauseRequested"
+"""The outcome of an edit during which the spec asks for a pause: what is left of it waits."""
+
 STOPPED = frozenset({State.PAUSING, State.PAUSED})
 
 
@@ -32,6 +35,8 @@ class Course:
     """The edit as it is traced."""
     stop_seen: bool = False
     """Whether the stop has been seen, not only asked for."""
+    generation: int = 0
+    """The newest generation that the trace tells of."""
 
     @property
     def standing(self) -> float | None:
@@ -71,12 +76,14 @@ class Stopwatch:
             course.stop_seen = True
         elif course.stop_seen or operation is None or operation.step is not Step.PAUSE:
             self.flows(course)
-        given_up = not desired.wants_running or (told is not None and told.stalled is Truth.TRUE)
+        stalled = told is not None and told.stalled is Truth.TRUE
+        given_up = not desired.wants_running or stalled
         settled = told is not None and told.settled
         if course.edit_since is not None and settled and not given_up:
             self.metrics.edited(self.clock.now() - course.edit_since)
         if settled or given_up:
             course.edit_since = None
+            course.end_trace(told.reason.value if told is not None and (settled or stalled) else PAUSE_REQUESTED)
 
     def flows(self, course: Course) -> None:
         """The stop is over, or none of ours any more."""

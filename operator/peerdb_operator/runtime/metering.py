@@ -1,7 +1,7 @@
 """Counting and tracing what goes out: decorators around PeerDB's transport and around the port to Kubernetes.
 
 Owns the closed sets of the labels: which operation a request is, and how it ended. Changes nothing about a call or its
-answer, except that a request within a trace carries it on. Leaves the numbers to ``metrics``, the spans to ``tracing``.
+answer, except that a command within a trace carries it on. Leaves the numbers to ``metrics``, the spans to ``tracing``.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ _BY_ERROR: Final[Mapping[type[KubeError], str]] = {
     KubeForbidden: str(HTTPStatus.FORBIDDEN.value),
     KubeUnavailable: "unavailable",
 }
+_COMMANDS: Final = frozenset({"state_change_edit", "state_change_disarm", *_BY_STATE.values()})
 OPERATIONS: Final = frozenset({
-    "mirrors_status", "mirrors_status_full", "tags_get", "state_change_edit", "state_change_disarm",
-    *_BY_PATH.values(), *_BY_STATE.values(), OTHER,
+    "mirrors_status", "mirrors_status_full", "tags_get", *_BY_PATH.values(), *_COMMANDS, OTHER,
 })  # fmt: skip
 
 
@@ -79,7 +79,8 @@ class MeteredTransport:
         loop = asyncio.get_running_loop()
         began, code = loop.time(), CANCELLED
         try:
-            reply = await self._inner.send(replace(request, headers=step.headers) if step.headers else request)
+            traced = step.headers and operation in _COMMANDS
+            reply = await self._inner.send(replace(request, headers=step.headers) if traced else request)
             code = str(reply.status)
             step.note({"http.response.status_code": reply.status})
         except PeerDBError as error:

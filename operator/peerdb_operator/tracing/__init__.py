@@ -27,6 +27,9 @@ class Step:
 class Trace:
     """A whole edit while it lasts."""
 
+    def tell(self, name: str, attributes: Attributes) -> None:
+        """What has happened to it, now."""
+
     def end(self, outcome: str) -> None:
         """It is over; ``outcome`` is the reason of Ready, or why the operator has let go."""
 
@@ -46,6 +49,13 @@ class Tracer:
     ) -> AbstractContextManager[Step]:
         """A span within the step around it, or else within ``trace``; none of either: nothing is traced."""
         return _NO_STEP
+
+    def glance(self, name: str, trace: Trace) -> AbstractContextManager[Step]:  # noqa: ARG002 - it does nothing
+        """A step within ``trace`` that is shown, with all steps in it, only if it is kept before it ends."""
+        return _NO_STEP
+
+    def keep(self) -> None:
+        """Show the glance around."""
 
     def ids(self) -> Mapping[str, str]:
         """What a log line of this moment carries: ``trace_id`` and ``span_id``, or nothing."""

@@ -10,6 +10,9 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import time_ns
 from weakref import WeakSet
 
 from opentelemetry.context import Context
@@ -17,7 +20,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id, get_current_span, use_span
 from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -28,7 +31,20 @@ logger = logging.getLogger(__name__)
 STOPPED = "OperatorStopped"
 PATIENCE = 3.0
 """Seconds that the end of the process waits for the collector: a pod has more to do in its grace period."""
+MOST_PASSES = 100
+"""How many glances of one trace are shown."""
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+
+@dataclass(slots=True)
+class _Glance:
+    """Spans that are over, with their ends, and of which nobody knows yet whether they are shown."""
+
+    over: list[tuple[Span, int]] = field(default_factory=list)
+    kept: bool = False
+
+
+_AROUND: ContextVar[_Glance | None] = ContextVar("glance", default=None)
 
 
 class SpanStep(Step):
@@ -51,12 +67,26 @@ class SpanTrace(Trace):
     def __init__(self, span: Span, still_open: WeakSet[SpanTrace]) -> None:
         self.span = span
         self._open = still_open
+        self._glances = self._shown = 0
         still_open.add(self)
+
+    def begin_glance(self) -> None:
+        """Count one."""
+        self._glances += 1
+
+    def may_show(self) -> bool:
+        """Whether one more glance may be shown; counts it if so."""
+        self._shown += 1
+        return self._shown <= MOST_PASSES
+
+    def tell(self, name: str, attributes: Attributes) -> None:
+        """See ``Trace``."""
+        self.span.add_event(name, dict(attributes))
 
     def end(self, outcome: str) -> None:
         """See ``Trace``."""
         self._open.discard(self)
-        self.span.set_attribute("peerdb_operator.outcome", outcome)
+        self.span.set_attributes({"peerdb_operator.outcome": outcome, "peerdb_operator.passes": self._glances})
         self.span.end()
 
 
@@ -81,20 +111,49 @@ class SpanTracer(Tracer):
         if not _is_real(parent):
             yield Step()
             return
-        with self._tracer.start_as_current_span(
-            name,
-            set_span_in_context(parent),
-            SpanKind.CLIENT if "http.request.method" in attributes else SpanKind.INTERNAL,
-            dict(attributes),
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            try:
+        with self._span(name, attributes, parent) as step:
+            yield step
+
+    @contextmanager
+    def glance(self, name: str, trace: Trace) -> Iterator[Step]:
+        """See ``Tracer``."""
+        assert isinstance(trace, SpanTrace)  # noqa: S101 - nobody else begins a trace
+        trace.begin_glance()
+        glance = _Glance()
+        around = _AROUND.set(glance)
+        try:
+            with self._span(name, NOTHING, trace.span) as step:
+                yield step
+        finally:
+            _AROUND.reset(around)
+            # A span that never ends is never sent.
+            if glance.kept and trace.may_show():
+                for span, end in glance.over:
+                    span.end(end)
+
+    def keep(self) -> None:
+        """See ``Tracer``."""
+        glance = _AROUND.get()
+        if glance is not None:
+            glance.kept = True
+
+    @contextmanager
+    def _span(self, name: str, attributes: Attributes, parent: Span) -> Iterator[Step]:
+        kind = SpanKind.CLIENT if "http.request.method" in attributes else SpanKind.INTERNAL
+        span = self._tracer.start_span(name, set_span_in_context(parent), kind, dict(attributes))
+        try:
+            with use_span(span, record_exception=False, set_status_on_exception=False):
                 yield SpanStep(span)
-            except Exception as error:
-                span.set_status(StatusCode.ERROR)
-                span.set_attribute("error.type", type(error).__name__)
-                raise
+        except Exception as error:
+            span.set_status(StatusCode.ERROR)
+            span.set_attribute("error.type", type(error).__name__)
+            raise
+        finally:
+            glance = _AROUND.get()
+            if glance is None:
+                span.end()
+            else:
+                glance.over.append((span, time_ns()))
 
     def ids(self) -> Mapping[str, str]:
         """See ``Tracer``."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from time import time_ns
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_trace_id
 
-from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.runtime.logging import TraceIds, log_traces
 from peerdb_operator.tracing import Tracer
-from peerdb_operator.tracing.spans import SpanTracer
+from peerdb_operator.tracing.spans import MOST_PASSES, SpanTracer
+from tests.harness.fakecluster import Body
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
 
 SECRET = "s3cret-value"
+FREEZE = {"metadata": {"annotations": {ANNOTATION_RECONCILE: "disabled"}}}
 
 
 class Traced:
@@ -138,6 +142,74 @@ def test_of_an_error_only_its_class_is_told() -> None:
     assert all(SECRET not in span.to_json() for span in traced.spans())
 
 
+def test_a_span_lasts_from_its_begin_to_its_end_though_it_is_sent_later() -> None:
+    traced = Traced(a_settled_stage("a"))
+    trace, marks = traced.tracer.begin("mirror.edit"), [time_ns()]
+    with traced.tracer.glance("mirror.pass", trace):
+        marks.append(time_ns())
+        with traced.tracer.step("mirror.act"):
+            marks.append(time_ns())
+        marks.append(time_ns())
+        traced.tracer.keep()
+    act, around = traced.spans("mirror")
+    times = [marks[0], around.start_time, marks[1], act.start_time, marks[2], act.end_time, marks[3], around.end_time]
+    assert times == sorted(times, key=lambda each: each or 0)
+
+
+# -- how much --------------------------------------------------------------------------------------------------------
+
+
+def spans_of_a_copy(seconds: float) -> list[str]:
+    traced = Traced(a_settled_stage("a", knobs={"t_add": seconds}))
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(seconds + 60.0)
+    (root,) = traced.roots()
+    assert told(root, "peerdb_operator.outcome") == "Running"
+    passes = told(root, "peerdb_operator.passes")
+    assert isinstance(passes, int)
+    assert passes > seconds / 60
+    return sorted(span.name for span in traced.spans())
+
+
+def test_a_trace_does_not_grow_with_the_copy() -> None:
+    hour = spans_of_a_copy(3600.0)
+    assert len(hour) <= 30
+    assert spans_of_a_copy(600.0) == hour
+
+
+def test_a_command_that_fails_again_and_again_is_shown_once_and_again_when_it_succeeds() -> None:
+    traced = Traced(a_settled_stage("a"))
+    for _ in range(20):
+        traced.stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=PeerDBUnavailable("away", sent=False)))
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    traced.stage.follow(300.0)
+    pauses = [told(span, "error.type") for span in traced.spans("peerdb state_change_pause")]
+    assert len([one for one in traced.stage.commands() if one.state == "PAUSED"]) == 21
+    assert pauses == ["PeerDBUnavailable", None]
+    assert traced.roots()
+
+
+def test_a_trace_shows_a_bounded_number_of_passes_and_counts_them_all() -> None:
+    traced = Traced(a_settled_stage("a"))
+    trace = traced.tracer.begin("mirror.edit")
+    for _ in range(MOST_PASSES + 50):
+        with traced.tracer.glance("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
+            traced.tracer.keep()
+    trace.end("Running")
+    assert len(traced.spans("mirror.pass")) == len(traced.spans("peerdb")) == MOST_PASSES
+    assert [told(root, "peerdb_operator.passes") for root in traced.roots()] == [MOST_PASSES + 50]
+
+
+def test_a_glance_that_nobody_keeps_is_not_shown_nor_is_what_is_in_it() -> None:
+    traced = Traced(a_settled_stage("a"))
+    trace = traced.tracer.begin("mirror.edit")
+    with traced.tracer.glance("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
+        pass
+    with traced.tracer.step("mirror.act", trace=trace):
+        traced.tracer.keep()
+    assert [span.name for span in traced.spans()] == ["mirror.act"]
+
+
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +220,77 @@ def test_an_edit_that_another_process_takes_over_gets_a_tree_of_its_own() -> Non
     (root,) = traced.roots()
     assert told(root, "peerdb_operator.outcome") == "Running"
     assert trace_of(traced.spans("peerdb state_change_pause")[0]) != trace_of(root)
+
+
+def test_both_traces_of_an_edit_name_the_operation_that_the_second_process_takes_over() -> None:
+    traced = an_edit_under_way()
+    traced.stage.restart()
+    traced.stage.follow(60.0)
+    (root,) = traced.roots()
+    first, *_ = traced.spans("mirror.act")
+    assert told(first, "peerdb_operator.action") == "Pause"
+    assert told(first, "peerdb_operator.operation_id") is not None
+    assert told(root, "peerdb_operator.operation_id") == told(first, "peerdb_operator.operation_id")
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"spec": {"tables": 7}}, "InvalidSpec"),
+        (FREEZE, "ReconcileDisabled"),
+        ({"spec": {"state": "Paused"}}, "PauseRequested"),
+    ],
+)
+def test_a_trace_ends_with_the_cause_when_the_edit_is_let_go(change: Body, outcome: str) -> None:
+    traced = an_edit_under_way()
+    traced.stage.cluster.edit("orders", change)
+    traced.stage.run()
+    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == [outcome]
+    traced.stage.follow(60.0)
+    assert len(traced.roots()) == 1
+
+
+def test_a_trace_ends_when_the_deletion_begins_and_shows_nothing_of_the_drop() -> None:
+    traced = an_edit_under_way()
+    traced.stage.cluster.delete("orders")
+    traced.stage.follow(60.0)
+    assert traced.stage.state() is None
+    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Deleted"]
+    assert "Drop" not in {told(span, "peerdb_operator.action") for span in traced.spans("mirror.act")}
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["frozen", "deleted"])
+def test_nobody_traces_an_edit_that_is_let_go_before_another_process_takes_it_over(*, deleted: bool) -> None:
+    stage = an_edit_under_way().stage
+    if deleted:
+        stage.cluster.delete("orders")
+    else:
+        stage.cluster.edit("orders", FREEZE)
+    successor = Traced(stage)
+    stage.follow(60.0)
+    stage.deliver()
+    successor.tracer.close()
+    assert successor.spans() == []
+
+
+def test_what_is_left_of_an_edit_is_a_trace_of_its_own_when_the_object_is_given_back() -> None:
+    traced = an_edit_under_way()
+    traced.stage.cluster.edit("orders", FREEZE)
+    traced.stage.follow(10.0)
+    traced.stage.cluster.edit("orders", {"metadata": {"annotations": {ANNOTATION_RECONCILE: None}}})
+    traced.stage.follow(60.0)
+    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["ReconcileDisabled", "Running"]
+
+
+def test_a_spec_that_changes_during_its_edit_is_an_event_of_the_same_trace() -> None:
+    traced = an_edit_under_way()
+    traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b", "c")})
+    traced.stage.follow(60.0)
+    (root,) = traced.roots()
+    assert told(root, "k8s.mirror.generation") == 2
+    assert [(event.name, dict(event.attributes or {})) for event in root.events] == [
+        ("spec changed", {"k8s.mirror.generation": 3})
+    ]
 
 
 def test_an_open_trace_ends_when_the_object_is_gone() -> None:
