@@ -97,7 +97,7 @@ def test_nothing_is_traced_when_nothing_is_edited() -> None:
     assert traced.spans() == []
 
 
-def test_requests_carry_the_trace_on_while_an_edit_lasts_and_nothing_otherwise() -> None:
+def test_commands_carry_the_trace_on_while_an_edit_lasts_and_nothing_else_does() -> None:
     traced = Traced(a_settled_stage("a"))
     forget(traced.stage)
     traced.stage.follow(5.0)
@@ -107,6 +107,7 @@ def test_requests_carry_the_trace_on_while_an_edit_lasts_and_nothing_otherwise()
     (root,) = traced.roots()
     carried = [one.headers["traceparent"] for one in traced.stage.commands()]
     assert [each.split("-")[1] for each in carried] == [trace_of(root)] * 2
+    assert {one.path for one in traced.stage.peerdb.asked if one.headers} == {STATE_CHANGE}
 
 
 def test_edits_of_two_mirrors_do_not_mix_when_they_run_at_once() -> None:
