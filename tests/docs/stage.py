@@ -54,8 +54,13 @@ def prepare_cluster(cluster: ControlPlane) -> None:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", input=render(Mirror))
     cluster.wait_established("mirrors.peerdb.io")
     for name in NAMESPACES:
-        wish = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        cluster.kubectl("apply", "--server-side", "--filename", "-", input=json.dumps(wish))
+        put_namespace(cluster, name)
+
+
+def put_namespace(cluster: ControlPlane, name: str) -> None:
+    """A namespace, new or there already."""
+    wish = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.kubectl("apply", "--server-side", "--filename", "-", input=json.dumps(wish))
 
 
 def put_mirror(cluster: ControlPlane, name: str, spec: Mapping[str, object], status: Mapping[str, object]) -> None:

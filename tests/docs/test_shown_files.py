@@ -14,7 +14,7 @@ YAML = ("yaml", "yml")
 
 
 def shown_files(page: Page) -> Iterator[tuple[str, list[Any], list[Any]]]:
-    """The files of the repository that a page applies right below a block of YAML: name, what is shown, what it holds."""
+    """The files of the repository that a page applies below a block of YAML: name, what is shown, what it holds."""
     for index, block in enumerate(page.blocks[1:]):
         above = page.blocks[index]
         if block.language not in SHELL or above.language not in YAML:

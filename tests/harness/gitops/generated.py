@@ -35,6 +35,9 @@ FAST = (
 _HEADER = "# Generated from {source}; do not edit.\n# Renew with: make generate\n"
 
 
+_NOT_APPLIED = "# For kubectl patch --type merge --patch-file; kubectl apply would take the other keys away.\n"
+
+
 class _Dumper(yaml.SafeDumper):
     """Scripts as blocks that people can read."""
 
@@ -114,7 +117,7 @@ def config_map(*, suspended: bool) -> str:
             f"resource.customizations.ignoreResourceUpdates.{KEY}": _dump({"jsonPointers": list(FAST)}),
         },
     }
-    return _HEADER.format(source=str(health.parents[2].relative_to(ARGOCD))) + _dump(whole)
+    return _HEADER.format(source=str(health.parents[2].relative_to(ARGOCD))) + _NOT_APPLIED + _dump(whole)
 
 
 def _script(path: Path) -> str:
