@@ -99,6 +99,13 @@ def test_flux_waits_for_the_operator_and_for_the_mirrors() -> None:
     assert {each["spec"]["sourceRef"]["name"] for each in steps.values()} <= named
 
 
+def test_flux_finds_the_namespace_of_the_mirrors_beside_them_and_never_prunes_it() -> None:
+    wanted = of_kind("Kustomization")["flux/mirrors"]["spec"]["targetNamespace"]
+    namespace = of_kind("Namespace")[f"flux/{wanted}"]
+    assert namespace["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+    assert of_kind("Mirror")["flux/orders-cdc"]["metadata"]["namespace"] == wanted
+
+
 def test_the_page_leads_to_every_file_that_it_speaks_of() -> None:
     page = (GITOPS / "README.md").read_text()
     linked = set(re.findall(r"\]\(([^)#]+)\)", page))
