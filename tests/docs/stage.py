@@ -23,7 +23,7 @@ from tests.harness.peerdb.process import SimulatorProcess
 
 NAMESPACE = "docs"
 NAMESPACES = (NAMESPACE, "default", "peerdb", "peerdb-system", "data", "analytics", "data-eu")
-PROGRAMS = ("kubectl", "helm", "curl")
+PROGRAMS = ("kubectl", "helm", "curl", "argocd", "flux")
 STANDIN = Path(__file__).with_name("standin.py")
 BLOCK_SECONDS = 120
 

@@ -45,6 +45,8 @@ def test_a_block_of_commands_works_when_it_is_pasted(stage: Stage, block: Block)
         "helm rollback peerdb-operator --no-such-flag",
         'curl --silent "$PEERDB/v1/no-such-route"',
         'curl --silent "$PEERDB/v1/mirrors/status" --json "{}"',
+        "argocd app set mirrors --sync-policy=nobody",
+        "flux suspend kustomisation mirrors",
     ],
 )
 def test_a_command_fails_when_it_is_wrong(stage: Stage, wrong: str) -> None:

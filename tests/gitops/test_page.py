@@ -1,4 +1,4 @@
-"""The table of the page is what scripts and kstatus make of Mirrors: of dumped ones, and of verdicts nobody has dumped."""
+"""The table of the page is what scripts and kstatus make of Mirrors: dumped ones, and verdicts nobody has dumped."""
 
 import re
 from collections.abc import Iterator
