@@ -22,7 +22,7 @@ from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.peerdb.process import SimulatorProcess
 
 NAMESPACE = "docs"
-NAMESPACES = (NAMESPACE, "default", "peerdb", "peerdb-system", "data", "analytics", "data-eu")
+NAMESPACES = (NAMESPACE, "default", "peerdb", "peerdb-system", "data", "analytics", "data-eu", "argocd")
 PROGRAMS = ("kubectl", "helm", "curl", "argocd", "flux")
 STANDIN = Path(__file__).with_name("standin.py")
 BLOCK_SECONDS = 120

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from functools import partial
 
 CHANGES = {"annotate", "apply", "create", "delete", "patch"}
-NEEDS_NODES = {"logs", "rollout"}
+NOT_RENDERED = {"--reset-then-reuse-values", "--create-namespace", "--install"}
+NEEDS_NODES = {"logs", "port-forward", "rollout"}
 RELEASE_IS_THERE = {"rollback", "uninstall", "upgrade"}
 NOT_THERE = ("NotFound", "AlreadyExists", "has no deployed releases", "release: not found")
 READ = {
@@ -43,7 +44,7 @@ def helm(arguments: Sequence[str]) -> int:
     if command == "template":
         return told(run("REAL_HELM", [*arguments, *SERVED]))
     if command in {"install", "upgrade"}:
-        kept = [one for one in arguments[1:] if one not in {"--reset-then-reuse-values", "--create-namespace"}]
+        kept = [one for one in arguments[1:] if one not in NOT_RENDERED]
         given = ["--set", "peerdb.url=http://flow-api:8113"] if command == "upgrade" else []
         failed = told(run("REAL_HELM", ["template", *kept, *given, *SERVED]), quiet=True)
         if failed or command == "install":
