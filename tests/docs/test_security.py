@@ -13,7 +13,24 @@ from tests.harness.identity_rights import Right, rights_in, roles_of
 
 PAGE = Page(DOCS / "security.md")
 RELEASE = "peerdb-operator"
-CLIENT = ROOT / "operator" / "peerdb_operator" / "clients" / "peerdb.py"
+PACKAGE = ROOT / "operator" / "peerdb_operator"
+CLIENT = PACKAGE / "clients" / "peerdb.py"
+TRACED = {
+    "k8s.namespace.name": "namespace",
+    "k8s.mirror.name": "name",
+    "k8s.mirror.uid": "uid",
+    "k8s.mirror.generation": "generation of the Mirror",
+    "peerdb_operator.mirror": "name of its PeerDB mirror",
+    "peerdb_operator.reason": "reasons",
+    "peerdb_operator.outcome": "reasons",
+    "peerdb_operator.rule": "names of rules",
+    "peerdb_operator.action": "actions",
+    "peerdb_operator.operation": "operations",
+    "http.request.method": "operations",
+    "http.response.status_code": "statuses of PeerDB's replies",
+    "error.type": "classes of errors",
+}
+"""The attributes of spans, and what the page calls each."""
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -59,6 +76,15 @@ def test_the_ports_are_those_that_the_operator_and_the_chart_open() -> None:
     assert told["kubelet"] == str(fields["health_port"].default)
     assert told["Prometheus"] == str(fields["metrics_port"].default) == str(values["metrics"]["port"])
     assert told["API server"] == " or ".join(map(str, values["networkPolicy"]["apiServerPorts"]))
+
+
+def test_what_goes_to_a_trace_collector_is_told() -> None:
+    [told] = [cells[0] for cells in rows("What it stores, and where") if cells[1].startswith("traces")]
+    source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    sent = set(re.findall(r'"((?:k8s|peerdb_operator|http|error)\.[a-z_.]+)"', source))
+
+    assert sent == set(TRACED)
+    assert [words for words in TRACED.values() if words not in told] == []
 
 
 def test_the_user_is_the_one_of_the_chart() -> None:

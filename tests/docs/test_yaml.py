@@ -37,7 +37,7 @@ PARSED_ONLY = {
     "kustomize.toolkit.fluxcd.io": {"Kustomization"},
     "monitoring.coreos.com": {"ServiceMonitor", "PodMonitor", "PrometheusRule"},
 }
-"""Kinds that this API server does not serve: they are read, not applied. Argo CD's definition comes with all its source."""
+"""Kinds that this API server does not serve: they are only read. Argo CD's definition comes with all its source."""
 
 Wish = Mapping[str, Any]
 
