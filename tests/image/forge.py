@@ -18,6 +18,8 @@ COPIED = (
     "charts/peerdb-operator/Chart.yaml",
     "Dockerfile",
     "CHANGELOG.md",
+    "docs/gitops/argocd/samples/operator.yaml",
+    "docs/gitops/flux/source.yaml",
     f"{SCRIPTS}/version.sh",
     f"{SCRIPTS}/release-notes.sh",
 )

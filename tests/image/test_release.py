@@ -13,6 +13,8 @@ from tests.image.instructions import ROOT
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^## \[(Unreleased|\d+\.\d+\.\d+)\](?: - (\d{4}-\d{2}-\d{2}))?$")
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+ARGO_CD = "docs/gitops/argocd/samples/operator.yaml"
+FLUX = "docs/gitops/flux/source.yaml"
 RELEASED = f"## [{__version__}] - 2026-12-01"
 
 
@@ -51,6 +53,8 @@ def test_a_tag_is_taken_when_everything_names_its_version(checkout: Checkout) ->
         ("charts/peerdb-operator/Chart.yaml", f"\nversion: {__version__}", "\nversion: 9.9.9", "version in"),
         ("charts/peerdb-operator/Chart.yaml", f'appVersion: "{__version__}"', 'appVersion: "9.9.9"', "appVersion in"),
         ("Dockerfile", f"ARG VERSION={__version__}", "ARG VERSION=9.9.9", "ARG VERSION"),
+        (ARGO_CD, f"targetRevision: v{__version__}", "targetRevision: v9.9.9", f"the tag in {ARGO_CD}"),
+        (FLUX, f"tag: v{__version__}", "tag: v9.9.9", f"the tag in {FLUX}"),
         ("CHANGELOG.md", f"## [{__version__}] - ", f"## [{__version__}] on ", "CHANGELOG.md has no section"),
     ],
 )
@@ -63,6 +67,18 @@ def test_a_tag_is_refused_when_one_place_names_another_version(
 
     assert (told.returncode, told.stdout) == (1, "")
     assert word in told.stderr
+
+
+def test_the_page_on_releases_names_every_place_that_is_compared() -> None:
+    page = (ROOT / "docs" / "release.md").read_text(encoding="utf-8")
+    before_the_tag = page.partition("## The tag")[0]
+    script = (ROOT / ".github" / "scripts" / "version.sh").read_text(encoding="utf-8")
+    compared = set(re.findall(r"[\w./-]+\.(?:yaml|py)\b|Dockerfile|CHANGELOG\.md", script))
+
+    assert {ARGO_CD, FLUX} <= compared
+    assert [place for place in compared if Path(place).name not in before_the_tag] == []
+    steps = [before_the_tag.index(words) for words in ("Set the version", "`make generate`", "`make test` passes again")]
+    assert sorted(steps) == steps
 
 
 def test_a_tag_is_refused_when_it_is_not_the_version(checkout: Checkout) -> None:
