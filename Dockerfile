@@ -35,14 +35,15 @@ RUN told=$(/opt/venv/bin/peerdb-operator --version) \
 
 FROM ${BASE}
 
-# Revision, creation time and source are added by whoever builds: see `make image`.
+# Revision, creation time and source are added by whoever builds, and the digest of another base: see `make image`.
 ARG BASE
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="PeerDB operator" \
       org.opencontainers.image.description="Keeps PeerDB mirrors as their Mirror objects in Kubernetes say." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.base.name="${BASE}"
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b"
 
 COPY --from=build /opt/venv /opt/venv
 

@@ -119,9 +119,12 @@ image: ## Build the container image with docker, podman or buildah; IMAGE=, BUIL
 	if [ -z "$$builder" ]; then
 		echo "no container builder works here: install docker, podman or buildah (and start docker's engine), or name another with make image BUILDER=" >&2; exit 1
 	fi
+	labels=("revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)" "created=$$(date --utc +%Y-%m-%dT%H:%M:%SZ)")
+	source=$$(git remote get-url origin 2>/dev/null | sed -E 's#^[^/@]+@([^:/]+):#https://\1/#; s#^(https|ssh)://([^/@]*@)?#https://#; s#\.git$$##' || true)
+	case $$source in https://*) labels+=("source=$$source") ;; esac
+	$(if $(BASE),base="$(BASE)"; digest=$${base#*@}; [ "$$digest" != "$$base" ] || digest=; labels+=("base.digest=$$digest"))
 	"$$builder" build --tag "$(or $(IMAGE),peerdb-operator):$$version" --build-arg "VERSION=$$version" $(if $(BASE),--build-arg "BASE=$(BASE)") \
-		--label "org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
-		--label "org.opencontainers.image.created=$$(date --utc +%Y-%m-%dT%H:%M:%SZ)" .
+		"$${labels[@]/#/--label=org.opencontainers.image.}" .
 
 .PHONY: lock
 lock: $(READY) ## Pin all dependencies, with hashes; what is pinned stays unless UPGRADE=1

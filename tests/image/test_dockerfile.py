@@ -15,7 +15,7 @@ from tests.image.instructions import FILE, ROOT, Dockerfile, read
 PINNED = re.compile(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}")
 ABSOLUTE = re.compile(r"(?<![\w.$}/*-])/\w+")
 PLAYED = {"ARG", "ENV", "WORKDIR", "COPY", "RUN"}
-LABELS = {"title", "description", "licenses", "version", "base.name"}
+LABELS = {"title", "description", "licenses", "version", "base.name", "base.digest"}
 
 
 def packages(lock: str) -> dict[str, frozenset[str]]:
@@ -105,6 +105,7 @@ def test_the_labels_are_complete_and_tell_the_version_of_the_package(dockerfile:
     assert set(labels) == LABELS
     assert labels["version"] == "${VERSION}"
     assert labels["base.name"] == "${BASE}"
+    assert labels["base.digest"] == dockerfile.arguments["BASE"].partition("@")[2]
     assert [stage.merged("ARG")["VERSION"] for stage in dockerfile.stages] == [__version__, __version__]
 
 

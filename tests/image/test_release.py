@@ -77,7 +77,8 @@ def test_the_page_on_releases_names_every_place_that_is_compared() -> None:
 
     assert {ARGO_CD, FLUX} <= compared
     assert [place for place in compared if Path(place).name not in before_the_tag] == []
-    steps = [before_the_tag.index(words) for words in ("Set the version", "`make generate`", "`make test` passes again")]
+    in_order = ("Set the version", "`make generate`", "`make test` passes again")
+    steps = [before_the_tag.index(words) for words in in_order]
     assert sorted(steps) == steps
 
 
