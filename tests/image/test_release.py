@@ -1,6 +1,8 @@
 """One version everywhere, and a changelog that says what changed."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,28 @@ def test_a_release_without_notes_is_refused(checkout: Checkout) -> None:
 
     assert told.returncode == 1
     assert "says nothing of 9.9.9" in told.stderr
+
+
+def test_install_yaml_holds_its_namespace_the_definition_and_the_operator_of_this_version(helm: Path) -> None:
+    environ = {"PATH": os.pathsep.join([str(helm.parent), os.environ["PATH"]]), "HOME": os.environ["HOME"]}
+    script = ROOT / ".github" / "scripts" / "install-yaml.sh"
+    told = subprocess.run([script], env=environ, capture_output=True, text=True, check=True, timeout=120).stdout
+    objects = [each for each in yaml.safe_load_all(told) if each]
+    [operator] = [each for each in objects if each["kind"] == "Deployment"]
+    [container] = operator["spec"]["template"]["spec"]["containers"]
+
+    assert objects[0]["kind"] == "Namespace"
+    assert {each["metadata"].get("namespace") for each in objects} == {None, objects[0]["metadata"]["name"]}
+    assert "CustomResourceDefinition" in {each["kind"] for each in objects}
+    assert container["image"].endswith(f":{__version__}")
+    assert {"name": "PEERDB_URL", "value": "http://flow-api.peerdb:8113"} in container["env"]
+    assert told.count("http://flow-api.peerdb:8113") == 2, "once in the note at the top, once where it is to be changed"
+
+
+def test_the_release_carries_what_the_script_makes() -> None:
+    release = (ROOT / ".github" / "workflows" / "release.yaml").read_text(encoding="utf-8")
+
+    assert '.github/scripts/install-yaml.sh > "$RUNNER_TEMP/install.yaml"' in release
 
 
 def test_the_changelog_keeps_its_form() -> None:

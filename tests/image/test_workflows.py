@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.image.forge import WORKFLOWS, steps, workflow
-from tests.image.instructions import ROOT
+from tests.image.instructions import ROOT, read
 
 CI = ROOT / ".github" / "workflows" / "ci.yaml"
 RELEASE = ROOT / ".github" / "workflows" / "release.yaml"
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 PINNED = re.compile(r"[\w-]+/[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+")
-REQUIRED_FILES = ("SECURITY.md", "CONTRIBUTING.md", "PULL_REQUEST_TEMPLATE.md", "renovate.json")
+REQUIRED_FILES = ("SECURITY.md", "CONTRIBUTING.md", "PULL_REQUEST_TEMPLATE.md", "CODE_OF_CONDUCT.md", "renovate.json")
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
@@ -79,7 +79,7 @@ def test_only_the_jobs_that_publish_may_write() -> None:
 
     assert writers == {
         ("release.yaml", "image"): ["attestations", "id-token", "packages"],
-        ("release.yaml", "chart"): ["contents", "packages"],
+        ("release.yaml", "chart"): ["attestations", "contents", "id-token", "packages"],
     }
 
 
@@ -91,6 +91,37 @@ def test_ci_runs_everything_and_the_unit_tests_on_every_python_that_is_supported
     assert jobs["unit"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert "pip-audit" in commands(CI)
     assert "--strict" in commands(CI)
+
+
+def test_ci_asks_whether_the_image_s_packages_have_wheels_for_both_of_its_platforms() -> None:
+    [asked] = [step["run"] for step in workflow(CI)["jobs"]["image"]["steps"] if "--dry-run" in step.get("run", "")]
+    python = re.search(r"python:(\d+\.\d+)\.", read().arguments["BASE"])
+    pushed = re.search(r"--platform (\S+)", commands(RELEASE))
+
+    assert python is not None
+    assert pushed is not None
+    assert f"--python-version {python[1]} " in asked
+    assert pushed[1] == "linux/amd64,linux/arm64"
+    assert "for machine in x86_64 aarch64;" in asked
+    assert {"--only-binary=:all:", "--require-hashes"} <= set(asked.split())
+    assert {"requirements.lock", "requirements-build.lock"} <= set(re.findall(r"requirements[\w-]*\.lock", asked))
+
+
+def test_a_release_attests_every_file_that_it_carries() -> None:
+    chart = workflow(RELEASE)["jobs"]["chart"]["steps"]
+    [made] = [step["run"] for step in chart if "gh release create" in step.get("run", "")]
+    [attested] = [step["with"]["subject-path"] for step in chart if "attest-build-provenance" in step.get("uses", "")]
+    version = r"\$\{\{ needs\.verify\.outputs\.version \}\}"
+    names = {Path(re.sub(version, "$VERSION", line)).name for line in attested.split("\n") if line}
+    carried = {Path(word.strip('"')).name for word in made.split() if word.startswith('"$RUNNER_TEMP/')}
+
+    assert carried - {"notes.md"} == names
+    assert names == {
+        "peerdb-operator-$VERSION.tgz",
+        "peerdb-operator-$VERSION.sbom.json",
+        "mirrors.peerdb.io.yaml",
+        "install.yaml",
+    }
 
 
 def test_ci_keeps_what_is_built_and_a_release_keeps_nothing() -> None:
