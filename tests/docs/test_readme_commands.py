@@ -4,8 +4,10 @@ import ast
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.docs.stage import NAMESPACE, Stage, a_status, put_mirror
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
+from tests.image.playing import HIDDEN
 
 pytestmark = pytest.mark.e2e
 
@@ -23,23 +26,16 @@ LINES = [line for block in BLOCKS for line in commands_of(block)]
 ELSEWHERE = {
     "make demo": ("tests/e2e/test_demo.py", "COMMAND"),
     "make test": ("tests/unit/test_repository.py", "test_ci_runs_the_command_of_the_readme"),
-    "python3 -m venv /tmp/peerdb-operator": (
-        "tests/image/test_running.py",
-        "test_the_version_is_told_when_nothing_is_writable",
-    ),
-    "/tmp/peerdb-operator/bin/pip install --require-hashes -r requirements.lock": (
-        "tests/image/test_running.py",
-        "test_the_version_is_told_when_nothing_is_writable",
-    ),
-    "/tmp/peerdb-operator/bin/pip install --no-deps .": (
-        "tests/image/test_running.py",
-        "test_the_version_is_told_when_nothing_is_writable",
-    ),
 }
-"""What takes minutes: the test (or what it starts) that does the same. The image's tests play the Dockerfile, whose
-installation has the same three steps."""
+"""What takes minutes: the test (or what it starts) that does the same."""
 PASTED = {"kubectl apply --server-side -f crds/"}
+INSTALLED = (
+    "python3 -m venv /tmp/peerdb-operator",
+    "/tmp/peerdb-operator/bin/pip install --require-hashes -r requirements.lock",
+    "/tmp/peerdb-operator/bin/pip install --no-deps .",
+)
 SHOWN = "kubectl get mirrors"
+INSTALL_SECONDS = 300
 RUN = re.compile(r"PEERDB_URL=\S+ KUBECONFIG=\S+ /tmp/peerdb-operator/bin/peerdb-operator run")
 
 
@@ -51,7 +47,7 @@ def how(line: str) -> str:
         return "pasted"
     if line == SHOWN:
         return "shown"
-    if RUN.fullmatch(line):
+    if line in INSTALLED or RUN.fullmatch(line):
         return "run"
     raise LookupError(f"no test runs this line of the README: {line}")
 
@@ -94,13 +90,6 @@ def what_make_does(target: str) -> str:
     return done.stdout
 
 
-def test_the_image_is_installed_in_the_three_steps_that_the_readme_shows() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    steps = (r"-m venv\b", r"install\b.*--require-hashes\b.*requirements\.lock", r"install\b.*--no-deps\b")
-
-    assert [step for step in steps if re.search(step, dockerfile) is None] == []
-
-
 @pytest.mark.parametrize("line", [line for line in LINES if how(line) == "pasted"])
 def test_a_line_works_when_it_is_pasted(stage: Stage, line: str) -> None:
     done = stage.run(line)
@@ -132,8 +121,7 @@ class AsShown(Launch):
 
     def argv(self, health_port: int) -> list[str]:
         """The address and the folder of the installation are others than in the line, nothing else."""
-        line = self.line.replace("http://localhost:8113", self.peerdb_url)
-        line = line.replace("/tmp/peerdb-operator/bin", str(Path(sys.executable).parent))
+        line = moved(self.line.replace("http://localhost:8113", self.peerdb_url), self.home)
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -144,8 +132,40 @@ class AsShown(Launch):
         return ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), "bash", "-c", line]
 
 
-def test_the_operator_works_when_it_is_run_as_shown(stage: Stage, sim: SimulatorProcess, tmp_path: Path) -> None:
-    [line] = [line for line in LINES if how(line) == "run"]
+def moved(line: str, home: Path) -> str:
+    """The line with the installation in another folder than that of a user."""
+    return line.replace("/tmp/peerdb-operator", str(home / "peerdb-operator"))
+
+
+def install(home: Path, lines: Sequence[str]) -> None:
+    """Run lines of the README in a copy of what a checkout has of the package."""
+    checkout = home / "checkout"
+    checkout.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
+        shutil.copy(ROOT / name, checkout)
+    shutil.copytree(ROOT / "operator", checkout / "operator", ignore=shutil.ignore_patterns("__pycache__"))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])}
+    script = "\n".join(moved(line, home) for line in lines)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=checkout,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=INSTALL_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(INSTALL_SECONDS + 120)
+def test_the_operator_works_when_it_is_installed_and_run_as_shown(
+    stage: Stage, sim: SimulatorProcess, tmp_path: Path
+) -> None:
+    *installing, line = [line for line in LINES if how(line) == "run"]
+    assert installing == list(INSTALLED)
+    install(tmp_path, installing)
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_bytes(Path(stage.environ["KUBECONFIG"]).read_bytes())
 
