@@ -9,6 +9,8 @@ from peerdb_operator.api.constants import API_VERSION
 from peerdb_operator.controllers.look import OLDEST_SUPPORTED, VERSION_PERIOD
 from tests.docs.pages import DOCS, README, ROOT, Page
 from tests.harness.controlplane.recipe import MODULE_DIRECTORY
+from tests.harness.gotools.programs import HELM
+from tests.harness.gotools.recipe import read_requirement
 
 PAGE = Page(DOCS / "compatibility.md").text
 INSTALL = Page(DOCS / "install.md").text
@@ -29,6 +31,20 @@ def test_the_tested_kubernetes_is_the_one_that_the_tests_run() -> None:
 
     assert tested is not None
     assert f"| {tested[1]} | every test runs against" in PAGE
+
+
+def test_the_tested_helm_is_the_one_that_the_tests_run() -> None:
+    tested = read_requirement(HELM.module, HELM.source).version.removeprefix("v")
+
+    assert f"| Helm | {tested} | tested" in PAGE
+
+
+def test_flux_is_named_by_the_versions_of_its_kinds_that_the_samples_use() -> None:
+    samples = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "gitops" / "flux").rglob("*.yaml"))
+    used = set(re.findall(r"^apiVersion: (\S+\.fluxcd\.io/\S+)$", samples, re.MULTILINE))
+
+    assert used
+    assert [version for version in used if f"`{version}`" not in PAGE] == []
 
 
 def test_the_oldest_kubernetes_is_the_one_that_the_chart_takes() -> None:

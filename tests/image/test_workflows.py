@@ -142,6 +142,16 @@ def test_a_release_publishes_only_what_was_verified_and_tested() -> None:
     assert ".ci/run" in verified
 
 
+def test_renovate_keeps_every_lock_file_and_the_base_and_the_actions_fresh() -> None:
+    rules = json.loads((ROOT / ".github" / "renovate.json").read_text(encoding="utf-8"))
+    patterns = [re.compile(each.strip("/")) for each in rules["pip_requirements"]["managerFilePatterns"]]
+    locks = [path.name for path in ROOT.glob("*.lock")]
+
+    assert set(rules["enabledManagers"]) == {"dockerfile", "github-actions", "pip_requirements"}
+    assert len(locks) == 4
+    assert [name for name in locks if not any(each.search(name) for each in patterns)] == []
+
+
 def test_the_forge_finds_its_files() -> None:
     assert [name for name in REQUIRED_FILES if not (ROOT / ".github" / name).exists()] == []
     json.loads((ROOT / ".github" / "renovate.json").read_text(encoding="utf-8"))
