@@ -11,7 +11,7 @@ from peerdb_operator.api.status import MirrorStatus
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import conditions
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict, away, verdict
-from tests.docs.pages import Page
+from tests.docs.pages import DOCS, Page
 from tests.harness.gitops import fixtures
 from tests.harness.gitops.argolua import health
 from tests.harness.gitops.kstatus import kstatus
@@ -89,3 +89,32 @@ def test_the_table_says_what_the_tools_show(name: str) -> None:
 @pytest.mark.parametrize("row", TABLE, ids=str)
 def test_the_table_says_nothing_that_no_object_shows(row: Shown) -> None:
     assert row in FOUND.values()
+
+
+@pytest.mark.parametrize(
+    ("heading", "in_order"),
+    [
+        (
+            "Under Argo CD",
+            (
+                "Retain",
+                "--sync-policy none",
+                "delete mirrors",
+                "confirm-deletion mirrors",
+                "delete peerdb-op",
+                "delete crd",
+            ),
+        ),
+        (
+            "Under Flux",
+            ("Retain", "suspend kustomization mirrors", "delete mirrors", "delete helmrelease", "delete crd"),
+        ),
+    ],
+)
+def test_a_tool_is_stopped_before_the_mirrors_go_and_the_operator_goes_after_them(
+    heading: str, in_order: tuple[str, ...]
+) -> None:
+    section = Page(DOCS / "upgrade.md").section(heading)
+    places = [section.index(words) for words in in_order]
+
+    assert sorted(places) == places
