@@ -74,7 +74,8 @@ generate: $(READY) ## Write the generated files: CRD, reference, JSON Schema, th
 	@$(BIN)/python -m tests.harness.gitops
 
 .PHONY: fixtures
-fixtures: $(READY) control-plane tools ## Dump Mirrors in every state from real runs, for the tests of the health scripts
+fixtures: $(READY) control-plane tools ## Dump Mirrors in every state from real runs, for the tests of the health scripts; render the account of the demo
+	@$(BIN)/python -m tests.harness.identity_on_file
 	@PEERDB_RENEW_FIXTURES=1 $(BIN)/python -m pytest tests/e2e/test_gitops_fixtures.py -q
 	@$(BIN)/python -m tests.harness.gitops
 

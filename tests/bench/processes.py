@@ -1,6 +1,7 @@
 """The processes under measurement: started under the keeper, weighed, stopped by their own id.
 
-Owns nothing of what they do. The operator runs with its defaults: what is measured is what users get.
+Owns nothing of what they do. The operator runs with its defaults and as the chart's ServiceAccount, the bare loop as
+the same: what is measured is what users get.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.controlplane.supervision import Supervision
+from tests.harness.identity_on_file import account_kubeconfig
 from tests.harness.operator_process import ROOT, Launch, RunningOperator
 
 READY_SECONDS = 30.0
@@ -28,7 +30,7 @@ class BenchError(RuntimeError):
 def operator(control_plane: ControlPlane, namespace: str, peerdb_url: str, **flags: object) -> Iterator[int]:
     """A running operator that sees one namespace; gives its process id."""
     seen = {"namespaces": namespace, "log_level": "warning"}
-    launch = Launch(control_plane.kubeconfig, peerdb_url, {**seen, **flags})
+    launch = Launch(account_kubeconfig(control_plane, namespace), peerdb_url, {**seen, **flags})
     with RunningOperator.start(launch) as running:
         yield running.pid
         if not running.running():
@@ -40,7 +42,8 @@ def floor(control_plane: ControlPlane, namespace: str, peerdb_url: str) -> Itera
     """A running bare loop; gives its process id."""
     directory = Path(tempfile.mkdtemp(prefix="peerdb-bench-"))
     log = directory / "floor.log"
-    flags = ["--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace, "--peerdb-url", peerdb_url]
+    kubeconfig = str(account_kubeconfig(control_plane, namespace))
+    flags = ["--kubeconfig", kubeconfig, "--namespace", namespace, "--peerdb-url", peerdb_url]
     path = f"PYTHONPATH={os.pathsep.join([str(ROOT / 'operator'), str(ROOT)])}"
     with contextlib.closing(Supervision(directory)) as supervision:
         pid = supervision.start("floor", ["env", path, sys.executable, "-m", "tests.bench.floor", *flags], log)

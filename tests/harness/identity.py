@@ -76,16 +76,11 @@ class Identities:
         return f"release-{self._releases}"
 
     def _install(self, release: str, manifests: Sequence[Manifest], namespaces: tuple[str, ...]) -> Identity:
-        account = account_of(manifests, release)
+        account, kubeconfig = admit(self.cluster, manifests, release)
         roles = roles_of(manifests, RELEASE_NAMESPACE, account)
-        wishes = [namespace_manifest(RELEASE_NAMESPACE), *manifests]
-        listed = {"apiVersion": "v1", "kind": "List", "items": wishes}
-        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(listed))
-        create = ("create", "token", account, f"--namespace={RELEASE_NAMESPACE}", f"--duration={LIFETIME}")
-        token = self.cluster.kubectl(*create).stdout.strip()
         return Identity(
             user=f"system:serviceaccount:{RELEASE_NAMESPACE}:{account}",
-            kubeconfig=self.cluster.kubeconfig_for_token(f"{RELEASE_NAMESPACE}.{account}", token),
+            kubeconfig=kubeconfig,
             granted=frozenset(right for where, role in roles for right in rights_in(role, where)),
             namespaces=namespaces,
         )
@@ -105,6 +100,21 @@ def render(helm: Path, release: str, namespaces: Iterable[str] = (), cluster_id:
     if done.returncode != 0:
         raise ChartError(f"The chart cannot be rendered: {done.stderr.strip()}")
     return [each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] in ACCOUNT_KINDS]
+
+
+def admit(cluster: ControlPlane, manifests: Sequence[Manifest], release: str) -> tuple[str, Path]:
+    """Make the account of a release with its rights; returns its name and a kubeconfig that works as it."""
+    account = account_of(manifests, release)
+    apply(cluster, [namespace_manifest(RELEASE_NAMESPACE), *manifests])
+    create = ("create", "token", account, f"--namespace={RELEASE_NAMESPACE}", f"--duration={LIFETIME}")
+    token = cluster.kubectl(*create).stdout.strip()
+    return account, cluster.kubeconfig_for_token(f"{RELEASE_NAMESPACE}.{account}", token)
+
+
+def apply(cluster: ControlPlane, manifests: Sequence[Manifest]) -> None:
+    """``kubectl apply`` of all of them, taken over from whoever had them."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(listed))
 
 
 def account_of(manifests: Iterable[Manifest], release: str) -> str:

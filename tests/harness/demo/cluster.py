@@ -2,6 +2,8 @@
 
 Owns what is made in a cluster and that exactly this is removed again. A cluster that somebody brought is asked about
 before anything is written, gets a namespace of its own, and keeps every definition and object that was there before.
+The operator works as the chart's ServiceAccount in our own, and as the user in theirs: who may try a namespace need not
+have the right to give rights.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ from tests.harness.controlplane.assets import programs_for
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS
 from tests.harness.demo.screen import RefusedError, Screen
+from tests.harness.identity_on_file import account_kubeconfig
 
 ROOT = Path(__file__).resolve().parents[3]
 CRD_FILE = ROOT / "crds" / "mirrors.peerdb.io.yaml"
@@ -26,6 +29,7 @@ RESOURCE = "mirrors.peerdb.io"
 DELETE_SECONDS = 30
 STRANGER_SECONDS = 5.0
 POLL_SECONDS = 0.25
+OWN_NAMESPACE = "default"
 
 Ask = Callable[[str], None]
 """Puts a question; raises RefusedError unless the answer is yes."""
@@ -33,10 +37,11 @@ Ask = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster with the CRD in it, and the namespace to work in."""
+    """A cluster with the CRD in it, the namespace to work in, and the kubeconfig of the operator there."""
 
     control_plane: ControlPlane
     namespace: str
+    operator_kubeconfig: Path
 
     def kubectl(
         self,
@@ -70,7 +75,8 @@ def open_cluster(screen: Screen, ask: Ask, undo: contextlib.ExitStack) -> Cluste
     with screen.waiting("Starting a Kubernetes API server (about 5 s)"):
         control_plane = undo.enter_context(ControlPlane.start())
         _install(control_plane)
-    return Cluster(control_plane, "default")
+        kubeconfig = account_kubeconfig(control_plane, OWN_NAMESPACE, cluster_id=True)
+    return Cluster(control_plane, OWN_NAMESPACE, kubeconfig)
 
 
 def _install(control_plane: ControlPlane) -> None:
@@ -80,7 +86,7 @@ def _install(control_plane: ControlPlane) -> None:
 
 def _join(control_plane: ControlPlane, screen: Screen, ask: Ask, undo: contextlib.ExitStack) -> Cluster:
     there = control_plane.kubectl("get", CRD, "--ignore-not-found", "--output=name").stdout.strip() != ""
-    cluster = Cluster(control_plane, f"peerdb-demo-{secrets.token_hex(3)}")
+    cluster = Cluster(control_plane, f"peerdb-demo-{secrets.token_hex(3)}", control_plane.kubeconfig)
     definition = f"uses its {RESOURCE} as it is" if there else f"installs the CustomResourceDefinition {RESOURCE}"
     ask(
         f"The demo works in the cluster {control_plane.url}: it {definition}, makes the namespace {cluster.namespace}, "

@@ -45,8 +45,7 @@ def show(screen: Screen, ask: Ask, *, seconds: float, knobs: Mapping[str, object
 def start_operator(cluster: Cluster, peerdb_url: str, *, inherit: bool = False, **flags: object) -> RunningOperator:
     """An operator of this demo's own, for its namespace alone; ready when it returns."""
     fixed = {"namespaces": cluster.namespace, "cluster_id": "demo"}
-    kubeconfig = cluster.control_plane.kubeconfig
-    return RunningOperator.start(Launch(kubeconfig, peerdb_url, {**fixed, **flags}, inherit=inherit))
+    return RunningOperator.start(Launch(cluster.operator_kubeconfig, peerdb_url, {**fixed, **flags}, inherit=inherit))
 
 
 def _introduce(screen: Screen, cluster: Cluster, simulator: SimulatorProcess, operator: RunningOperator) -> None:
