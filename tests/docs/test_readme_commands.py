@@ -15,6 +15,7 @@ import pytest
 from tests.docs.pages import README, ROOT, SHELL, Page, commands_of
 from tests.docs.stage import NAMESPACE, Stage, a_status, put_mirror
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity_on_file import account_kubeconfig
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 from tests.image.playing import HIDDEN
@@ -114,7 +115,7 @@ def test_the_list_of_mirrors_looks_as_shown(stage: Stage, our_control_plane: Con
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AsShown(Launch):
-    """The line of the README, in a home that has a kubeconfig where the line looks for it."""
+    """The line of the README, in a home that has a kubeconfig where the line looks for it: no admin's, the chart's."""
 
     line: str = dataclasses.field(kw_only=True)
     home: Path = dataclasses.field(kw_only=True)
@@ -166,8 +167,9 @@ def test_the_operator_works_when_it_is_installed_and_run_as_shown(
     *installing, line = [line for line in LINES if how(line) == "run"]
     assert installing == list(INSTALLED)
     install(tmp_path, installing)
+    kubeconfig = account_kubeconfig(stage.cluster, NAMESPACE)
     (tmp_path / ".kube").mkdir()
-    (tmp_path / ".kube" / "config").write_bytes(Path(stage.environ["KUBECONFIG"]).read_bytes())
+    (tmp_path / ".kube" / "config").write_bytes(kubeconfig.read_bytes())
 
     with RunningOperator.start(AsShown(Path("-"), sim.gateway_url, line=line, home=tmp_path)) as operator:
         told = stage.run(

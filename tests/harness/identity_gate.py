@@ -1,24 +1,30 @@
 """The gate of least privilege as a pytest plugin: ``-p tests.harness.identity_gate``.
 
-Owns the verdict over a whole run: no request of an operator that works as the chart's ServiceAccount was refused, and
-each right that the chart gives was used. Each test process files what it has seen; where all of them have come together
-the run is judged once. Whether a right is superfluous can be said only of a run with all end-to-end tests.
+Owns the verdict over a whole run: every operator worked as a ServiceAccount of the chart, no request of one was
+refused, and each right that the chart gives was used. Each test process files what it has seen, each control plane
+leaves its audit log, also one that a test's own process starts; where all of them have come together the run is judged
+once. Whether a right is superfluous can be said only of a run with all end-to-end tests.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.harness.controlplane.audit import KEPT_VARIABLE
 from tests.harness.identity import Identities
 from tests.harness.identity_rights import Right
+from tests.harness.identity_strangers import strangers_in
 
 SUITE = Path(__file__).parents[1] / "e2e"
 FOLDER = "rights"
+LOGS = "audit"
 WHOLE = "end_to_end_whole"
 WORDS = pytest.StashKey[list[str]]()
 LEFT_OUT = pytest.StashKey[bool]()
@@ -93,6 +99,12 @@ def is_whole(session: pytest.Session) -> bool:
     return set(SUITE.rglob("test_*.py")) <= collected and not named and LEFT_OUT not in session.config.stash
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have the control planes of all test processes leave their audit logs in one folder."""
+    if not hasattr(session.config, "workerinput"):
+        os.environ[KEPT_VARIABLE] = str(_folders(session.config)[1])
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Remember that a test of the suite is left out."""
     for item in items:
@@ -112,12 +124,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(config, "workerinput"):
         config.workeroutput[WHOLE] = is_whole(session)  # type: ignore[attr-defined]  # xdist adds the attribute
         return
+    findings, logs = _folders(config)
+    strangers = strangers_in(logs)
+    shutil.rmtree(logs, ignore_errors=True)  # pytest keeps the folders of three runs
+    del os.environ[KEPT_VARIABLE]
     if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         return
     ran = config.stash.get(WHOLE_RUNS, []) or [is_whole(session)]
-    finding = read_findings(shared_folder(config, config._tmp_path_factory))  # type: ignore[attr-defined]  # set by tmpdir
     # After a failure a right may be unused because the test that needs it did not come that far.
-    words = finding.words(whole=all(ran) and exitstatus == pytest.ExitCode.OK)
+    words = strangers + read_findings(findings).words(whole=all(ran) and exitstatus == pytest.ExitCode.OK)
     if words:
         config.stash[WORDS] = words
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
@@ -127,3 +142,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say it before pytest's last line."""
     for line in config.stash.get(WORDS, []):
         terminalreporter.write_line(f"least privilege: {line}", red=True)
+
+
+def _folders(config: pytest.Config) -> tuple[Path, Path]:
+    """Where findings are filed and audit logs left, as seen by the process that judges."""
+    findings = shared_folder(config, config._tmp_path_factory)  # type: ignore[attr-defined]  # set by tmpdir
+    return findings, findings.with_name(LOGS)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import make_namespace
+from tests.harness.identity_on_file import account_kubeconfig
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 from tests.image.installed import Image
@@ -21,21 +23,6 @@ CRD = ROOT / "crds" / "mirrors.peerdb.io.yaml"
 NAMESPACE = "image"
 PASSWORD = "correct-horse"
 SERVICE_ACCOUNT = "secrets/kubernetes.io/serviceaccount"
-OBJECTS = f"""
-apiVersion: v1
-kind: Namespace
-metadata: {{name: {NAMESPACE}}}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: operator, namespace: {NAMESPACE}}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: the-operator-of-the-image}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
-subjects: [{{kind: ServiceAccount, name: operator, namespace: {NAMESPACE}}}]
-"""
 
 pytestmark = pytest.mark.e2e
 
@@ -54,12 +41,11 @@ class Contained(Launch):
 
 
 @pytest.fixture(scope="module")
-def cluster(our_control_plane: ControlPlane) -> Iterator[ControlPlane]:
+def cluster(our_control_plane: ControlPlane) -> ControlPlane:
     our_control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
     our_control_plane.wait_established("mirrors.peerdb.io")
-    our_control_plane.kubectl("apply", "-f", "-", input=OBJECTS)
-    yield our_control_plane
-    our_control_plane.kubectl("delete", "clusterrolebinding", "the-operator-of-the-image")
+    make_namespace(our_control_plane, NAMESPACE)
+    return our_control_plane
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +65,7 @@ def mounts() -> Iterator[Path]:
 
 @pytest.fixture
 def contained(image: Image, cluster: ControlPlane, peerdb: SimulatorProcess, mounts: Path) -> Contained:
-    token = cluster.kubectl("create", "token", "operator", f"--namespace={NAMESPACE}").stdout.strip()
+    token = json.loads(account_kubeconfig(cluster, NAMESPACE).read_text())["users"][0]["user"]["token"]
     assert cluster.ca_file is not None
     pod = {"token": token, "ca.crt": cluster.ca_file.read_text(), "namespace": NAMESPACE}
     (mounts / SERVICE_ACCOUNT).mkdir(parents=True)

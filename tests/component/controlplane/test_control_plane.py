@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.harness.controlplane.audit import KEPT_VARIABLE, read_events
 from tests.harness.controlplane.launch import ControlPlane
 
 pytestmark = pytest.mark.e2e
@@ -179,6 +180,16 @@ def test_two_control_planes_at_once_trust_different_tokens_when_both_run(our_con
         directory = other.directory
 
     assert "namespace/test-" not in names
+    assert not directory.exists()
+
+
+def test_a_control_plane_leaves_its_audit_log_when_a_folder_for_it_is_named(tmp_path: Path) -> None:
+    with ControlPlane.start(environ={**without_kubeconfig(), KEPT_VARIABLE: str(tmp_path)}) as control_plane:
+        control_plane.kubectl("create", "namespace", "remembered")
+        directory = control_plane.directory
+
+    events = read_events(tmp_path / directory.name / "audit.log")
+    assert ("create", "remembered") in {(event.verb, event.name) for event in events if event.user == "admin"}
     assert not directory.exists()
 
 

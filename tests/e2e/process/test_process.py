@@ -4,6 +4,9 @@ import pytest
 
 from tests.e2e.process.conftest import CRD, Start
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.identity import admit
+from tests.harness.identity import apply as apply_manifests
+from tests.harness.identity_on_file import account_manifests
 from tests.harness.recording_operator import PASS_SECONDS
 
 pytestmark = pytest.mark.e2e
@@ -157,31 +160,15 @@ def test_the_fleet_is_asked_only_when_there_is_a_mirror(cluster: ControlPlane, s
     assert kinds.index("observed") < kinds.index("fleet")
 
 
-RIGHTS = """
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: peerdb-operator-reader}
-rules:
-  - {apiGroups: [peerdb.io], resources: [mirrors], verbs: [get, list, watch]}
-  - {apiGroups: [""], resources: [namespaces], verbs: [get]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: peerdb-operator-reader}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: peerdb-operator-reader}
-subjects: [{kind: ServiceAccount, name: operator, namespace: default}]
-"""
-
-
 def test_the_operator_waits_for_its_rights_and_then_watches_when_it_is_a_service_account(
     cluster: ControlPlane, start: Start
 ) -> None:
-    cluster.kubectl("create", "serviceaccount", "operator", check=False)
+    release = account_manifests("late", "default", cluster_id=False)
     apply(cluster, a_mirror("orders"))
-    kubeconfig = cluster.kubeconfig_of_service_account("default", "operator")
-    operator = start(kubeconfig=kubeconfig)
+    _, kubeconfig = admit(cluster, [each for each in release if each["kind"] == "ServiceAccount"], "late")
+    operator = start(namespaces=["default"], kubeconfig=kubeconfig)
     operator.poll_health("/readyz", 503)
-    cluster.kubectl("apply", "-f", "-", input=RIGHTS)
+    apply_manifests(cluster, release)
     operator.wait_for("passed", name="orders")
     operator.poll_health("/readyz", 200)
     assert "Waiting for the cluster's uid" in operator.log

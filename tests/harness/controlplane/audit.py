@@ -1,12 +1,17 @@
 """Reads the API server's audit log: who asked for what, so that tests can count reads and writes.
 
-The log is written before a reply ends (blocking mode), so what a client has an answer for is in it.
+The log is written before a reply ends (blocking mode), so what a client has an answer for is in it. Owns also that the
+logs outlive their control plane when somebody wants to judge them afterwards.
 """
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+KEPT_VARIABLE = "CONTROL_PLANE_AUDIT_FOLDER"
+"""Names a folder: every control plane that is started has an audit log, and leaves it there at its end."""
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -56,6 +61,17 @@ def parse_event(raw: dict[str, Any]) -> AuditEvent:
 def log_size(log: Path) -> int:
     """Bytes in the log; 0 when there is none."""
     return log.stat().st_size if log.exists() else 0
+
+
+def keep_logs(directory: Path, folder: Path) -> None:
+    """Move the audit logs of a control plane's directory, those continued in a new file too, to a place of their own.
+
+    Before its end, which removes the directory.
+    """
+    for log in sorted(directory.glob("audit*.log")):
+        place = folder / directory.name
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.move(log, place / log.name)
 
 
 def read_events(log: Path, since: int = 0) -> list[AuditEvent]:

@@ -16,7 +16,7 @@ from typing import Self
 
 from tests.harness.controlplane.access import Access, join
 from tests.harness.controlplane.assets import programs_for
-from tests.harness.controlplane.audit import AuditEvent, log_size, read_events
+from tests.harness.controlplane.audit import KEPT_VARIABLE, AuditEvent, keep_logs, log_size, read_events
 from tests.harness.controlplane.errors import ControlPlaneError, NotOurClusterError
 from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program
 from tests.harness.controlplane.servers import Servers
@@ -47,6 +47,7 @@ class ControlPlane:
         """Start a control plane and wait until it is ready, building its programs first if they are not cached.
 
         With KUBECONFIG in `environ` (the process's own unless given) nothing is built or started: that cluster is used.
+        With CONTROL_PLANE_AUDIT_FOLDER in it there is an audit log, which is left in that folder at the end.
         Without `controller_manager` namespaces are never emptied, owner references not followed and no default service
         accounts made. Raises ControlPlaneError with what to do.
         """
@@ -55,7 +56,8 @@ class ControlPlane:
             return cls._of_the_user(given, audit_log=audit_log)
         wanted = [*DEMO_PROGRAMS, *([Program.CONTROLLER_MANAGER] if controller_manager else [])]
         programs = programs_for(wanted, given)
-        servers = Servers(programs, service_accounts=controller_manager, audit=audit_log)
+        audited = audit_log or bool(given.get(KEPT_VARIABLE))
+        servers = Servers(programs, service_accounts=controller_manager, audit=audited)
         try:
             servers.start()
             if controller_manager:
@@ -186,6 +188,8 @@ class ControlPlane:
     def close(self) -> None:
         """End what was started and remove this run's files; a second call does nothing."""
         if self._servers is not None:
+            if self._environ.get(KEPT_VARIABLE):
+                keep_logs(self.directory, Path(self._environ[KEPT_VARIABLE]))
             self._servers.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 

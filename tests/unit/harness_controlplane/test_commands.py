@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.controlplane import commands
-from tests.harness.controlplane.audit import log_size, read_events
+from tests.harness.controlplane.audit import keep_logs, log_size, read_events
 
 PROGRAM = Path("/programs/it")
 
@@ -133,3 +133,17 @@ def test_earlier_requests_are_left_out_when_a_mark_is_given(tmp_path: Path) -> N
 def test_no_events_are_read_when_there_is_no_log(tmp_path: Path, since: int) -> None:
     assert read_events(tmp_path / "audit.log", since) == []
     assert log_size(tmp_path / "audit.log") == 0
+
+
+def test_the_audit_logs_and_nothing_else_outlive_a_control_plane_when_they_are_kept(tmp_path: Path) -> None:
+    run, folder = tmp_path / "control-plane-1", tmp_path / "kept"
+    run.mkdir()
+    for name in ("audit.log", "audit-2026-11-24T00-00-00.000.log", "audit-policy.json", "etcd.log"):
+        (run / name).write_text(name, encoding="utf-8")
+
+    keep_logs(run, folder)
+    keep_logs(run, folder)
+
+    kept = {path.name: path.read_text(encoding="utf-8") for path in (folder / run.name).iterdir()}
+    assert kept == {name: name for name in ("audit.log", "audit-2026-11-24T00-00-00.000.log")}
+    assert {path.name for path in run.iterdir()} == {"audit-policy.json", "etcd.log"}

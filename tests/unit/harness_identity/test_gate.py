@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.identity_gate import FOLDER, Finding, read_findings
+from tests.harness.identity_gate import FOLDER, LOGS, Finding, read_findings
 from tests.harness.identity_rights import Right
+from tests.unit.harness_identity.test_strangers import a_line
 
 ROOT = Path(__file__).parents[3]
 OURS = ("COV", "PYTEST")
@@ -60,7 +61,8 @@ from tests.harness.identity_rights import Right
 gate.SUITE = Path(__file__).parent / "suite"
 """
 FILING = """
-import json
+import os
+from pathlib import Path
 
 
 def test_it(request, tmp_path_factory):
@@ -69,12 +71,20 @@ def test_it(request, tmp_path_factory):
     folder = shared_folder(request.config, tmp_path_factory)
     folder.mkdir(exist_ok=True)
     (folder / "own.json").write_text({filed!r})
+    audited = Path(os.environ["CONTROL_PLANE_AUDIT_FOLDER"]) / "control-plane"
+    audited.mkdir(parents=True)
+    (audited / "audit.log").write_text({log!r})
     assert {passes}
 """
 
 
 def a_run(
-    folder: Path, *asked: str, used: tuple[Right, ...] = (GET, UPDATE), refused: str = "", passes: bool = True
+    folder: Path,
+    *asked: str,
+    used: tuple[Right, ...] = (GET, UPDATE),
+    refused: str = "",
+    log: str = "",
+    passes: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """A run of pytest with the gate over a suite of two tests, one of which files these findings."""
     (folder / "suite").mkdir()
@@ -84,7 +94,7 @@ def a_run(
         "used": [asdict(each) for each in used],
         "refused": [refused] if refused else [],
     }
-    text = FILING.format(filed=json.dumps(filed), passes=passes)
+    text = FILING.format(filed=json.dumps(filed), log=log, passes=passes)
     (folder / "suite" / "test_one.py").write_text(text, encoding="utf-8")
     (folder / "suite" / "test_two.py").write_text("def test_other():\n    pass\n", encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
@@ -145,3 +155,19 @@ def test_the_run_fails_and_names_the_request_when_one_was_refused_in_any_part(tm
     done = a_run(tmp_path, "suite/test_one.py", refused=FAULT)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert f"least privilege: the chart does not let the operator {FAULT}" in done.stdout
+
+
+@WORKERS
+def test_the_run_fails_and_names_user_and_namespace_when_an_operator_worked_as_the_admin_in_any_part(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    done = a_run(tmp_path, "suite/test_one.py", *workers, log=a_line("admin", namespace="data"))
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "least privilege: an operator worked as admin in namespace data, not as a Serv" in done.stdout
+    assert not (tmp_path / "base" / LOGS).exists()
+
+
+def test_the_run_passes_when_every_operator_was_the_chart_s(tmp_path: Path) -> None:
+    done = a_run(tmp_path, "suite", log=a_line("system:serviceaccount:peerdb-system:release-1-peerdb-operator"))
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert "least privilege" not in done.stdout
