@@ -62,8 +62,12 @@ class Tool:
         return self._ask("PATCH", query, wish, "application/apply-patch+yaml")
 
     def prune(self) -> None:
-        """Delete the object the way Argo CD prunes by default: in the foreground."""
-        self._ask("DELETE", "", {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"})
+        """Delete the object the way Argo CD prunes by default: in the foreground; what is gone is pruned.
+
+        Where a garbage collector runs nothing holds the object once the operator has let it go.
+        """
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+        self._ask("DELETE", "", options, absent_is_fine=True)
 
     def apply_until_ready(self, wish: Object) -> None:
         """Apply, let the operator ask PeerDB something, and so on, until the present generation is Ready."""
@@ -89,7 +93,9 @@ class Tool:
         assert done.returncode in (0, 1), done.stderr
         return done.stdout
 
-    def _ask(self, method: str, query: str, body: Object, kind: str = "application/json") -> Object:
+    def _ask(
+        self, method: str, query: str, body: Object, kind: str = "application/json", *, absent_is_fine: bool = False
+    ) -> Object:
         address = urlsplit(self.world.cluster.url).netloc
         connection = http.client.HTTPSConnection(address, timeout=PATIENCE, context=self._tls)
         headers = {
@@ -103,7 +109,8 @@ class Tool:
             found: Object = json.loads(answer.read())
         finally:
             connection.close()
-        assert answer.status < http.client.BAD_REQUEST, found
+        absent = absent_is_fine and answer.status == http.client.NOT_FOUND
+        assert absent or answer.status < http.client.BAD_REQUEST, found
         return found
 
 

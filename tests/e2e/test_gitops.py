@@ -192,6 +192,7 @@ def test_the_mirror_is_dropped_once_and_only_our_finalizer_goes_when_a_tool_prun
     assert shown(versions) == ["Progressing"]
     assert waited_for(versions) == [Kstatus.TERMINATING]
     let_go(subject)
+    tool.prune()
 
 
 def is_ours(found: Object | None) -> bool:

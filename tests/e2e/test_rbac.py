@@ -241,10 +241,12 @@ def test_the_log_says_which_right_is_missing_when_the_operator_may_not_watch(wor
 
 
 def test_a_mirror_is_driven_all_the_same_when_the_operator_may_not_create_events(world: World) -> None:
-    with without_right(world, Right(NAMESPACE, "events.k8s.io", "events", "create")):
+    lost = Right(NAMESPACE, "events.k8s.io", "events", "create")
+    with without_right(world, lost) as operator:
         subject = world.settled([ORDERS])
         subject.wish(state="Paused")
         subject.wait_reason("Paused")
+        eventually(lambda: told(operator, lost), "it is told", subject)
         assert subject.events() == []
     subject.delete(wait=False)
     let_go(subject)
