@@ -127,7 +127,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     findings, logs = _folders(config)
     strangers = strangers_in(logs)
     shutil.rmtree(logs, ignore_errors=True)  # pytest keeps the folders of three runs
-    del os.environ[KEPT_VARIABLE]
+    os.environ.pop(KEPT_VARIABLE, None)
     if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         return
     ran = config.stash.get(WHOLE_RUNS, []) or [is_whole(session)]
