@@ -17,6 +17,7 @@ SCRAPE_LABELS = frozenset({"job", "instance", "namespace", "cluster"})
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_AGGREGATION = re.compile(r"\b(?:max|min|sum|count|group|avg) by \(([^)]*)\)\s*\(")
 _SELECTOR = re.compile(rf"({_NAME})?\s*\{{([^}}]*)\}}")
 _SPAN = re.compile(r"\[[^\]]*\]")
 _WORDS = frozenset(
@@ -61,6 +62,28 @@ def grouped_labels(expression: str) -> set[str]:
     """The labels that aggregations and matchings name."""
     bare = _TEXT.sub('""', expression)
     return {label for found in _GROUPING.finditer(bare) for label in re.findall(_NAME, found[1])}
+
+
+def outermost_groupings(expression: str) -> set[str]:
+    """The labels by which the result is summed up: those of aggregations that are inside no other aggregation."""
+    bare = _TEXT.sub('""', expression)
+    labels: set[str] = set()
+    end = 0
+    for found in _AGGREGATION.finditer(bare):
+        if found.start() >= end:
+            labels |= set(re.findall(_NAME, found[1]))
+            end = _closing(bare, found.end())
+    return labels
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the parenthesis ends that was opened right before ``start``."""
+    depth = 1
+    for place, letter in enumerate(text[start:], start):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            return place
+    return len(text)
 
 
 def strangers(expression: str) -> list[str]:

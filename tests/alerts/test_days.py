@@ -6,35 +6,39 @@ from pathlib import Path
 import pytest
 
 from peerdb_operator.core.reasons import Reason
-from tests.alerts.worlds import COARSE, MINUTE, Phase, a_day, run
+from tests.alerts.worlds import COARSE, MINUTE, Phase, a_day, a_day_to_the_end, run
 
 NOT_READY = {"PeerDBMirrorNotReady": "warning"}
 STANDS = {"PeerDBMirrorStalled": "critical"}
 STALLED = {"PeerDBMirrorStalled": "warning"}
+LOST = {"PeerDBMirrorNoProgress": "warning"}
+HANGS = {"PeerDBMirrorNoProgress": "critical"}
+DROP_HANGS = {"PeerDBMirrorDropBlocked": "warning"}
 NOBODY: dict[str, str] = {}
 
 CALLS: dict[Reason, dict[str, str]] = {
     # As wished. Errors in the log of a running mirror may be a pipe that is dead.
     Reason.RUNNING: NOBODY,
-    Reason.RUNNING_WITH_ERRORS: {"PeerDBMirrorNoProgress": "warning"},
+    Reason.RUNNING_WITH_ERRORS: LOST,
     Reason.PAUSED: NOBODY,
     Reason.PAUSED_WITH_PENDING_CHANGES: NOBODY,
     Reason.COMPLETED: NOBODY,
-    # On the way: the operator's deadlines turn what takes too long into ProgressDeadlineExceeded.
-    Reason.PAUSING: NOBODY,
-    Reason.EDITING: NOBODY,
-    Reason.RESUMING: NOBODY,
+    # Asked for, and the mirror runs on. For one that stands see OF_A_STATE.
+    Reason.PAUSING: LOST,
+    Reason.EDITING: LOST,
+    Reason.RESUMING: LOST,
+    # PeerDB works on it: the operator's deadlines turn what takes too long into ProgressDeadlineExceeded.
     Reason.SETTING_UP: NOBODY,
     Reason.SNAPSHOTTING: NOBODY,
     Reason.ADDING_TABLES: NOBODY,
     Reason.REMOVING_TABLES: NOBODY,
     Reason.RESYNCING: NOBODY,
     Reason.TERMINATING: NOBODY,
-    Reason.PROGRESS_DEADLINE_EXCEEDED: {"PeerDBMirrorNoProgress": "critical"},
-    # Deletion: the brake is no fault.
-    Reason.DROPPING: NOBODY,
+    Reason.PROGRESS_DEADLINE_EXCEEDED: HANGS,
+    # Deletion: the brake is no fault for some hours.
+    Reason.DROPPING: DROP_HANGS,
     Reason.DROP_HELD: NOBODY,
-    Reason.DROP_BLOCKED: {"PeerDBMirrorDropBlocked": "warning"},
+    Reason.DROP_BLOCKED: DROP_HANGS,
     # Nothing is replicated.
     Reason.MIRROR_NOT_FOUND: STANDS,
     Reason.MIRROR_FAILED: STANDS,
@@ -61,11 +65,30 @@ CALLS: dict[Reason, dict[str, str]] = {
     Reason.CONNECTION_MISCONFIGURED: STALLED,
     Reason.PEERDB_ERROR: NOT_READY,
     Reason.UNEXPECTED_REPLY: NOT_READY,
-    Reason.CONFIG_UNREADABLE: NOT_READY,
+    # So does every Mirror of this fleet of one.
+    Reason.CONFIG_UNREADABLE: {"PeerDBWorkersDown": "critical"},
     # Frozen by somebody; a bug of ours.
     Reason.RECONCILE_DISABLED: NOBODY,
     Reason.INTERNAL_ERROR: NOT_READY,
 }
+
+OF_A_STATE: dict[tuple[Reason, str], dict[str, str]] = {
+    # A command that PeerDB took and lost: the mirror should run and stands.
+    (Reason.RESUMING, "Paused"): HANGS,
+    (Reason.EDITING, "Paused"): HANGS,
+    (Reason.PAUSING, "Paused"): HANGS,
+    # PeerDB works on it, and the deadline of the operator counts.
+    (Reason.PAUSING, "Pausing"): NOBODY,
+    (Reason.REMOVING_TABLES, "Modifying"): NOBODY,
+    (Reason.RESYNCING, "Resync"): NOBODY,
+    # As wished.
+    (Reason.PAUSED, "Paused"): NOBODY,
+    (Reason.PAUSED_WITH_PENDING_CHANGES, "Paused"): NOBODY,
+    (Reason.DROPPING, "Terminating"): DROP_HANGS,
+}
+
+LASTS = 125
+"""Minutes after which every alert but that of the brake has fired, and some more."""
 
 AT_REST = Phase(30, Reason.RUNNING)
 AN_EDIT = [
@@ -109,7 +132,19 @@ DAYS: dict[str, list[Phase]] = {
         Phase(180, Reason.DROP_HELD),
         Phase(14, Reason.DROPPING, "Terminating"),
     ],
+    "a brake of an hour now, and another one hours later": [
+        Phase(60, Reason.DROP_HELD),
+        Phase(5 * 60, Reason.RUNNING),
+        Phase(20, Reason.DROP_HELD),
+    ],
     "errors in the log for half an hour": [AT_REST, Phase(45, Reason.RUNNING_WITH_ERRORS), AT_REST],
+    "one error a week": [AT_REST, Phase(15, Reason.RUNNING_WITH_ERRORS), *[AT_REST] * 4],
+    "a restart of PeerDB's workers": [AT_REST, Phase(9, Reason.CONFIG_UNREADABLE), AT_REST],
+    "three roll-outs in a row": [
+        AT_REST,
+        *[Phase(2, Reason.RUNNING, scraped=False), Phase(10, Reason.RUNNING)] * 3,
+        AT_REST,
+    ],
 }
 LONG_DAYS: dict[str, list[Phase]] = {
     "an added table that is copied for a day": [
@@ -133,11 +168,67 @@ def test_every_reason_that_lasts_calls_for_what_it_needs_and_for_nothing_else(pr
     assert CALLS.keys() == set(Reason)
 
     days = [
-        a_day(reason.value, [Phase(5, Reason.RUNNING), Phase(75, reason)], calls, step=MINUTE)
+        a_day(reason.value, [Phase(5, Reason.RUNNING), Phase(LASTS, reason)], calls, step=MINUTE)
         for reason, calls in CALLS.items()
     ]
 
     assert run(promtool, tmp_path, days, step=MINUTE) == ""
+
+
+def test_a_reason_calls_for_what_the_state_beside_it_needs(promtool: Path, tmp_path: Path) -> None:
+    days = [
+        a_day(f"{reason} {state}", [Phase(5, Reason.RUNNING), Phase(LASTS, reason, state)], calls, step=MINUTE)
+        for (reason, state), calls in OF_A_STATE.items()
+    ]
+
+    assert run(promtool, tmp_path, days, step=MINUTE) == ""
+
+
+def test_an_alert_that_fires_lasts_through_a_roll_out_of_the_operator(promtool: Path, tmp_path: Path) -> None:
+    days = [
+        a_day_to_the_end(
+            reason.value, [Phase(LASTS, reason), Phase(4, reason, scraped=False), Phase(20, reason)], calls, 24
+        )
+        for reason, calls in CALLS.items()
+        if calls
+    ]
+
+    assert run(promtool, tmp_path, days, step=MINUTE) == ""
+
+
+def test_a_drop_that_the_brake_holds_for_ever_is_told_after_hours(promtool: Path, tmp_path: Path) -> None:
+    days = [
+        a_day("held for a night", [Phase(8 * 60, Reason.DROP_HELD)], DROP_HANGS, step=COARSE),
+        a_day("held for less than six hours", [Phase(355, Reason.DROP_HELD), AT_REST], NOBODY, step=COARSE),
+    ]
+
+    assert run(promtool, tmp_path, days, step=COARSE) == ""
+
+
+def test_errors_that_come_every_twenty_minutes_are_told(promtool: Path, tmp_path: Path) -> None:
+    errors = [Phase(15, Reason.RUNNING_WITH_ERRORS), Phase(5, Reason.RUNNING)] * 6
+
+    assert run(promtool, tmp_path, [a_day("now and then", errors, LOST)]) == ""
+
+
+def test_an_operator_that_lives_for_five_minutes_in_ten_is_told(promtool: Path, tmp_path: Path) -> None:
+    lives = [Phase(5, Reason.MIRROR_FAILED, "Failed"), Phase(5, Reason.MIRROR_FAILED, scraped=False)] * 8
+
+    assert run(promtool, tmp_path, [a_day("now and then", lives, {"PeerDBOperatorDown": "critical"})]) == ""
+
+
+@pytest.mark.parametrize("reason", [Reason.PEERDB_UNAVAILABLE, Reason.UNAUTHORIZED], ids=str)
+def test_a_look_that_succeeds_or_fails_now_and_then_changes_nothing(
+    promtool: Path, tmp_path: Path, reason: Reason
+) -> None:
+    mostly_up = [Phase(9.5, reason), Phase(0.5, reason, up=False)] * 6
+    mostly_down = [Phase(9.5, reason, up=False), Phase(0.5, reason)] * 6
+    days = [
+        a_day("PeerDB answers", [AT_REST, *mostly_up], CALLS[reason]),
+        a_day("PeerDB does not", [AT_REST, *mostly_down], {"PeerDBConnectionDown": "critical"}),
+    ]
+
+    assert run(promtool, tmp_path, days) == ""
 
 
 def test_nobody_is_called_on_an_ordinary_day(promtool: Path, tmp_path: Path) -> None:
@@ -160,6 +251,13 @@ def test_an_outage_of_peerdb_is_told_once_and_not_by_every_mirror(promtool: Path
     ]
 
     assert run(promtool, tmp_path, days) == ""
+
+
+def test_stops_that_have_ended_are_not_told_when_the_operator_goes_later(promtool: Path, tmp_path: Path) -> None:
+    gone = Phase(60, Reason.RUNNING, scraped=False)
+    day = a_day("dead at rest", [AT_REST, *AN_EDIT, AT_REST, gone], {"PeerDBOperatorDown": "critical"})
+
+    assert run(promtool, tmp_path, [day]) == ""
 
 
 @pytest.mark.parametrize("last", [AN_EDIT[0], AN_EDIT[1]], ids=lambda phase: phase.reason)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alerts.promql import metrics_of, strangers
+from tests.alerts.promql import metrics_of, outermost_groupings, strangers
 from tests.alerts.worlds import RULES
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -21,8 +21,10 @@ NAMES = {
     "PeerDBMirrorNoProgress",
     "PeerDBMirrorDropBlocked",
     "PeerDBConnectionDown",
+    "PeerDBWorkersDown",
     "PeerDBOperatorDown",
     "PeerDBOperatorDeaf",
+    "PeerDBOperatorFailing",
 }
 
 
@@ -84,12 +86,16 @@ def test_every_rule_asks_for_what_the_operator_serves(rule: dict[str, Any]) -> N
 @pytest.mark.parametrize("rule", ALERTS, ids=of)
 def test_no_alert_begins_anew_when_the_operator_restarts(rule: dict[str, Any]) -> None:
     # What an alert is told apart by; of a pod it is another one after a restart.
-    kept = re.findall(r"(?:max|sum|count|group|avg) by \(([^)]*)\)", rule["expr"])
+    kept = outermost_groupings(rule["expr"])
 
     assert kept
-    assert not {"instance", "pod", "version", "state", "reason"} & {
-        label.strip() for each in kept for label in each.split(",")
-    }
+    assert not {"instance", "pod", "version", "state", "reason"} & kept
+
+
+def test_a_label_counts_only_when_it_is_not_summed_away_further_out() -> None:
+    inner = "max by (job) (count by (job, instance) (up)) and on (job) sum by (pod) (up)"
+
+    assert outermost_groupings(inner) == {"job", "pod"}
 
 
 @pytest.mark.parametrize(

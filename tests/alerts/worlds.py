@@ -22,7 +22,7 @@ STEP = 30
 MINUTE = 60
 COARSE = 300
 """The same for days that are long and in which nothing short happens."""
-TARGET = {"job": "peerdb-operator", "instance": "10.0.0.1:9090"}
+JOB = "peerdb-operator"
 MIRROR = {"namespace": "data", "name": "orders"}
 
 
@@ -41,8 +41,25 @@ class Phase:
     scraped: bool = True
 
 
-def conditions_of(reason: Reason, ready_before: str = "Unknown") -> dict[str, str]:
-    """The conditions that go with a reason, those of an outage after its first minutes."""
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One pod of the operator, and the second in which it began. The next one has another address."""
+
+    number: int
+    began: int
+
+    def series(self, metric: str, **labels: str) -> str:
+        """The selector of a series that it serves; a label of the series' own comes first."""
+        target = {"job": JOB, "instance": f"10.0.0.{self.number}:9090", "namespace": "system"}
+        inside = ",".join(f'{key}="{value}"' for key, value in (target | labels).items())
+        return f"{metric}{{{inside}}}"
+
+
+def conditions_of(reason: Reason, ready_before: str = "True") -> dict[str, str]:
+    """The conditions that go with a reason, those of an outage after its first minutes.
+
+    ``ready_before``: the Ready of a Mirror that was settled stays what it was where a verdict keeps it.
+    """
     told: Verdict = away(reason, "", long=True) if reason in AWAY else verdict(reason, "")
     truths = {"Ready": told.ready, "Synced": told.synced, "Reconciling": told.reconciling, "Stalled": told.stalled}
     shown = {kind: ready_before if truth is Truth.KEEP else truth.value for kind, truth in truths.items()}
@@ -51,25 +68,19 @@ def conditions_of(reason: Reason, ready_before: str = "Unknown") -> dict[str, st
 
 def a_day(name: str, phases: Iterable[Phase], expected: Mapping[str, str], *, step: int = STEP) -> dict[str, object]:
     """A test group: no alert ever fires in it but ``expected`` ones (alert to severity)."""
-    moments = [phase for phase in phases for _ in range(int(phase.minutes * 60 / step))]
-    samples: dict[str, list[str]] = {}
-    stopped_since = 0
-    for tick, phase in enumerate(moments):
-        if not (phase.stopped and tick and moments[tick - 1].stopped):
-            stopped_since = tick * step
-        for series, value in _scrape(phase, tick * step, stopped_since).items():
-            _add(samples, series, tick, value)
+    moments = _moments(phases, step)
     length = len(moments)
     fired = f"max by (alertname, severity) (max_over_time(ALERTS{{alertstate='firing'}}[{length * step}s])) # {name}"
-    told = [{"labels": f'{{alertname="{alert}",severity="{level}"}}', "value": 1} for alert, level in expected.items()]
-    return {
-        "name": name,
-        "interval": f"{step}s",
-        "input_series": [
-            {"series": series, "values": " ".join(_ended(values, length))} for series, values in samples.items()
-        ],
-        "promql_expr_test": [{"expr": fired, "eval_time": f"{(length - 1) * step}s", "exp_samples": told}],
-    }
+    return _group(name, moments, step, {"expr": fired, "exp_samples": _told(expected, value=1)})
+
+
+def a_day_to_the_end(
+    name: str, phases: Iterable[Phase], expected: Mapping[str, str], minutes: int
+) -> dict[str, object]:
+    """A test group by minutes: in its last ``minutes`` each of the alerts, and none else, fires all the time."""
+    lasted = f"sum by (alertname, severity) (count_over_time(ALERTS{{alertstate='firing'}}[{minutes}m])) # {name}"
+    asked: dict[str, object] = {"expr": lasted, "exp_samples": _told(expected, value=minutes)}
+    return _group(name, _moments(phases, MINUTE), MINUTE, asked)
 
 
 def run(promtool: Path, folder: Path, days: Iterable[dict[str, object]], *, step: int = STEP) -> str:
@@ -81,12 +92,50 @@ def run(promtool: Path, folder: Path, days: Iterable[dict[str, object]], *, step
     return "" if told.returncode == 0 else told.stdout + told.stderr
 
 
-def _scrape(phase: Phase, now: int, stopped_since: int) -> dict[str, float]:
+def _moments(phases: Iterable[Phase], step: int) -> list[Phase]:
+    return [phase for phase in phases for _ in range(int(phase.minutes * 60 / step))]
+
+
+def _group(name: str, moments: list[Phase], step: int, asked: dict[str, object]) -> dict[str, object]:
+    samples: dict[str, list[str]] = {}
+    stopped_since, life = 0, Life(0, 0)
+    for tick, phase in enumerate(moments):
+        if not (phase.stopped and tick and moments[tick - 1].stopped):
+            stopped_since = tick * step
+        if phase.scraped and tick and not moments[tick - 1].scraped:
+            life = Life(life.number + 1, tick * step)
+        for series, value in _scrape(phase, life, tick * step, stopped_since).items():
+            _add(samples, series, tick, value)
+    length = len(moments)
+    return {
+        "name": name,
+        "interval": f"{step}s",
+        "input_series": [
+            {"series": series, "values": " ".join(_ended(values, length))} for series, values in samples.items()
+        ],
+        "promql_expr_test": [asked | {"eval_time": f"{(length - 1) * step}s"}],
+    }
+
+
+def _told(expected: Mapping[str, str], *, value: float) -> list[dict[str, object]]:
+    return [
+        {"labels": f'{{alertname="{alert}",severity="{level}"}}', "value": value} for alert, level in expected.items()
+    ]
+
+
+def _scrape(phase: Phase, life: Life, now: int, stopped_since: int) -> dict[str, float]:
     """Everything that the operator serves at one moment and that an alert may look at."""
     if not phase.scraped:
         return {}
+
+    def _series(metric: str, **labels: str) -> str:
+        return life.series(f"peerdb_operator_{metric}", **labels)
+
     shown: dict[str, float] = {
+        life.series("process_start_time_seconds"): life.began,
         _series("build_info", version="0.1.0"): 1,
+        _series("workqueue_oldest_seconds", name="mirror"): 0,
+        _series("reconcile_panics_total", controller="mirror"): 0,
         _series("peerdb_up"): phase.up,
         _series("mirrors", state=phase.state): 1,
         _series("watch_last_event_timestamp_seconds"): now // 3600 * 3600,
@@ -100,11 +149,6 @@ def _scrape(phase: Phase, now: int, stopped_since: int) -> dict[str, float]:
     if phase.stopped:
         shown[_series("mirror_paused_by_operator_since_timestamp_seconds", **MIRROR)] = stopped_since
     return shown
-
-
-def _series(metric: str, **labels: str) -> str:
-    inside = ",".join(f'{key}="{value}"' for key, value in (TARGET | labels).items())
-    return f"peerdb_operator_{metric}{{{inside}}}"
 
 
 def _add(samples: dict[str, list[str]], series: str, tick: int, value: float) -> None:
