@@ -166,6 +166,34 @@ def test_without_keep_the_definition_goes_with_the_release(release: Release) -> 
     eventually(lambda: definition(release.cluster) is None, "the definition is gone")
 
 
+def test_without_keep_the_definition_waits_for_mirrors_that_an_operator_took_over_unless_it_goes_first(
+    release: Release, sim: SimulatorProcess
+) -> None:
+    release.install({**VALUES, "crds": {"keep": False}})
+    release.cluster.wait_established(DEFINITION)
+    ready = ("wait", "--for=condition=Ready", "mirror/orders-cdc", f"--namespace={DATA}", PATIENCE)
+    with release.start_operator(sim.gateway_url) as operator:
+        assert applied(release, a_mirror("orders-cdc", DATA, state="Running"))
+        release.kubectl(*ready)
+        operator.stop()
+    release.uninstall()
+    waiting = definition(release.cluster)
+    assert waiting is not None
+    assert "deletionTimestamp" in waiting["metadata"]
+    assert mirror_of(release, "orders-cdc")["metadata"]["finalizers"] == [constants.FINALIZER]
+    remove_definition(release.cluster)
+
+    release.install({**VALUES, "crds": {"keep": False}})
+    release.cluster.wait_established(DEFINITION)
+    with release.start_operator(sim.gateway_url):
+        assert applied(release, a_mirror("orders-cdc", DATA, state="Running"))
+        release.kubectl(*ready)
+        release.kubectl("delete", "crd", DEFINITION, PATIENCE)
+        assert definition(release.cluster) is None
+        release.uninstall()
+    assert all_commands(sim) == {}
+
+
 def test_a_definition_that_was_applied_by_hand_is_taken_over_only_when_asked(release: Release, tmp_path: Path) -> None:
     older = an_older_chart(tmp_path, lambda properties: properties.pop("idleTimeoutSeconds"))
     release.cluster.kubectl("apply", "--server-side", "-f", str(older / "files" / "crds" / CRD.name))

@@ -46,6 +46,22 @@ def test_a_generated_file_is_stale_when_it_differs(copied: Path, name: str) -> N
     assert path in stale(copied, CRD)
 
 
+def test_the_schema_is_stale_when_an_alert_has_another_name(copied: Path) -> None:
+    alerts = copied / "files" / "alerts.yaml"
+    alerts.write_text(alerts.read_text().replace("alert: PeerDBOperatorDeaf", "alert: PeerDBOperatorMute"))
+
+    assert stale(copied, CRD) == [copied / "values.schema.json"]
+    assert '"PeerDBOperatorMute"' in generated(copied, CRD)[copied / "values.schema.json"]
+
+
+def test_the_helm_that_is_asked_for_knows_a_kubernetes_that_the_chart_takes() -> None:
+    # Each Helm without a cluster takes the Kubernetes of its own libraries: 3.17 has 1.32, 3.18 has 1.33.
+    oldest = META["kubeVersion"].removeprefix(">=1.").partition(".")[0]
+
+    assert oldest == "33"
+    assert "| Helm | 3.18 or newer, 4 |" in (CHART / "README.md").read_text()
+
+
 def test_a_copy_of_the_crd_that_is_gone_is_stale(copied: Path) -> None:
     (copied / "files" / "crds" / CRD.name).unlink()
 
@@ -161,4 +177,4 @@ def test_a_value_that_only_one_of_the_two_files_knows_is_named(text: str, senten
     read = read_values(text)
 
     with pytest.raises(UnknownValue, match=sentence):
-        with_descriptions(schema, read)
+        with_descriptions(schema, read, [])

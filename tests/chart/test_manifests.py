@@ -194,7 +194,7 @@ def test_the_release_names_what_it_installs(chart_helm: Helm, release: str, valu
     objects = [each for each in yaml.safe_load_all(printed) if each]
 
     assert {each["metadata"]["name"] for each in objects if "namespace" in each["metadata"]} == {name}
-    assert one(objects, "ClusterRoleBinding")["metadata"]["name"] == f"{NAMESPACE}-{name}"
+    assert one(objects, "ClusterRoleBinding")["metadata"]["name"].startswith(f"{NAMESPACE}:{name}"[:48])
 
 
 def test_a_mirror_keeps_its_labels_when_it_is_scraped(chart_helm: Helm, full: list[Object]) -> None:
@@ -253,8 +253,8 @@ def test_every_alert_links_to_its_section_of_the_runbooks(chart_helm: Helm) -> N
     ("metrics", "job"),
     [
         ({}, 'job=~".+"'),
-        ({"serviceMonitor": {"enabled": True}}, 'job="rel-peerdb-operator"'),
-        ({"podMonitor": {"enabled": True}}, 'job="peerdb-system/rel-peerdb-operator"'),
+        ({"serviceMonitor": {"enabled": True}}, 'job="rel-peerdb-operator",namespace="peerdb-system"'),
+        ({"podMonitor": {"enabled": True}}, 'job="peerdb-system/rel-peerdb-operator",namespace="peerdb-system"'),
     ],
 )
 def test_the_alert_for_a_missing_operator_looks_for_this_release(
@@ -266,6 +266,22 @@ def test_the_alert_for_a_missing_operator_looks_for_this_release(
 
     assert down["expr"] == as_written["expr"].replace('job=~".+"', job)
     assert job in down["expr"]
+
+
+def test_an_annotation_of_the_pod_is_written_once_when_the_chart_has_it_too(chart_helm: Helm) -> None:
+    key = "kubectl.kubernetes.io/default-container"
+    values = {**NEEDED, "podAnnotations": {key: "sidecar", "more": "y"}}
+    arguments = ("template", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-")
+    printed = chart_helm.run(*arguments, stdin=json.dumps(values))
+
+    assert printed.count(key) == 1
+    assert annotations_of_pod(chart_helm.template(values)) == {key: "sidecar", "more": "y"}
+    assert annotations_of_pod(chart_helm.template()) == {key: container(chart_helm.template())["name"]}
+
+
+def annotations_of_pod(objects: list[Object]) -> Object:
+    """The annotations of the pods that the Deployment makes."""
+    return dict(one(objects, "Deployment")["spec"]["template"]["metadata"]["annotations"])
 
 
 def test_a_label_for_all_alerts_wins_over_the_one_of_the_file(chart_helm: Helm) -> None:
@@ -353,7 +369,7 @@ def test_the_notes_name_a_mirror_that_the_operator_may_see(chart_helm: Helm) -> 
     ("values", "warning"),
     [
         ({**NEEDED, "crds": {"enabled": False}}, "crds.enabled is false"),
-        ({**NEEDED, "crds": {"keep": False}}, "deletes every Mirror"),
+        ({**NEEDED, "crds": {"keep": False}}, "see them gone before you uninstall"),
         ({**NEEDED, "rbac": {"create": False}}, "rbac.create is false"),
         (PASSWORD, "the password travels in the clear"),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from peerdb_operator.settings import Settings, load_settings
 from tests.chart.helm_cli import MONITORING, NEEDED, Helm, HelmError, Object, container, environ, with_value
@@ -157,6 +158,7 @@ def test_a_value_that_does_not_exist_is_refused_by_its_name_in_every_section(cha
         ("metrics.service.port", 0),
         ("metrics.serviceMonitor.interval", "often"),
         ("networkPolicy.apiServerPorts", []),
+        ("prometheusRule.disabledAlerts", ["PeerDBMirorStalled"]),
         ("tracing.endpoint", "otel:4317"),
         ("settings.brakeDrops", -1),
         ("settings.tickSeconds", 0),
@@ -190,6 +192,7 @@ def test_a_variable_that_belongs_to_the_chart_is_refused_among_further_ones(char
             "metrics.serviceMonitor and metrics.podMonitor exclude",
         ),
         ({**NEEDED, "metrics": {"enabled": False, "podMonitor": {"enabled": True}}}, "metrics.enabled is false"),
+        ({**NEEDED, "metrics": {"enabled": False}, "prometheusRule": {"enabled": True}}, "metrics.enabled is false"),
         ({**NEEDED, "metrics": {"port": 8080}}, "metrics.port is 8080"),
         ({**NEEDED, "metrics": {"serviceMonitor": {"enabled": True}}}, "metrics.serviceMonitor.enabled needs"),
         ({**NEEDED, "metrics": {"podMonitor": {"enabled": True}}}, "metrics.podMonitor.enabled needs"),
@@ -221,6 +224,16 @@ def test_every_value_says_what_it_is_in_the_schema_and_every_section_is_closed()
 
     assert [dotted(value.path) for value, node in zip(VALUES, nodes, strict=True) if node["description"] == ""] == []
     assert {node["additionalProperties"] for node in every_closed(SCHEMA)} == {False}
+
+
+def test_every_alert_may_be_left_out_and_nothing_else(chart_helm: Helm) -> None:
+    groups = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+    alerts = sorted({rule["alert"] for group in groups for rule in group["rules"]})
+    ruled = with_value("prometheusRule", {"enabled": True, "disabledAlerts": alerts})
+
+    assert node_at(SCHEMA, ("prometheusRule", "disabledAlerts"))["items"] == {"type": "string", "enum": alerts}
+    rules = next(each for each in chart_helm.template(ruled, MONITORING) if each["kind"] == "PrometheusRule")
+    assert not rules["spec"]["groups"]
 
 
 def every_closed(node: Object) -> Iterator[Object]:

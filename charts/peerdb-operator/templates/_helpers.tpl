@@ -17,9 +17,15 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of what lives outside namespaces, or in one of others: two releases of one name do not meet there. */}}
+{{/* The name of what lives outside namespaces, or in one of others: two releases do not meet there, because no namespace
+has a colon. The names of roles may have one. What is too long ends in a digest; the longest suffix is -admin. */}}
 {{- define "peerdb-operator.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "peerdb-operator.fullname" .) -}}
+{{- $whole := printf "%s:%s" .Release.Namespace (include "peerdb-operator.fullname" .) -}}
+{{- if gt (len $whole) 57 -}}
+{{- printf "%s-%s" (trunc 48 $whole) (sha256sum $whole | trunc 8) -}}
+{{- else -}}
+{{- $whole -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "peerdb-operator.serviceAccountName" -}}
@@ -35,8 +41,8 @@
 
 {{/* What tells the pods of this release apart. A Deployment's selector can never change: nothing may be added. */}}
 {{- define "peerdb-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "peerdb-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "peerdb-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "peerdb-operator.labels" -}}

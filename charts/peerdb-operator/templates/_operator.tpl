@@ -22,8 +22,8 @@
 {{- if .Values.peerdb.urlSecretRef.name }}
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.peerdb.urlSecretRef.name }}
-      key: {{ .Values.peerdb.urlSecretRef.key }}
+      name: {{ .Values.peerdb.urlSecretRef.name | quote }}
+      key: {{ .Values.peerdb.urlSecretRef.key | quote }}
 {{- else }}
   value: {{ .Values.peerdb.url | quote }}
 {{- end }}
@@ -82,6 +82,9 @@
 {{- end -}}
 {{- if and (or $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled) (not $metrics.enabled) -}}
 {{- fail "metrics.enabled is false, so there is nothing to scrape: set it, or disable metrics.serviceMonitor and metrics.podMonitor." -}}
+{{- end -}}
+{{- if and .Values.prometheusRule.enabled (not $metrics.enabled) -}}
+{{- fail "metrics.enabled is false, so an alert would say for ever that the operator is down: set it, or disable prometheusRule." -}}
 {{- end -}}
 {{- if eq (int64 $metrics.port) 8080 -}}
 {{- fail "metrics.port is 8080, the port of the probes: choose another one." -}}

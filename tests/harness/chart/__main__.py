@@ -2,7 +2,8 @@
 
 Owns which file is made of what: the CRD is a copy of the one in ``crds/``, which the chart reads as a file and not as a
 template, so that no brace in a description can mean anything; ``values.yaml`` gets its section of settings;
-``values.schema.json`` and ``README.md`` get their texts from the comments of ``values.yaml``.
+``values.schema.json`` and ``README.md`` get their texts from the comments of ``values.yaml``; the schema also has the
+names of the alerts in ``files/alerts.yaml``.
 """
 
 from __future__ import annotations
@@ -28,10 +29,18 @@ def generated(chart: Path, crd: Path) -> dict[Path, str]:
     read = read_values(values)
     return {
         chart / "values.yaml": values,
-        chart / "values.schema.json": with_descriptions((chart / "values.schema.json").read_text(), read),
+        chart / "values.schema.json": with_descriptions(
+            (chart / "values.schema.json").read_text(), read, alerts(chart)
+        ),
         chart / "README.md": readme(yaml.safe_load((chart / "Chart.yaml").read_text()), read),
         chart / "files" / "crds" / crd.name: crd.read_text(),
     }
+
+
+def alerts(chart: Path) -> list[str]:
+    """The names of the alerts of ``chart``."""
+    groups = yaml.safe_load((chart / "files" / "alerts.yaml").read_text())["groups"]
+    return [rule["alert"] for group in groups for rule in group["rules"]]
 
 
 def stale(chart: Path, crd: Path) -> list[Path]:

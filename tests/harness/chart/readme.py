@@ -19,7 +19,7 @@ _TOP = """\
 |---|---|
 | version | {version} |
 | Kubernetes | {kube} |
-| Helm | 3.17 or newer, 4 |
+| Helm | 3.18 or newer, 4 |
 
 ## Install
 
@@ -52,7 +52,9 @@ until it is handed over once: `helm install --take-ownership`, with Helm 4 and a
 
 `helm uninstall` ends the operator and leaves the definition, the Mirrors and PeerDB's mirrors as they are. A Mirror
 that is deleted while no operator runs waits for one, because its finalizer says that PeerDB's mirror has to be seen to.
-To be rid of everything, delete the Mirrors first and see them gone, then uninstall, then delete the definition.
+To be rid of everything, delete the Mirrors first and see them gone, then uninstall, then delete the definition. With
+`crds.keep=false` the last step is part of the second, and the order matters more: uninstalling takes the operator away
+before the definition, which then hangs on the Mirrors that nobody lets go.
 
 ## Rights
 
@@ -70,7 +72,8 @@ No Secret is read through the API server: the kubelet mounts those that are name
 With `rbac.aggregate` the built-in roles get rights on Mirrors: `view` reads them, `edit` writes and deletes them,
 `admin` deletes them by the collection too. None of them writes their status.
 
-Two releases may share a cluster with separate `watchNamespaces`; all but one set `crds.enabled=false`.
+Two releases may share a cluster with separate `watchNamespaces`; all but one set `crds.enabled=false`. The chart may be
+part of another one, which may leave it out with a `condition` on its `enabled`.
 
 ## Values
 """
