@@ -14,6 +14,8 @@ CONDITIONS = ("Ready", "Synced", "Reconciling", "Stalled")
 STATUSES = ("True", "False", "Unknown")
 
 _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_CALLS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 420.0)
+"""PeerDB answers a drop after 400 s at most, and the pass that asks for it lasts as long."""
 _STOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _EDITS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 
@@ -63,7 +65,7 @@ RECONCILES = _counter(
     "controller", "result", "reason",
 )  # fmt: skip
 RECONCILE_ERRORS = _counter("reconcile_errors_total", "Passes that ended in an error.", "controller", "class")
-RECONCILE_SECONDS = _histogram("reconcile_duration_seconds", "Time that a pass took.", _SHORT, "controller")
+RECONCILE_SECONDS = _histogram("reconcile_duration_seconds", "Time that a pass took.", _CALLS, "controller")
 RECONCILE_PANICS = _counter(
     "reconcile_panics_total", "Passes that ended in an error of the operator's own (InternalError).", "controller"
 )
@@ -79,7 +81,7 @@ PEERDB_REQUESTS = _counter(
     "operation", "code",
 )  # fmt: skip
 PEERDB_SECONDS = _histogram(
-    "peerdb_request_duration_seconds", "Time until PeerDB's answer, or until there was no hope of one.", _SHORT,
+    "peerdb_request_duration_seconds", "Time until PeerDB's answer, or until there was no hope of one.", _CALLS,
     "operation",
 )  # fmt: skip
 PEERDB_UP = _gauge("peerdb_up", "Whether PeerDB answered the newest look at all mirrors; absent while nobody looks.")

@@ -7,6 +7,7 @@ import pytest
 
 from peerdb_operator.clients.peerdb import Patience, PeerDBClient, Reply, Request, RequestedState
 from peerdb_operator.clients.peerdb_config import ConfigUpdate
+from peerdb_operator.clients.peerdb_http import READ_SECONDS
 from peerdb_operator.controllers.ports import MirrorVersion
 from peerdb_operator.errors import (
     KubeConflict,
@@ -18,6 +19,7 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
 )
 from peerdb_operator.metrics import Metrics
+from peerdb_operator.metrics.families import PEERDB_SECONDS, QUEUE_WAIT, RECONCILE_SECONDS, Family
 from peerdb_operator.runtime.metering import OPERATIONS, MeteredKube, MeteredTransport, operation_of
 
 Body = dict[str, object]
@@ -210,3 +212,10 @@ def test_a_write_that_fails_is_counted_by_how_and_still_fails(error: BaseExcepti
 
     asyncio.run(main())
     assert writes(metrics, "mirror_status", code) == 1
+
+
+@pytest.mark.parametrize("family", [PEERDB_SECONDS, RECONCILE_SECONDS], ids=lambda family: family.name)
+def test_the_longest_call_falls_between_two_bounds_of_its_histogram(family: Family) -> None:
+    for seconds in READ_SECONDS.values():
+        assert any(below < seconds <= above for below, above in zip(family.buckets, family.buckets[1:], strict=False))
+    assert len(family.buckets) == len(QUEUE_WAIT.buckets)
