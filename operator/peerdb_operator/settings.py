@@ -120,9 +120,7 @@ class Settings(BaseSettings):
     deadline_pausing_seconds: Seconds = Field(300.0, description="PAUSING longer than this is stalled.")
     deadline_setup_seconds: Seconds = Field(600.0, description="SETUP longer than this is stalled.")
     deadline_modifying_seconds: Seconds = Field(600.0, description="MODIFYING longer than this is stalled.")
-    deadline_terminating_seconds: Seconds = Field(
-        900.0, description="TERMINATING, or RESYNC, longer than this is stalled."
-    )
+    deadline_terminating_seconds: Seconds = Field(900.0, description="TERMINATING or RESYNC this long is stalled.")
     deadline_snapshot_seconds: Seconds = Field(1800.0, description="SNAPSHOT without progress this long is stalled.")
     phase_quiet_seconds: Seconds = Field(2.0, description="Phases of an edit shorter than this are not written down.")
     progress_write_seconds: Seconds = Field(30.0, description="Least time between two status writes of mere progress.")

@@ -26,6 +26,8 @@ TRACED = {
     "peerdb_operator.rule": "names of rules",
     "peerdb_operator.action": "actions",
     "peerdb_operator.operation": "operations",
+    "peerdb_operator.operation_id": "ids of commands",
+    "peerdb_operator.passes": "numbers of passes",
     "http.request.method": "operations",
     "http.response.status_code": "statuses of PeerDB's replies",
     "error.type": "classes of errors",

@@ -229,7 +229,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await self._announcer.announce(job, Announcement(plan, recorded, not_sent, same=stands_equal), write_ahead)\n",
+        "        await self._announcer.announce(job, what, write_ahead)\n",
         "",
     ),
     Defect(

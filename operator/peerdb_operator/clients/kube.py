@@ -26,7 +26,7 @@ from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeN
 logger = logging.getLogger(__name__)
 FIELD_MANAGER = "peerdb-operator"
 CALL_SECONDS = 10.0
-EVENT_SECONDS = 2.0
+EVENT_SECONDS = 5.0
 LIST_SECONDS = 60.0
 PAGE = 250
 """Objects per page: so few that parsing one does not hold up the loop, see the chunk size of the watch."""

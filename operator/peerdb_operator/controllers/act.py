@@ -13,6 +13,7 @@ from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.controllers.announce import Announcement, Announcer
 from peerdb_operator.controllers.job import Done, Job, WriteAhead
+from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.report import Reporter
 from peerdb_operator.controllers.story import Parting, Turn
@@ -20,11 +21,10 @@ from peerdb_operator.controllers.translate import config_update
 from peerdb_operator.core.bounds import after_unproven, for_generation
 from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import stands_equal
 from peerdb_operator.core.observed import OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
+from peerdb_operator.errors import KubeConflict, PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
 
 UNDER_MAINTENANCE = "MAINTENANCE"
 
@@ -33,29 +33,37 @@ class Actor:
     """Carries actions out."""
 
     def __init__(
-        self, peerdb: PeerDBClient, reporter: Reporter, announcer: Announcer, clock: Clock, limits: Limits
+        self,
+        peerdb: PeerDBClient,
+        reporter: Reporter,
+        lookout: Lookout,
+        announcer: Announcer,
+        clock: Clock,
+        limits: Limits,
     ) -> None:
         self._peerdb = peerdb
         self._reporter = reporter
+        self._lookout = lookout
         self._announcer = announcer
         self._clock = clock
         self._limits = limits
 
     async def pause_or_resume(self, job: Job, plan: Plan, action: Pause | Resume, write_ahead: WriteAhead) -> Done:
         """Sent first; recorded after, unless the reply says that it was not taken."""
-        if isinstance(action, Pause) and job.desired.wants_running and job.entry.unwritten:
+        operation = action.operation or plan.journal.operation
+        recorded = replace(plan.journal, operation=operation)
+        announced = isinstance(action, Pause) and job.desired.wants_running and job.entry.unwritten
+        if announced and operation is not None:
             # The edit that this mirror is stopped for could not be written down, and so not be sent.
-            ahead = replace(plan.journal, operation=action.operation or plan.journal.operation)
-            await self._announcer.announce(job, Announcement(plan, ahead, otherwise=job.journal), write_ahead)
+            await self._announcer.announce(job, Announcement(plan, operation, recorded, job.journal), write_ahead)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(job, lambda: self._peerdb.change_state(job.desired.mirror, state))
         if failure is not None and not failure.sent:
             return Done(job.journal, failure)
         seen = job.entry.memory.pausing_seen and action.operation is None
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now(), pausing_seen=seen)
-        recorded = replace(plan.journal, operation=action.operation or plan.journal.operation)
-        if action.operation is not None and failure is not None:
-            recorded = self._sent_again(recorded, action.operation)
+        if action.operation is not None and (announced or failure is not None):
+            recorded = _sent_again(job, recorded, action.operation)
         return Done(recorded, failure)
 
     async def edit(self, job: Job, plan: Plan, action: SendEdit, write_ahead: WriteAhead) -> Done:
@@ -66,7 +74,8 @@ class Actor:
         update = config_update(action.edit, job.sight.config, skip_snapshot=job.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
         not_sent = self._unsent(job, recorded)
-        await self._announcer.announce(job, Announcement(plan, recorded, not_sent, same=stands_equal), write_ahead)
+        what = Announcement(plan, action.operation, recorded, not_sent, self._lookout.still_stands)
+        await self._announcer.announce(job, what, write_ahead)
         mirror = job.desired.mirror
         failure = await self._change(
             job, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
@@ -74,7 +83,7 @@ class Actor:
         if failure is not None and not failure.sent:
             return Done(self._refused(not_sent, action.operation, failure), failure)
         job.entry.memory = replace(job.entry.memory, precheck=None, streak=None)
-        sent = self._sent_again(recorded, replace(action.operation, accepted=failure is None))
+        sent = _sent_again(job, recorded, replace(action.operation, accepted=failure is None))
         return Done(sent, failure)
 
     async def disarm(self, job: Job, plan: Plan) -> Done:
@@ -91,17 +100,18 @@ class Actor:
         if action.first:
             if (refusal := await self._still_refuses(job)) is not None:
                 return Done(job.journal, refusal)
-            await self._announcer.announce_drop(job, plan, recorded, write_ahead)
+            what = Announcement(plan, action.operation, recorded, job.journal, self._lookout.still_owned)
+            await self._announcer.announce_drop(job, what, write_ahead)
         failure = await self._change(job, lambda: self._terminate(job, action))
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now())
         if failure is None:
             return Done(replace(recorded, operation=replace(action.operation, accepted=True)))
         if failure.sent:
-            return Done(self._sent_again(recorded, action.operation), failure)
+            return Done(_sent_again(job, recorded, action.operation), failure)
         if not action.first:
             return Done(recorded, failure)
         self._announcer.forgive(job)
-        return Done(replace(recorded, operation=None), failure)
+        return Done(job.journal, failure)
 
     async def _terminate(self, job: Job, action: Drop) -> None:
         look = job.sight.look
@@ -118,6 +128,8 @@ class Actor:
         entry = job.entry
         if not entry.view.has_finalizer:
             await self._reporter.finalizers(entry, [*entry.view.finalizers, FINALIZER])
+            if not await self._lookout.still_owned(job):
+                raise KubeConflict(f"{entry.view.key}: the mirror has got another owner meanwhile")
         look = job.sight.look
         if isinstance(look, Seen) and look.owner.kind is OwnerKind.OURS:
             return Done(job.journal)
@@ -129,6 +141,7 @@ class Actor:
     async def release(self, job: Job, planned: Plan, action: Release) -> None:
         """Let the object go; the mirror stays as it is."""
         if not job.entry.parted:
+            await self._reporter.tell(job.entry)
             if action.hand_over:
                 await self._hand_over(job)
             kind = "Warning" if action.warns else "Normal"
@@ -156,7 +169,7 @@ class Actor:
         failure = await self._command(job, send)
         memory = job.entry.memory
         if isinstance(failure, PeerDBInternal) and failure.orphaned:
-            job.entry.memory = replace(memory, orphaned=True, sent_at=self._clock.now())
+            job.entry.memory = replace(memory, orphaned=True, sent_at=job.entry.commanded_at)
         else:
             job.entry.memory = replace(memory, orphaned=False)
         return failure
@@ -174,10 +187,6 @@ class Actor:
         unanswered = failure.message if failure is not None and failure.sent else ""
         job.entry.memory = replace(job.entry.memory, unanswered=unanswered)
         return failure
-
-    def _sent_again(self, journal: Journal, operation: Operation) -> Journal:
-        """The request ended without a reply: it may arrive as late as now."""
-        return replace(journal, operation=replace(operation, sent_at=self._clock.now()))
 
     def _unsent(self, job: Job, recorded: Journal) -> Journal:
         """The journal without an edit that does not go out: what was judged on the way to it stays."""
@@ -205,3 +214,8 @@ class Actor:
         if status != UNDER_MAINTENANCE:
             return None
         return PeerDBUnavailable("PeerDB is under maintenance and takes no changes", sent=False, maintenance=True)
+
+
+def _sent_again(job: Job, journal: Journal, operation: Operation) -> Journal:
+    """The request counts from its answer; without one it may arrive as late as now."""
+    return replace(journal, operation=replace(operation, sent_at=job.entry.commanded_at))

@@ -6,68 +6,58 @@ on meanwhile. Leaves what is sent to ``act`` and the write itself to ``report``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from peerdb_operator.controllers.job import Job, WriteAhead
-from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.surroundings import Surroundings
-from peerdb_operator.core.journal import Journal
-from peerdb_operator.core.memory import still_ours
-from peerdb_operator.core.observed import Look
+from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.plan_types import Plan
-from peerdb_operator.errors import KubeConflict, KubeError
+from peerdb_operator.errors import KubeConflict, KubeError, KubeUnavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A command that is about to be sent.
 
-    ``recorded``: the journal with it; ``otherwise``: the journal if it is not sent after all; ``same``: whether a later
-    look still shows what the plan rests on, None where that does not matter.
+    ``operation``: its journal entry, and ``recorded`` the journal with it; ``otherwise``: the journal if it is not sent
+    after all; ``holds``: whether PeerDB still shows what the plan rests on, None where that does not matter.
     """
 
     plan: Plan
+    operation: Operation
     recorded: Journal
     otherwise: Journal
-    same: Callable[[Look, Look], bool] | None = None
+    holds: Callable[[Job], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcer:
     """Records commands; every method raises ``KubeError``, after which nothing may be sent."""
 
-    lookout: Lookout
     surroundings: Surroundings
     clock: Clock
 
     async def announce(self, job: Job, what: Announcement, write_ahead: WriteAhead) -> None:
         """Record a command."""
-        entry, operation = job.entry, what.recorded.operation
         try:
             await write_ahead(job, what.plan, what.recorded)
-        except KubeConflict:
-            raise
-        except KubeError:
-            # Whether it was written is not known; that nothing was sent is.
-            entry.unsent = None if operation is None else (operation.id, what.otherwise)
-            raise
-        try:
             await self._require(job, what)
-        except KubeConflict:
-            entry.journal = what.otherwise
+        except (KubeUnavailable, KubeConflict):
+            # It may stand in status, or soon will; nothing was sent. What somebody else has written there counts.
+            job.entry.unsent[what.operation.id] = what.otherwise
+            job.entry.journal = None
             raise
 
-    async def announce_drop(self, job: Job, plan: Plan, recorded: Journal, write_ahead: WriteAhead) -> None:
+    async def announce_drop(self, job: Job, what: Announcement, write_ahead: WriteAhead) -> None:
         """Take a place under the brake, then record."""
         uid, now, brake = job.entry.view.uid, self.clock.now(), self.surroundings.brake
         if brake.wait(uid, now) > 0:
             raise KubeConflict(f"{job.entry.view.key}: others have taken the last place under the brake meanwhile")
         brake.record(uid, now)
-        otherwise = replace(recorded, operation=None)
         try:
-            await self.announce(job, Announcement(plan, recorded, otherwise, same=still_ours), write_ahead)
+            await self.announce(job, what, write_ahead)
         except KubeError:
             brake.forgive(uid)
             raise
@@ -77,7 +67,11 @@ class Announcer:
         self.surroundings.brake.forgive(job.entry.view.uid)
 
     async def _require(self, job: Job, what: Announcement) -> None:
-        if what.same is not None and not await self.lookout.holds(job, what.same):
-            raise KubeConflict(f"{job.entry.view.key}: the mirror has changed while a command was written down")
-        job.entry.require_orders()
-        self.surroundings.require_no_heir(job.entry)
+        entry = job.entry
+        if what.holds is not None and not await what.holds(job):
+            raise KubeConflict(f"{entry.view.key}: the mirror has changed while a command was written down")
+        entry.require_orders()
+        written = entry.view.status.operation
+        if written is None or written.id != what.operation.id:
+            raise KubeConflict(f"{entry.view.key}: somebody else has written the journal meanwhile")
+        self.surroundings.require_no_heir(entry)

@@ -20,7 +20,7 @@ from peerdb_operator.core.desired import Desired, desired_from
 from peerdb_operator.core.journal import Journal, Step
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.memory import Memory
-from peerdb_operator.core.observed import State
+from peerdb_operator.core.observed import OwnerKind, State
 from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 
@@ -90,8 +90,8 @@ class Entry:
     """Whether the one try to hand the mirror over has been made, and the release been told."""
     unwritten: bool = False
     """Whether the newest write to the object failed: Kubernetes is away, or refuses."""
-    unsent: tuple[str, Journal] | None = None
-    """An operation that may stand in status although it was never sent, and the journal that holds instead."""
+    unsent: dict[str, Journal] = field(default_factory=dict)
+    """Operations by id that may stand in status although they were never sent, and the journals that hold instead."""
     busy: bool = False
     known: bool = True
     sources: frozenset[str] = frozenset()
@@ -106,6 +106,8 @@ class Entry:
     course: Course = field(default_factory=Course)
     logged: str = ""
     """The reason of the newest decision in the log."""
+    announced: str = ""
+    """The action that the log has announced, until it is taken."""
     failing: tuple[str, str] = ("", "")
     """The newest command and the reason for which it failed, as long as it does."""
     kube_failing: frozenset[tuple[str, str]] = frozenset()
@@ -133,7 +135,7 @@ class Entry:
             return wish
         state = self._state or RunState.PAUSED
         alone = Desired(self.view.mirror, self.view.generation, state, deletion_policy=DeletionPolicy.RETAIN)
-        known = self._last_good or alone
+        known = alone if self._last_good is None else replace(self._last_good, state=state)
         return replace(known, deletion_policy=DeletionPolicy.RETAIN) if self._retains else known
 
     def run_state_wish(self) -> Desired | None:
@@ -150,14 +152,15 @@ class Entry:
         """The journal: this process's own, or what status carries."""
         if self.journal is None:
             read = read_journal(self.view.status)
-            in_vain = self.unsent is not None and read.operation is not None and read.operation.id == self.unsent[0]
-            self.journal = self.unsent[1] if self.unsent is not None and in_vain else read
+            self.journal = read if read.operation is None else self.unsent.get(read.operation.id, read)
         return self.journal
 
     @property
     def stands_still(self) -> bool:
         """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
-        operation = self.current_journal().operation
+        operation, owner = self.current_journal().operation, self.memory.owner
+        if self.view.frozen or owner is None or owner[1].kind is not OwnerKind.OURS:
+            return False
         pausing = operation is not None and operation.step is Step.PAUSE
         return self.parting_wish().wants_running and (pausing or self.memory.word in {State.PAUSING, State.PAUSED})
 

@@ -7,7 +7,6 @@ to ``look`` and the conclusions to ``core.memory``.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peerdb_operator.controllers.job import Job
@@ -17,8 +16,8 @@ from peerdb_operator.core.case import Case, Situation
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.journal import Step
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import absence_gap, remember, stands_equal
-from peerdb_operator.core.observed import Look, Observation, Seen, State, Unknown
+from peerdb_operator.core.memory import absence_gap, remember, same_owner, stands_equal
+from peerdb_operator.core.observed import Observation, Seen, State, Unknown
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import PeerDBError
 
@@ -79,13 +78,21 @@ class Lookout:
         job.entry.memory = replace(job.entry.memory, confirmed=stands_equal(before, job.sight.look))
         return observation
 
-    async def holds(self, job: Job, same: Callable[[Look, Look], bool]) -> bool:
-        """Whether a command may still rest on the newest look: it is fresh, or another one shows the same."""
+    async def still_stands(self, job: Job) -> bool:
+        """Whether an edit may still rest on the newest look: it is fresh, or two more show the same."""
+        before = job.sight.look
         if self.is_fresh(job):
             return True
+        await self.look_twice(job, self.limits.confirm_gap)
+        return job.entry.memory.confirmed and stands_equal(before, job.sight.look)
+
+    async def still_owned(self, job: Job) -> bool:
+        """Whether what rests on the owner tag may still rest on the newest look: it is fresh, or another shows it."""
         before = job.sight.look
+        if self.is_fresh(job):
+            return True
         await self.look(job, full=True)
-        return same(before, job.sight.look)
+        return same_owner(before, job.sight.look)
 
     def is_fresh(self, job: Job) -> bool:
         """Whether the newest look has just been made."""

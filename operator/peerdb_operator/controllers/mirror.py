@@ -77,12 +77,12 @@ class MirrorController:
             brake=Brake(settings.brake_drops, settings.brake_seconds),
             namespace_deletion=settings.namespace_deletion,
         )
-        announcer = Announcer(lookout=lookout, surroundings=self._surroundings, clock=clock)
+        announcer = Announcer(surroundings=self._surroundings, clock=clock)
         self._passes = Passes(
             surroundings=self._surroundings,
             lookout=lookout,
             prechecker=Prechecker(peerdb, clock),
-            actor=Actor(peerdb, self._reporter, announcer, clock, limits),
+            actor=Actor(peerdb, self._reporter, lookout, announcer, clock, limits),
             reporter=self._reporter,
             stopwatch=Stopwatch(clock=clock, metrics=self._metrics),
             tracer=self._tracer,
@@ -124,11 +124,16 @@ class MirrorController:
             with traced_pass(self._tracer, entry):
                 rest = await self._guarded(entry)
             self._count(entry.told, rest, self._clock.now() - began)
-            if not rest.stands_still or entry.memory.word == State.PAUSING:
+            if not self._waits_for_next(entry, rest):
                 await self._reporter.tell(entry)
             return rest
         finally:
             entry.busy = False
+
+    def _waits_for_next(self, entry: Entry, rest: Rest) -> bool:
+        """Whether a mirror stands paused until the next pass, which comes soon and ends that."""
+        soon = rest.after is not None and rest.after < self._tick and rest.backoff in {None, "conflict"}
+        return soon and entry.stands_still and entry.memory.word != State.PAUSING
 
     def fleet(self, look: FleetLook) -> list[str]:
         """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""
@@ -147,7 +152,7 @@ class MirrorController:
 
     async def _guarded(self, entry: Entry) -> Rest:
         try:
-            rest = await self._pass(entry)
+            return await self._pass(entry)
         except KubeConflict:
             return await self._refresh(entry)
         except KubeNotFound:
@@ -159,8 +164,6 @@ class MirrorController:
             self._metrics.panicked()
             logger.exception("a pass failed", extra=identity(entry))
             return await self._own_fault(entry, error)
-        log_kube_success(entry, "a pass")
-        return rest
 
     def _count(self, told: Verdict | None, rest: Rest, seconds: float) -> None:
         soon = rest.after is not None and rest.after < self._tick

@@ -7,6 +7,7 @@ action that ends it. Leaves the looks to ``lookout``, the commands to ``act``, t
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -19,7 +20,7 @@ from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.report import Reporter, log_decision, log_failure, log_success, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
-from peerdb_operator.controllers.story import Turn
+from peerdb_operator.controllers.story import Story, Turn
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.traces import trace_edit, traced_act
 from peerdb_operator.core.case import Case
@@ -128,7 +129,7 @@ class Passes:
 
     async def _carry_out(self, job: Job, observation: Observation, planned: Plan, *, corrects: bool) -> Done | None:
         """The action, under its name in the log and in the trace; None when the object is let go."""
-        entry = job.entry
+        entry, story = job.entry, deepcopy(job.entry.story)
         if corrects:
             entry.story.turn = Turn.CORRECTED
         self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
@@ -136,11 +137,14 @@ class Passes:
         try:
             with traced_act(self.tracer, job, planned):
                 log_decision(entry, planned)
-                return await self._act(job, observation, planned)
+                done = await self._act(job, observation, planned)
         except KubeError:
-            if corrects:
-                entry.story.turn = None  # nothing was sent
+            self.stopwatch.ended(entry.course, job.desired, job.journal, _word(job, observation), None)
+            _untell(entry, story, planned)
             raise
+        if done is not None and done.failure is not None and not done.failure.sent:
+            _untell(entry, story, planned)
+        return done
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
         """Carry the action out; None when the object is let go."""
@@ -202,6 +206,12 @@ class Passes:
         if due is not None and (after is None or due < after):
             after = due
         return Rest(after, wait.backoff, wait.cap, entry.stands_still)
+
+
+def _untell(entry: Entry, story: Story, planned: Plan) -> None:
+    """What was told of a command in advance is no news: it was not sent."""
+    if isinstance(planned.action, Pause | Resume | SendEdit | Drop):
+        entry.story = story
 
 
 def _word(job: Job, observation: Observation) -> str | None:

@@ -132,6 +132,7 @@ class Reporter:
                 metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.basis.version)}
                 answer = await patch(view.namespace, view.name, {**body, "metadata": metadata})
             except KubeConflict:
+                entry.unwritten = True
                 if not attempts_left or not await self._rebase(entry):
                     raise
             except KubeError:
@@ -139,6 +140,8 @@ class Reporter:
                 raise
             else:
                 entry.unwritten = False
+                entry.unsent.clear()  # a write that comes late conflicts from now on
+                log_kube_success(entry, "a pass")
                 self._registry.wrote(entry, answer)
                 return
 
@@ -189,16 +192,18 @@ def log_decision(entry: Entry, planned: Plan) -> None:
     told = planned.verdict
     reason = entry.logged if told is None else told.reason.value
     action = "" if planned.action is None else type(planned.action).__name__
-    if action == entry.failing[0] if action else reason == entry.logged:
+    again = action == entry.failing[0] or (entry.kube_failing and action == entry.announced)
+    if again if action else reason == entry.logged:
         return
-    entry.logged = reason
+    entry.logged, entry.announced = reason, action
     message = planned.note or (told.message if told is not None else "")
     extra = {**identity(entry), "rule": planned.rule, "reason": reason, **({"action": action} if action else {})}
     logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
 
 
 def log_success(entry: Entry, planned: Plan) -> None:
-    """A command that had been refused was taken."""
+    """A command was taken, perhaps after it had been refused."""
+    entry.announced = ""
     (action, why), entry.failing = entry.failing, ("", "")
     if action == type(planned.action).__name__:
         entry.logged = entry.logged if planned.verdict is None else planned.verdict.reason.value

@@ -64,7 +64,8 @@ def traced_act(tracer: Tracer, job: Job, planned: Plan) -> AbstractContextManage
     if planned.action is None:
         return nullcontext()
     action = type(planned.action).__name__
-    if action != job.entry.failing[0]:
+    again = job.entry.kube_failing and action == job.entry.announced
+    if action != job.entry.failing[0] and not again:
         tracer.keep()
     attributes: Attributes = {
         "peerdb_operator.action": action,

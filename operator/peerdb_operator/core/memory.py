@@ -162,22 +162,22 @@ def _remember_seen(memory: Memory, seen: Seen, *, wants_running: bool, now: floa
 def stands_equal(before: Look, after: Look) -> bool:
     """Whether two looks show one mirror of one owner PAUSED with the same config; no side effects."""
     return (
-        isinstance(before, Seen)
+        same_owner(before, after)
+        and isinstance(before, Seen)
         and isinstance(after, Seen)
         and before.state is State.PAUSED
         and after.state is State.PAUSED
         and isinstance(before.config, LiveConfig)
         and isinstance(after.config, LiveConfig)
-        and before.owner == after.owner
-        and before.created_at == after.created_at
         and before.config.fingerprint == after.config.fingerprint
     )
 
 
-def still_ours(before: Look, after: Look) -> bool:
-    """Whether the later of two looks shows the same mirror under our tag, in whatever state; no side effects."""
-    same = isinstance(before, Seen) and isinstance(after, Seen) and before.created_at == after.created_at
-    return same and isinstance(after, Seen) and after.owner.kind is OwnerKind.OURS
+def same_owner(before: Look, after: Look) -> bool:
+    """Whether two looks show one mirror under the same tag, in whatever state; no side effects."""
+    if not isinstance(before, Seen) or not isinstance(after, Seen):
+        return False
+    return (before.created_at, before.owner) == (after.created_at, after.owner)
 
 
 def absence_gap(limits: Limits, *, drop_sent: bool) -> float:

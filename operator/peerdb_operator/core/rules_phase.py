@@ -55,9 +55,13 @@ def completed(case: Case) -> Plan | None:
 
 
 def orphaned(case: Case) -> Plan | None:
-    """A row without a workflow takes no command; it is tried again now and then, for PeerDB may have been restored."""
-    due = case.memory.sent_at + ORPHAN_REPEAT - case.now
-    if not case.memory.orphaned or due <= 0:
+    """A row without a workflow takes no command; it is tried again now and then, for PeerDB may have been restored.
+
+    A command that somebody else has recorded since then is judged like any other.
+    """
+    operation, told_at = case.journal.operation, case.memory.sent_at
+    due = told_at + ORPHAN_REPEAT - case.now
+    if not case.memory.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):
         return None
     return _closed(case).plan("orphaned", Wait(min(due, case.limits.slow_look)), orphan_verdict(case))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.memory import Memory, Streak, absence_gap, remember, stands_equal, still_ours
+from peerdb_operator.core.memory import Memory, Streak, absence_gap, remember, same_owner, stands_equal
 from peerdb_operator.core.observed import Absent, Gone, Look, Observation, Progress, Seen, State, Unknown
 from peerdb_operator.core.reasons import Reason
 from tests.unit.core.builders import (
@@ -277,7 +277,7 @@ def test_paused_is_confirmed_only_by_two_equal_looks(before: Look, second: Look,
 
 
 @pytest.mark.parametrize(
-    ("second", "ours"),
+    ("second", "same"),
     [
         (a_look(State.SNAPSHOT), True),
         (a_blind_look(State.RUNNING), True),
@@ -288,10 +288,11 @@ def test_paused_is_confirmed_only_by_two_equal_looks(before: Look, second: Look,
         (Gone(NOW), False),
     ],
 )
-def test_a_mirror_is_still_ours_only_when_a_later_look_shows_the_same_one_under_our_tag(
-    second: Look, *, ours: bool
+def test_a_mirror_has_the_same_owner_only_when_a_later_look_shows_the_same_one_under_the_same_tag(
+    second: Look, *, same: bool
 ) -> None:
-    assert still_ours(a_look(), second) is ours
+    assert same_owner(a_look(), second) is same
+    assert not same_owner(an_outage(), second)
 
 
 def test_a_confirmation_does_not_outlive_its_pass() -> None:

@@ -159,7 +159,11 @@ PAIRS = [
     ("in_transition", "look_fully", a_case(look=a_light_look(State.PAUSING))),
     ("in_transition", "in_flight", a_case(AS_IT_IS, COPYING, operation=ARMED)),
     ("orphaned", "look_fully", a_case(look=a_light_look(), bounds=FRESH, memory=ORPHAN)),
-    ("orphaned", "in_flight", a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE), memory=ORPHAN)),
+    (
+        "orphaned",
+        "in_flight",
+        a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE, age=20.0), memory={**ORPHAN, "sent_at": NOW - 10}),
+    ),
     ("orphaned", "pause_as_wished", a_case(MORE_PAUSED, RUNS, memory=ORPHAN)),
     ("look_fully", "in_flight", a_case(AS_IT_IS, a_light_look(), operation=an_operation(Step.PAUSE))),
     ("look_fully", "pause_as_wished", a_case(MORE_PAUSED, a_light_look())),

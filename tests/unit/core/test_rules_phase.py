@@ -71,8 +71,14 @@ def an_orphan(age: float) -> dict[str, object]:
     return {"orphaned": True, "sent_at": NOW - age}
 
 
+def test_a_command_that_was_recorded_after_the_workflow_was_missed_is_judged_like_any_other() -> None:
+    operation = an_operation(Step.EDIT, age=29.0)
+    planned = plan_of(a_case(a_mirror(), a_look(State.PAUSED), operation=operation, memory=an_orphan(30)))
+    assert (reason_of(planned), planned.journal.operation) == (Reason.EDITING, operation)
+
+
 def test_an_orphan_is_told_and_nothing_is_sent_to_it_for_a_while() -> None:
-    wish, operation = a_mirror(runs=False), an_operation(Step.PAUSE)
+    wish, operation = a_mirror(runs=False), an_operation(Step.PAUSE, age=30.0)
     planned = plan_of(a_case(wish, operation=operation, bounds=Bounds(GENERATION), memory=an_orphan(30)))
     assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_ORPHANED, None, None)
     assert planned.wait.after == MINUTE
