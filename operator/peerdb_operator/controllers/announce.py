@@ -41,13 +41,18 @@ class Announcer:
 
     async def announce(self, job: Job, what: Announcement, write_ahead: WriteAhead) -> None:
         """Record a command."""
+        entry = job.entry
         try:
             await write_ahead(job, what.plan, what.recorded)
+        except KubeUnavailable:
+            # Whether it was written is not known; that nothing was sent is.
+            entry.unsent[what.operation.id] = what.otherwise
+            raise
+        try:
             await self._require(job, what)
-        except (KubeUnavailable, KubeConflict):
-            # It may stand in status, or soon will; nothing was sent. What somebody else has written there counts.
-            job.entry.unsent[what.operation.id] = what.otherwise
-            job.entry.journal = None
+        except KubeConflict:
+            # It stands in status, unless somebody else has written there since: then theirs counts.
+            entry.unsent[what.operation.id], entry.journal = what.otherwise, None
             raise
 
     async def announce_drop(self, job: Job, what: Announcement, write_ahead: WriteAhead) -> None:

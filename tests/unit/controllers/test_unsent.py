@@ -305,3 +305,12 @@ def test_a_deletion_follows_the_run_state_of_the_newest_spec_although_it_is_inva
     stage.follow(60.0)
     assert (states(stage), stage.state()) == ([], Status.PAUSED)
     assert ("data", "orders") not in stage.cluster.mirrors
+
+
+def test_what_this_process_knows_of_its_commands_outlives_a_record_that_was_refused() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    known = stage.entry().current_journal()
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", {"spec": a_spec("a", "c")})))
+    stage.run()
+    assert stage.entry().journal is known
