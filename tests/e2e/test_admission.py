@@ -6,6 +6,8 @@ the field and the rule, through kubectl, as users meet them.
 
 import itertools
 import json
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,12 +55,17 @@ def mirror(cluster: ControlPlane) -> Iterator[str]:
     cluster.kubectl("delete", constants.PLURAL, name, f"--namespace={NAMESPACE}")
 
 
+def said(refused: subprocess.CompletedProcess[str]) -> str:
+    """The words of a refusal, without the types of Go that older API servers put before a value."""
+    return re.sub(r'map\[string\]interface \{\}|"object": ', "", refused.stderr)
+
+
 @pytest.mark.parametrize("case", BAD_SPECS, ids=lambda case: case.name)
 def test_a_spec_is_refused_with_field_and_rule_when_it_breaks_one_rule(cluster: ControlPlane, case: BadSpec) -> None:
     refused = create(cluster, a_mirror(case.spec), "--dry-run=server")
     assert refused.returncode != 0
     assert case.field in refused.stderr
-    assert case.server in refused.stderr
+    assert case.server in said(refused)
 
 
 @pytest.mark.parametrize("case", GOOD_SPECS, ids=lambda case: case.name)
@@ -131,7 +138,7 @@ def test_the_mirror_name_stays_as_it_was_created_when_somebody_edits_it(
     try:
         refused = cluster.kubectl("replace", "-f", "-", input=json.dumps(a_mirror(after, "fixed-name")), check=False)
         assert refused.returncode != 0
-        assert "spec: Invalid value: mirrorName must not be changed, set or removed later" in refused.stderr
+        assert "spec: Invalid value: mirrorName must not be changed, set or removed later" in said(refused)
         other = a_mirror({**before, "state": "Paused", "deletionPolicy": "Retain"}, "fixed-name")
         assert cluster.kubectl("replace", "-f", "-", input=json.dumps(other), check=False).returncode == 0
     finally:
@@ -193,7 +200,7 @@ def test_two_conditions_of_one_type_are_refused_when_status_is_written(cluster: 
     ready = WHOLE.as_wire()["conditions"][0]
     refused = patch_status(cluster, mirror, {"conditions": [ready, {**ready, "status": "True"}]})
     assert refused.returncode != 0
-    assert 'status.conditions[1]: Duplicate value: {"type":"Ready"}' in refused.stderr
+    assert 'status.conditions[1]: Duplicate value: {"type":"Ready"}' in said(refused)
 
 
 def test_the_list_shows_wish_state_and_reason_when_mirrors_are_listed(cluster: ControlPlane, mirror: str) -> None:
