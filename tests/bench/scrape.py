@@ -14,7 +14,7 @@ from tests.harness.controlplane.ports import LOOPBACK
 
 TIMES = 10
 ANSWER_SECONDS = 60.0
-OF_A_MIRROR = '{namespace="'
+OF_A_MIRROR = 'namespace="'
 _USER_TIME = 11
 """Place of ``utime`` in ``/proc/<pid>/stat`` behind the name of the program; ``stime`` follows."""
 

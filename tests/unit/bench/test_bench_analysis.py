@@ -95,7 +95,7 @@ def test_a_stop_that_has_not_ended_is_left_out() -> None:
 def test_a_series_is_of_a_mirror_when_it_names_the_namespace_of_one() -> None:
     lines = [
         "# HELP peerdb_operator_mirror_info Always 1.",
-        'peerdb_operator_mirror_info{namespace="data",name="a",mirror="a",state="Running",reason="Running"} 1.0',
+        'peerdb_operator_mirror_info{mirror="a",name="a",namespace="data",reason="Running",state="Running"} 1.0',
         'peerdb_operator_mirror_paused_seconds_bucket{le="1.0"} 0.0',
         "process_open_fds 9.0",
         "",
