@@ -163,8 +163,8 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal, I10",
         "what was never sent is believed to be in flight",
         ANNOUNCE,
-        "            job.entry.unsent[what.operation.id] = what.otherwise",
-        "            pass",
+        "            entry.unsent[what.operation.id] = what.otherwise\n            raise",
+        "            raise",
     ),
     Defect(
         "deletion",
