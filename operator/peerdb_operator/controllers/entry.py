@@ -164,6 +164,10 @@ class Entry:
         pausing = operation is not None and operation.step is Step.PAUSE
         return self.parting_wish().wants_running and (pausing or self.memory.word in {State.PAUSING, State.PAUSED})
 
+    def repeats(self, action: str) -> bool:
+        """Whether this action is tried again after PeerDB, or Kubernetes, has refused it."""
+        return action == self.failing[0] or (bool(self.kube_failing) and action == self.announced)
+
     @property
     def is_looked_at(self) -> bool:
         """Whether passes over it ask PeerDB at all."""

@@ -20,7 +20,7 @@ from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.report import Reporter, log_decision, log_failure, log_success, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
-from peerdb_operator.controllers.story import Story, Turn
+from peerdb_operator.controllers.story import Turn
 from peerdb_operator.controllers.surroundings import Surroundings
 from peerdb_operator.controllers.traces import trace_edit, traced_act
 from peerdb_operator.core.case import Case
@@ -32,6 +32,7 @@ from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import Absent, Observation
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
+    Command,
     Disarm,
     Drop,
     LookFully,
@@ -129,7 +130,9 @@ class Passes:
 
     async def _carry_out(self, job: Job, observation: Observation, planned: Plan, *, corrects: bool) -> Done | None:
         """The action, under its name in the log and in the trace; None when the object is let go."""
-        entry, story = job.entry, deepcopy(job.entry.story)
+        entry = job.entry
+        # What is told of a command in advance is no news if it is not sent.
+        story = deepcopy(entry.story) if isinstance(planned.action, Command) else entry.story
         if corrects:
             entry.story.turn = Turn.CORRECTED
         self.stopwatch.decided(entry.course, job.desired, job.journal, planned.action)
@@ -140,10 +143,10 @@ class Passes:
                 done = await self._act(job, observation, planned)
         except KubeError:
             self.stopwatch.ended(entry.course, job.desired, job.journal, _word(job, observation), None)
-            _untell(entry, story, planned)
+            entry.story = story
             raise
         if done is not None and done.failure is not None and not done.failure.sent:
-            _untell(entry, story, planned)
+            entry.story = story
         return done
 
     async def _act(self, job: Job, observation: Observation, planned: Plan) -> Done | None:
@@ -206,12 +209,6 @@ class Passes:
         if due is not None and (after is None or due < after):
             after = due
         return Rest(after, wait.backoff, wait.cap, entry.stands_still)
-
-
-def _untell(entry: Entry, story: Story, planned: Plan) -> None:
-    """What was told of a command in advance is no news: it was not sent."""
-    if isinstance(planned.action, Pause | Resume | SendEdit | Drop):
-        entry.story = story
 
 
 def _word(job: Job, observation: Observation) -> str | None:

@@ -192,8 +192,7 @@ def log_decision(entry: Entry, planned: Plan) -> None:
     told = planned.verdict
     reason = entry.logged if told is None else told.reason.value
     action = "" if planned.action is None else type(planned.action).__name__
-    again = action == entry.failing[0] or (entry.kube_failing and action == entry.announced)
-    if again if action else reason == entry.logged:
+    if entry.repeats(action) if action else reason == entry.logged:
         return
     entry.logged, entry.announced = reason, action
     message = planned.note or (told.message if told is not None else "")

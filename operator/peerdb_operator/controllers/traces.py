@@ -13,7 +13,7 @@ from peerdb_operator.controllers.entry import Entry, View
 from peerdb_operator.controllers.job import Job
 from peerdb_operator.controllers.report import ready_reason
 from peerdb_operator.core.journal import Operation
-from peerdb_operator.core.plan_types import Drop, Pause, Plan, Resume, SendEdit
+from peerdb_operator.core.plan_types import Command, Plan
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.tracing import Attributes, Tracer
 
@@ -64,8 +64,7 @@ def traced_act(tracer: Tracer, job: Job, planned: Plan) -> AbstractContextManage
     if planned.action is None:
         return nullcontext()
     action = type(planned.action).__name__
-    again = job.entry.kube_failing and action == job.entry.announced
-    if action != job.entry.failing[0] and not again:
+    if not job.entry.repeats(action):
         tracer.keep()
     attributes: Attributes = {
         "peerdb_operator.action": action,
@@ -91,7 +90,7 @@ def _hands_off(view: View) -> str | None:
 def _operation_id(job: Job, planned: Plan) -> Attributes:
     """The journal's entry, by which the traces of two processes that share an edit are found."""
     operation: Operation | None = None
-    if isinstance(planned.action, Pause | Resume | SendEdit | Drop):
+    if isinstance(planned.action, Command):
         operation = planned.action.operation
     operation = operation or job.journal.operation
     return {} if operation is None else {"peerdb_operator.operation_id": operation.id}

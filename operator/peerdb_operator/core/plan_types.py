@@ -93,7 +93,10 @@ class Release:
     dropped: bool = False
 
 
-Action = LookFully | LookTwice | Validate | TakeOver | Pause | Resume | SendEdit | Disarm | Drop | Release
+Command = Pause | Resume | SendEdit | Drop
+"""The actions that have an entry in the journal."""
+
+Action = LookFully | LookTwice | Validate | TakeOver | Disarm | Release | Command
 
 
 @dataclass(frozen=True, slots=True)

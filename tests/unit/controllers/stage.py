@@ -58,6 +58,8 @@ class Tap:
     instead: wire.Reply | Exception | None = None
     loses: Exception | None = None
     """What the caller gets although the request is carried out."""
+    late: bool = False
+    """Whether it is carried out only when the next request of this kind is made."""
     skip: int = 0
     takes: float = 0.0
     """Seconds that pass before anything else."""
@@ -68,6 +70,7 @@ class Taps:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[str, Tap]] = []
+        self._late: list[tuple[str, Callable[[], Awaitable[Any]]]] = []
 
     def put(self, kind: str, tap: Tap) -> None:
         """Wait for the next request of this kind."""
@@ -79,6 +82,10 @@ class Taps:
 
     async def through(self, kind: str, call: Callable[[], Awaitable[T]], answer: Callable[[wire.Reply], T]) -> T:
         """Carry one request out under the tap that waits for it, if any."""
+        due = [one for one in self._late if one[0] == kind]
+        self._late = [one for one in self._late if one[0] != kind]
+        for _, delayed in due:
+            await delayed()
         tap = self._take(kind)
         if tap is None:
             return await call()
@@ -86,6 +93,8 @@ class Taps:
             await asyncio.sleep(tap.takes)
         if tap.before is not None:
             tap.before()
+        if tap.late:
+            self._late.append((kind, call))
         if isinstance(tap.instead, Exception):
             raise tap.instead
         result = await call() if tap.instead is None else answer(tap.instead)
@@ -417,6 +426,20 @@ def set_live(stage: Stage, **fields: object) -> None:
     for name, value in fields.items():
         setattr(mirror.row.config, name, value)
         setattr(mirror.workflow.live, name, value)
+
+
+def an_heir_comes(stage: Stage) -> Tap:
+    """Another Mirror claims the PeerDB mirror at the moment of a request."""
+    return Tap(before=lambda: stage.cluster.create("heir", {**a_spec("a"), "mirrorName": "orders"}))
+
+
+def a_stage_with_a_deletion() -> Stage:
+    """A Mirror is deleted, which its controller knows; from now on it hears of everything at once."""
+    stage = a_settled_stage("a")
+    stage.cluster.delete("orders")
+    stage.deliver()
+    stage.at_once = True
+    return stage
 
 
 def held_by_us(stage: Stage, name: str = "orders") -> bool:

@@ -20,6 +20,8 @@ from tests.unit.controllers.stage import (
     a_settled_stage,
     a_spec,
     a_stage,
+    a_stage_with_a_deletion,
+    an_heir_comes,
     forget,
     tables,
 )
@@ -57,6 +59,16 @@ def slow_writes(stage: Stage, seconds: float, *, touched: int = 3) -> None:
     for _ in range(touched):
         stage.kube.taps.put("patch-status", Tap(takes=seconds, before=lambda: touch(stage)))
     stage.kube.taps.put("patch-status", Tap(takes=seconds))
+
+
+def until_a_slow_edit(stage: Stage) -> None:
+    """Add a table and wait until the mirror stands paused, however long; writing the edit down takes long, too."""
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.run()
+    while stage.state() is not Status.PAUSED:
+        stage.wait(0.5)
+    forget(stage)
+    slow_writes(stage, 9.0)
 
 
 def test_no_mirror_is_stopped_a_second_time_for_an_edit_that_cannot_be_written_down() -> None:
@@ -131,12 +143,7 @@ def test_no_edit_is_sent_when_the_mirror_was_resumed_while_it_was_written_down()
 @pytest.mark.parametrize("lag", [8.0, 12.0])
 def test_an_edit_is_not_repeated_because_writing_it_down_took_long(lag: float) -> None:
     stage = a_settled_stage("a", knobs={"t_lag": lag})
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.run()
-    while stage.state() is not Status.PAUSED:
-        stage.wait(0.5)
-    forget(stage)
-    slow_writes(stage, 9.0)
+    until_a_slow_edit(stage)
     stage.follow(180.0)
     assert [one.update is not None for one in stage.commands()].count(True) == 1
     assert stage.condition() == ("True", "Running")
@@ -144,12 +151,7 @@ def test_an_edit_is_not_repeated_because_writing_it_down_took_long(lag: float) -
 
 def test_the_drop_waits_for_an_edit_whose_writing_down_took_long() -> None:
     stage = a_settled_stage("a", knobs={"t_lag": 2.0, "t_react": 2.0})
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.run()
-    while stage.state() is not Status.PAUSED:
-        stage.wait(0.5)
-    forget(stage)
-    slow_writes(stage, 9.0)
+    until_a_slow_edit(stage)
     stage.run()
     stage.cluster.delete("orders")
     stage.follow(150.0)
@@ -216,12 +218,8 @@ def test_the_owner_finishes_its_edit_when_a_newcomer_looks_older() -> None:
 
 
 def test_nothing_is_dropped_that_another_mirror_claims_by_the_time_the_drop_would_go() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.delete("orders")
-    stage.deliver()
-    stage.at_once = True
-    claims = Tap(before=lambda: stage.cluster.create("heir", {**a_spec("a"), "mirrorName": "orders"}))
-    stage.peerdb.taps.put(STATUS, claims)
+    stage = a_stage_with_a_deletion()
+    stage.peerdb.taps.put(STATUS, an_heir_comes(stage))
     stage.follow(30.0)
     assert "TERMINATING" not in states(stage)
     assert stage.state() is Status.RUNNING
@@ -229,12 +227,8 @@ def test_nothing_is_dropped_that_another_mirror_claims_by_the_time_the_drop_woul
 
 
 def test_nothing_is_dropped_that_another_mirror_claims_while_the_drop_is_written_down() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.delete("orders")
-    stage.deliver()
-    stage.at_once = True
-    claims = Tap(before=lambda: stage.cluster.create("heir", {**a_spec("a"), "mirrorName": "orders"}))
-    stage.kube.taps.put("patch-status", claims)
+    stage = a_stage_with_a_deletion()
+    stage.kube.taps.put("patch-status", an_heir_comes(stage))
     stage.follow(30.0)
     assert "TERMINATING" not in states(stage)
     assert stage.tag() == "released"

@@ -11,7 +11,6 @@ from peerdb_operator.api.constants import OWNER_TAG
 from peerdb_operator.clients.peerdb import RequestedState
 from peerdb_operator.controllers.ports import Rest
 from peerdb_operator.errors import PeerDBUnavailable
-from tests.harness.fakecluster import Body
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     STATE_CHANGE,
@@ -21,6 +20,8 @@ from tests.unit.controllers.stage import (
     a_settled_stage,
     a_spec,
     a_stage,
+    a_stage_with_a_deletion,
+    an_heir_comes,
     forget,
     set_live,
     tables,
@@ -34,21 +35,11 @@ BAD = {"tables": [{"source": "nodot", "destination": "x"}]}
 
 def lands_late(stage: Stage) -> None:
     """Two passes whose writes get no answer: the first one lands while the second is on its way."""
-    inner = stage.kube._inner
-    bodies: list[Body] = []
-
-    class Late(type(inner)):  # type: ignore[misc]  # the class of the port as it stands
-        async def patch_status(self, namespace: str, name: str, body: Body) -> Body:
-            bodies.append(body)
-            if len(bodies) > 1:
-                await super().patch_status(namespace, name, bodies[0])
-            raise NO_ANSWER
-
-    usual, inner.__class__ = inner.__class__, Late
+    stage.kube.taps.put("patch-status", Tap(late=True, instead=NO_ANSWER))
+    stage.kube.taps.put("patch-status", Tap(instead=NO_ANSWER))
     for _ in range(2):
         stage.run()
         stage.wait(1.0)
-    inner.__class__ = usual
 
 
 def somebody_records(stage: Stage) -> None:
@@ -177,13 +168,19 @@ def test_no_mirror_is_stopped_again_and_again_while_somebody_always_writes_soone
 # -- what is told ----------------------------------------------------------------------------------------------------
 
 
-def test_no_correction_is_told_of_an_edit_that_was_not_sent() -> None:
+def a_stage_that_drifted() -> Stage:
+    """Somebody has paused the mirror in PeerDB and changed a setting of it."""
     stage = a_settled_stage("a", spec={"batchSize": 1000})
     stage.follow(5.0)
     forget(stage)
     stage.by_hand(RequestedState.PAUSED)
     stage.wait(2.0)
     set_live(stage, batch_size=77)
+    return stage
+
+
+def test_no_correction_is_told_of_an_edit_that_was_not_sent() -> None:
+    stage = a_stage_that_drifted()
     stage.kube.taps.put("patch-status", Tap(takes=9.0))
     stage.by_hand(RequestedState.RUNNING, after=3.0)
     stage.run()
@@ -194,12 +191,7 @@ def test_no_correction_is_told_of_an_edit_that_was_not_sent() -> None:
 
 
 def test_no_correction_is_told_of_an_edit_that_was_not_taken() -> None:
-    stage = a_settled_stage("a", spec={"batchSize": 1000})
-    stage.follow(5.0)
-    forget(stage)
-    stage.by_hand(RequestedState.PAUSED)
-    stage.wait(2.0)
-    set_live(stage, batch_size=77)
+    stage = a_stage_that_drifted()
     stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_TAKEN))
     stage.run()
     stage.by_hand(RequestedState.RUNNING)
@@ -210,12 +202,8 @@ def test_no_correction_is_told_of_an_edit_that_was_not_taken() -> None:
 
 
 def test_no_drop_is_told_that_was_not_sent() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.delete("orders")
-    stage.deliver()
-    stage.at_once = True
-    claims = Tap(before=lambda: stage.cluster.create("heir", {**a_spec("a"), "mirrorName": "orders"}))
-    stage.kube.taps.put("patch-status", claims)
+    stage = a_stage_with_a_deletion()
+    stage.kube.taps.put("patch-status", an_heir_comes(stage))
     stage.follow(30.0)
     assert states(stage) == []
     told = [one.patch["reason"] for one in stage.cluster.events() if one.key == ("data", "orders")]
