@@ -245,7 +245,7 @@ def test_a_command_may_have_taken_effect_when_its_answer_is_cut_off(answer: byte
 def test_a_command_may_have_taken_effect_when_no_answer_comes() -> None:
     async def scenario() -> int:
         async with serving(lambda _: SILENCE) as server, HttpxTransport(server.base, read_seconds=AT_ONCE) as transport:
-            with pytest.raises(PeerDBUnavailable, match="ReadTimeout") as caught:
+            with pytest.raises(PeerDBUnavailable, match="it did not answer in time") as caught:
                 await transport.send(CHANGE)
             assert caught.value.sent is True
             return len(server.seen)
