@@ -12,11 +12,12 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field, ValidationError
 
 from peerdb_operator.api.schema import MODEL_CONFIG, observed
-from peerdb_operator.api.times import Micros, Seconds
+from peerdb_operator.api.times import AsWritten, Micros, Seconds
 
 MAX_PENDING: Final = 20
 MAX_MESSAGE: Final = 32_768
 MAX_ERROR: Final = 1_024
+MAX_CONDITIONS: Final = 16
 
 _GENERATION_MAX: Final = 2**53 - 1  # what every JSON reader takes for a whole number
 _INT32_MAX: Final = 2**31 - 1
@@ -56,7 +57,7 @@ class Condition(BaseModel):
         observed("Why, in one word of a documented list."),
     ]
     message: Annotated[str, Field(max_length=MAX_MESSAGE), observed("Why, in a sentence, with the way out.")]
-    last_transition_time: Annotated[Seconds, observed("When `status` of this condition last changed.")]
+    last_transition_time: Annotated[AsWritten, observed("When `status` of this condition last changed.")]
     observed_generation: Annotated[
         Annotated[int, Field(ge=0, le=_GENERATION_MAX)] | None,
         observed("The metadata.generation that the condition speaks of."),
@@ -161,9 +162,16 @@ class MirrorStatus(BaseModel):
     last_error: Annotated[LastError | None, observed("The newest error in PeerDB's log of the mirror.")] = None
     conditions: Annotated[
         list[Condition],
-        Field(max_length=16),
-        observed("Ready, Synced, Reconciling, Stalled.", list_type="map", keys=["type"]),
+        Field(max_length=MAX_CONDITIONS),
+        observed(
+            "Ready, Synced, Reconciling, Stalled; conditions of other writers are kept.", list_type="map", keys=["type"]
+        ),
     ] = []
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition Ready; None before the first verdict."""
+        return next((condition for condition in self.conditions if condition.type == "Ready"), None)
 
     def as_wire(self) -> dict[str, Any]:
         """The status as it is written; what is unset is left out."""

@@ -37,6 +37,10 @@ def format_micros(seconds: float) -> str:
     return _format(seconds, "microseconds")
 
 
+def _as_written(seconds: float) -> str:
+    return format_micros(seconds) if seconds % 1 else format_seconds(seconds)
+
+
 def _format(seconds: float, precision: str) -> str:
     moment = _EPOCH + timedelta(seconds=seconds)
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
@@ -51,3 +55,5 @@ _Time = Annotated[
 ]
 Seconds = Annotated[_Time, AfterValidator(floor), PlainSerializer(format_seconds)]
 Micros = Annotated[_Time, PlainSerializer(format_micros)]
+AsWritten = Annotated[_Time, PlainSerializer(_as_written)]
+"""Whole seconds, with a fraction only where another writer gave one."""

@@ -49,7 +49,7 @@ class Registry:
         if view.status in (older.status, entry.writing):
             return view.asks_for_a_pass(older)
         was, now = older.status, view.status
-        if now.conditions and (now.operation, now.bounds) != (was.operation, was.bounds):
+        if now.ready is not None and (now.operation, now.bounds) != (was.operation, was.bounds):
             # Somebody else wrote it. A status that was wiped altogether tells nothing: what we know stays.
             entry.journal = None
         return True

@@ -170,7 +170,7 @@ class Reporter:
 
 def ready_reason(status: MirrorStatus) -> str:
     """The reason of Ready; empty without one."""
-    return next((condition.reason for condition in status.conditions if condition.type == "Ready"), "")
+    return "" if status.ready is None else status.ready.reason
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

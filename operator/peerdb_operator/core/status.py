@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from peerdb_operator.api.status import (
+    MAX_CONDITIONS,
     MAX_ERROR,
     MAX_MESSAGE,
     MAX_PENDING,
@@ -86,7 +87,10 @@ def next_status(
 
 
 def conditions(previous: list[Condition], told: Verdict, generation: int, now: float) -> list[Condition]:
-    """All conditions of a verdict; ``lastTransitionTime`` moves only when ``status`` flips. No side effects."""
+    """The conditions of a verdict, then those of other writers as they are, in their order. No side effects.
+
+    ``lastTransitionTime`` moves only when ``status`` flips.
+    """
     known = {condition.type: condition for condition in previous}
     truths = {"Ready": told.ready, "Synced": told.synced, "Reconciling": told.reconciling, "Stalled": told.stalled}
     if told.reconciling is Truth.KEEP and "Stalled" in known and known["Stalled"].status is ConditionStatus.TRUE:
@@ -109,12 +113,13 @@ def conditions(previous: list[Condition], told: Verdict, generation: int, now: f
                 observed_generation=speaks_of,
             )
         )
-    return built
+    others = [condition for condition in previous if condition.type not in truths]
+    return built + others[: MAX_CONDITIONS - len(built)]  # the API server refuses a status with more
 
 
 def urgency(previous: MirrorStatus, following: MirrorStatus, *, told: bool) -> Urgency:
     """How soon ``following`` has to replace ``previous``; ``told``: this pass reached a verdict. No side effects."""
-    if previous == following or not following.conditions:
+    if previous == following or following.ready is None:
         return Urgency.NOTHING
     old, new = previous.operation, following.operation
     if new is not None and (old is None or old.id != new.id or (old.sent_at != new.sent_at and not new.accepted)):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.status import (
+    MAX_CONDITIONS,
     MAX_ERROR,
     MAX_MESSAGE,
     MAX_PENDING,
@@ -164,6 +165,39 @@ def test_no_two_verdicts_in_a_row_leave_a_mirror_reconciling_and_stalled(reason:
 def test_conditions_stay_when_a_pass_reaches_no_verdict() -> None:
     before = told(RUNNING)
     assert told(None, before).conditions == before.conditions
+
+
+FOREIGN = Condition(
+    type="example.com/Audited",
+    status=ConditionStatus.TRUE,
+    reason="Checked",
+    message="by somebody else",
+    last_transition_time=LONG_AGO + 0.25,
+)
+
+
+def test_conditions_of_other_writers_are_kept_as_they_are_behind_ours() -> None:
+    another = FOREIGN.model_copy(update={"type": "Approved"})
+    before = MirrorStatus(conditions=[FOREIGN, *told(PAUSING).conditions, another])
+    assert told(RUNNING, before).conditions == [*told(RUNNING, told(PAUSING)).conditions, FOREIGN, another]
+
+
+def test_a_condition_of_another_writer_is_written_back_as_it_was_read() -> None:
+    wire = FOREIGN.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert read_status({"conditions": [wire]}).as_wire()["conditions"] == [wire]
+    assert wire["lastTransitionTime"].endswith(".250000Z")
+
+
+def test_our_conditions_find_room_when_other_writers_have_filled_the_list() -> None:
+    strangers = [FOREIGN.model_copy(update={"type": f"Stranger{number}"}) for number in range(MAX_CONDITIONS)]
+    full = told(PAUSING, MirrorStatus(conditions=strangers))
+    assert kinds(full)[:3] == ["Ready", "Synced", "Reconciling"]
+    assert len(full.conditions) == MAX_CONDITIONS
+
+
+def test_nothing_is_written_before_the_first_verdict_because_another_writer_has_a_condition() -> None:
+    before = MirrorStatus(conditions=[FOREIGN])
+    assert urgency(before, told(None, before), told=False) is Urgency.NOTHING
 
 
 # Generations.
