@@ -32,6 +32,13 @@ PLANNER: tuple[Defect, ...] = (
         "        if False:",
     ),
     Defect(
+        "rule 5",
+        "a mirror is taken over although PeerDB treats a column specially that the list lacks",
+        "core/desired.py",
+        "if not all(entry.is_plain for entry in entries)",
+        "if False",
+    ),
+    Defect(
         "rule 6",
         "a mirror without a workflow is asked without end",
         PHASE,

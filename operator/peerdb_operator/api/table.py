@@ -186,7 +186,9 @@ class TableSpec(BaseModel):
     columns: Annotated[
         Annotated[list[ColumnSpec], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_columns)] | None,
         described(
-            "Columns that arrive under another name, type or place than PeerDB would choose.",
+            "Columns that arrive under another name, type or place than PeerDB would choose: all of them, for a column "
+            "that is missing here counts as chosen by PeerDB. Of a column, only the fields that it sets are compared "
+            "with the mirror.",
             unset="none",
             changes=_NOT_IN_PLACE,
             list_type="map",

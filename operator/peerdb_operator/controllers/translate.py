@@ -126,6 +126,6 @@ def _addition(wish: TableWish) -> WireTableMapping:
                 partitioning=column.partitioning,
                 nullable_enabled=column.nullable,
             )
-            for column in sorted(wish.columns or (), key=Column.key)
+            for column in sorted(wish.as_mapping().columns, key=Column.key)
         ),
     )

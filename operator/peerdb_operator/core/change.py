@@ -83,7 +83,7 @@ def describe_conflict(diff: TableDiff) -> str:
 
 
 def _remapped_names(diff: TableDiff) -> str:
-    return listed([f"{wish.source} ({', '.join(fields)})" for wish, fields in diff.remapped])
+    return listed([f"{wish.source} ({listed(list(fields))})" for wish, fields in diff.remapped])
 
 
 def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Withheld | None:

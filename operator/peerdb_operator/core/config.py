@@ -27,6 +27,11 @@ class Column:
         """The column as a plain tuple that sorts and serialises."""
         return (self.source, self.destination, self.destination_type, self.ordering, self.partitioning, self.nullable)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the column arrives as it would if it were not listed."""
+        return self in {Column(self.source), Column(self.source, self.source)}
+
 
 @dataclass(frozen=True, slots=True)
 class TableMapping:

@@ -22,6 +22,40 @@ from peerdb_operator.core.config import Column, TableMapping
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredColumn:
+    """One entry of a table's ``columns``; ``None`` leaves a field to PeerDB."""
+
+    source: str
+    destination: str | None = None
+    destination_type: str | None = None
+    ordering: int | None = None
+    partitioning: int | None = None
+    nullable: bool | None = None
+
+    def as_column(self) -> Column:
+        """The column that PeerDB shows once its table has been added; it fills what is left out with zero values."""
+        return Column(
+            source=self.source,
+            destination=self.destination or "",
+            destination_type=self.destination_type or "",
+            ordering=self.ordering or 0,
+            partitioning=self.partitioning or 0,
+            nullable=bool(self.nullable),
+        )
+
+    def differs_from(self, live: Column) -> tuple[str, ...]:
+        """The spec's names of the set fields whose live value is another; an empty destination is the source's name."""
+        pairs: tuple[tuple[str, object, object], ...] = (
+            ("destinationName", self.destination, live.destination or live.source),
+            ("destinationType", self.destination_type, live.destination_type),
+            ("ordering", self.ordering, live.ordering),
+            ("partitioning", self.partitioning, live.partitioning),
+            ("nullableEnabled", self.nullable, live.nullable),
+        )
+        return tuple(name for name, desired, seen in pairs if desired is not None and desired != seen)
+
+
+@dataclass(frozen=True, slots=True)
 class TableWish:
     """One table of the spec; ``None`` leaves a field to PeerDB."""
 
@@ -33,7 +67,7 @@ class TableWish:
     sharding_key: str | None = None
     policy_name: str | None = None
     partition_by_expr: str | None = None
-    columns: frozenset[Column] | None = None
+    columns: tuple[DesiredColumn, ...] | None = None
 
     def as_mapping(self) -> TableMapping:
         """The mapping that PeerDB shows once this table has been added; it fills what is left out with zero values."""
@@ -47,7 +81,7 @@ class TableWish:
             sharding_key=self.sharding_key or blank.sharding_key,
             policy_name=self.policy_name or blank.policy_name,
             partition_by_expr=self.partition_by_expr or blank.partition_by_expr,
-            columns=blank.columns if self.columns is None else self.columns,
+            columns=frozenset(column.as_column() for column in self.columns or ()),
         )
 
     def differs_from(self, live: TableMapping) -> tuple[str, ...]:
@@ -60,9 +94,26 @@ class TableWish:
             ("shardingKey", self.sharding_key, live.sharding_key),
             ("policyName", self.policy_name, live.policy_name),
             ("partitionByExpr", self.partition_by_expr, live.partition_by_expr),
-            ("columns", self.columns, live.columns),
         )
-        return tuple(name for name, wished, seen in pairs if wished is not None and wished != seen)
+        named = tuple(name for name, wished, seen in pairs if wished is not None and wished != seen)
+        return named if self.columns is None else named + _column_differences(self.columns, live.columns)
+
+
+def _column_differences(desired: tuple[DesiredColumn, ...], live: frozenset[Column]) -> tuple[str, ...]:
+    """The set fields that differ, and the live columns that the list lacks although PeerDB treats them specially.
+
+    Columns match by source name. PeerDB treats a column that is not in its list like an entry without any field.
+    """
+    by_source: dict[str, list[Column]] = {}
+    for column in sorted(live, key=Column.key):
+        by_source.setdefault(column.source, []).append(column)
+    found: list[str] = []
+    for wanted in desired:
+        entries = by_source.pop(wanted.source, [Column(wanted.source)])
+        fields = dict.fromkeys(name for entry in entries for name in wanted.differs_from(entry))
+        found.extend(f"columns[{wanted.source}].{name}" for name in fields)
+    special = (name for name, entries in by_source.items() if not all(entry.is_plain for entry in entries))
+    return (*found, *(f"columns[{name}]" for name in special))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +202,18 @@ def _table(spec: TableSpec) -> TableWish:
         sharding_key=spec.sharding_key,
         policy_name=spec.policy_name,
         partition_by_expr=spec.partition_by_expr,
-        columns=None if spec.columns is None else frozenset(_column(column) for column in spec.columns),
+        columns=None if spec.columns is None else tuple(_column(column) for column in spec.columns),
     )
 
 
-def _column(spec: ColumnSpec) -> Column:
-    return Column(
+def _column(spec: ColumnSpec) -> DesiredColumn:
+    return DesiredColumn(
         source=spec.source_name,
-        destination=spec.destination_name or "",
-        destination_type=spec.destination_type or "",
-        ordering=spec.ordering or 0,
-        partitioning=spec.partitioning or 0,
-        nullable=bool(spec.nullable_enabled),
+        destination=spec.destination_name,
+        destination_type=spec.destination_type,
+        ordering=spec.ordering,
+        partitioning=spec.partitioning,
+        nullable=spec.nullable_enabled,
     )
 
 

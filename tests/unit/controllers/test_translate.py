@@ -5,7 +5,7 @@ from peerdb_operator.clients.peerdb_wire import SnapshotProgress
 from peerdb_operator.controllers.translate import config_update, live_config, progress, validation_request
 from peerdb_operator.controllers.tuning import limits_of
 from peerdb_operator.core.config import Column, SnapshotValues
-from peerdb_operator.core.desired import SnapshotWish, TableWish
+from peerdb_operator.core.desired import DesiredColumn, SnapshotWish, TableWish
 from peerdb_operator.core.edit import Edit, SettingsEdit
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import Progress
@@ -26,7 +26,7 @@ CONFIG = {
 }  # fmt: skip
 WISH = TableWish(
     "public.b", "b", exclude=frozenset({"z", "y"}), partition_key="p", engine="CH_ENGINE_NULL", sharding_key="s",
-    policy_name="n", partition_by_expr="e", columns=frozenset({Column("id", "key", "String", 1, 2, nullable=True)}),
+    policy_name="n", partition_by_expr="e", columns=(DesiredColumn("id", "key", "String", 1, 2, nullable=True),),
 )  # fmt: skip
 
 
@@ -70,6 +70,15 @@ def test_an_addition_says_what_the_spec_says() -> None:
         ],
         "skipInitialSnapshotForTableAdditions": True,
     }
+
+
+def test_an_added_column_says_only_what_the_spec_sets() -> None:
+    columns = (DesiredColumn("id", ordering=1), DesiredColumn("at", destination="at"))
+    update = config_update(
+        Edit(additions=(TableWish("public.b", "b", columns=columns),)), a_config(), skip_snapshot=False
+    )
+    [added] = update.to_json()["additionalTables"]
+    assert added["columns"] == [{"sourceName": "at", "destinationName": "at"}, {"sourceName": "id", "ordering": 1}]
 
 
 def test_settings_travel_as_the_fields_that_change() -> None:

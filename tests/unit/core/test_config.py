@@ -50,6 +50,21 @@ def test_fingerprint_differs_when_any_editable_field_does(other: LiveConfig) -> 
     assert other.fingerprint != FULL.fingerprint
 
 
+def test_fingerprint_keeps_its_bytes_so_that_an_edit_in_flight_survives_an_upgrade() -> None:
+    """``status.operation`` of a former release holds such a hash: computed otherwise, its edit is judged unproven."""
+    every_field = a_mapping(
+        "public.a",
+        exclude=frozenset({"x", "y"}),
+        engine="CH_ENGINE_NULL",
+        partition_key="id",
+        sharding_key="s",
+        policy_name="p",
+        partition_by_expr="e",
+        columns=frozenset({Column("id", ordering=1), Column("name", "n", "String", 0, 2, nullable=True)}),
+    )
+    assert replace(FULL, tables=(every_field, a_mapping("public.b"))).fingerprint == "55f50fb44fbc539b3f0c95fa714db697"
+
+
 def test_fingerprint_tells_source_and_destination_apart() -> None:
     assert a_config(a_mapping("a.b", "c.d")).fingerprint != a_config(a_mapping("c.d", "a.b")).fingerprint
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy, RunState, parse_spec
-from peerdb_operator.core.config import Column
-from peerdb_operator.core.desired import Desired, DropFlags, SnapshotWish, TableWish, desired_from
+from peerdb_operator.core.config import Column, TableMapping
+from peerdb_operator.core.desired import Desired, DesiredColumn, DropFlags, SnapshotWish, TableWish, desired_from
 from tests.unit.core.builders import a_mapping, a_wish
 
 FULL_SPEC: dict[str, object] = {
@@ -52,7 +52,10 @@ def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
         sharding_key="region",
         policy_name="hot",
         partition_by_expr="toYYYYMM(at)",
-        columns=frozenset({Column("id", "key", "UInt64", 1), Column("at", partitioning=2, nullable=True)}),
+        columns=(
+            DesiredColumn("id", destination="key", destination_type="UInt64", ordering=1),
+            DesiredColumn("at", partitioning=2, nullable=True),
+        ),
     )
     assert desired_from(parse_spec(FULL_SPEC), "orders", 5) == Desired(
         mirror="orders",
@@ -97,9 +100,14 @@ def test_an_added_table_shows_what_the_spec_sets() -> None:
         "sharding_key": "s",
         "policy_name": "p",
         "partition_by_expr": "e",
-        "columns": frozenset({Column("id")}),
     }
-    assert a_wish("public.orders", "t", **fields).as_mapping() == a_mapping("public.orders", "t", **fields)
+    columns = (
+        DesiredColumn("id"),
+        DesiredColumn("at", destination="at", destination_type="Date", ordering=1, partitioning=2, nullable=False),
+    )
+    shown = frozenset({Column("id"), Column("at", "at", "Date", 1, 2)})
+    added = a_wish("public.orders", "t", columns=columns, **fields).as_mapping()
+    assert added == a_mapping("public.orders", "t", columns=shown, **fields)
 
 
 def test_fields_that_the_spec_leaves_out_never_differ() -> None:
@@ -125,11 +133,79 @@ def test_fields_that_the_spec_leaves_out_never_differ() -> None:
         ("shardingKey", "sharding_key", "s"),
         ("policyName", "policy_name", "p"),
         ("partitionByExpr", "partition_by_expr", "e"),
-        ("columns", "columns", frozenset({Column("id")})),
     ],
 )
 def test_a_set_field_differs_under_the_name_that_users_write(name: str, field: str, value: object) -> None:
     assert a_wish("public.orders", "orders", **{field: value}).differs_from(a_mapping("public.orders")) == (name,)
+
+
+DESCRIBED = {
+    "destinationName": "key",
+    "destinationType": "UInt64",
+    "ordering": 1,
+    "partitioning": 2,
+    "nullableEnabled": True,
+}
+
+
+def a_table_with(*columns: dict[str, object]) -> TableWish:
+    """A table of a spec that lists these columns."""
+    spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders", "columns": list(columns)}]})
+    [table] = desired_from(spec, "orders", 1).tables or ()
+    return table
+
+
+def live_with(*columns: Column) -> TableMapping:
+    """The same table as PeerDB shows it."""
+    return a_mapping("public.orders", columns=frozenset(columns))
+
+
+def test_fields_that_a_column_of_the_spec_leaves_out_never_differ() -> None:
+    live = live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))
+    assert a_table_with({"sourceName": "id"}).differs_from(live) == ()
+
+
+@pytest.mark.parametrize("field", DESCRIBED)
+def test_a_set_field_of_a_column_differs_under_the_name_that_users_write(field: str) -> None:
+    table = a_table_with({"sourceName": "id", field: DESCRIBED[field]})
+    assert table.differs_from(live_with(Column("id"))) == (f"columns[id].{field}",)
+    assert table.differs_from(live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))) == ()
+
+
+def test_a_column_that_keeps_its_name_equals_one_that_is_named_like_its_source() -> None:
+    same = a_table_with({"sourceName": "id", "destinationName": "id"})
+    assert same.differs_from(live_with(Column("id"))) == ()
+    assert same.differs_from(live_with(Column("id", "id"))) == ()
+
+
+def test_columns_are_matched_by_source_name_whatever_their_order() -> None:
+    table = a_table_with({"sourceName": "id", "ordering": 1}, {"sourceName": "at", "ordering": 2})
+    assert table.differs_from(live_with(Column("at", ordering=2), Column("id", ordering=1))) == ()
+    assert table.differs_from(live_with(Column("at", ordering=1), Column("id", ordering=2))) == (
+        "columns[id].ordering",
+        "columns[at].ordering",
+    )
+
+
+def test_a_column_that_peerdb_does_not_list_has_what_peerdb_chooses_by_itself() -> None:
+    plain = a_table_with({"sourceName": "id", "destinationName": "id", "nullableEnabled": False})
+    assert plain.differs_from(live_with()) == ()
+    assert a_table_with({"sourceName": "id", "ordering": 1}).differs_from(live_with()) == ("columns[id].ordering",)
+
+
+def test_a_live_column_that_the_list_of_the_spec_lacks_differs_if_peerdb_treats_it_specially() -> None:
+    listed = a_table_with({"sourceName": "id", "ordering": 1})
+    live = live_with(Column("id", ordering=1), Column("at", destination_type="Date"), Column("x"), Column("y", "y"))
+    assert listed.differs_from(live) == ("columns[at]",)
+    assert a_table_with().differs_from(live_with(Column("at", nullable=True))) == ("columns[at]",)
+
+
+def test_a_column_that_peerdb_lists_twice_equals_only_if_both_entries_do() -> None:
+    table = a_table_with({"sourceName": "id", "ordering": 1})
+    assert table.differs_from(live_with(Column("id", ordering=1), Column("id", ordering=1, nullable=True))) == ()
+    assert table.differs_from(live_with(Column("id", ordering=1), Column("id", ordering=2))) == (
+        "columns[id].ordering",
+    )
 
 
 def test_another_destination_differs() -> None:
