@@ -6,15 +6,12 @@ simulator inside the process.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-_SECRETS: Final = re.compile(
-    r"""(?ix) (?P<key>\b(?:password|passwd|pwd|secret|token)["']?\s*[=:]\s*) (?:"[^"]*"|'[^']*'|\S+) | ://[^/\s]+@"""
-)
+from peerdb_operator.clients.redaction import redacted
 
 
 class Patience(Enum):
@@ -65,6 +62,5 @@ def encode_json(value: object) -> bytes:
 
 def one_line(text: str, limit: int = 300) -> str:
     """Somebody else's words, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
-    shown = _SECRETS.sub(lambda hit: f"{hit['key']}***" if hit["key"] else "://***@", text[: 4 * limit])
-    shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+    shown = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
