@@ -7,11 +7,16 @@ value with none of these passes. In doubt a word too many is hidden, but ``key``
 """
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Final
 
 HIDDEN: Final = "***"
 LONGEST_READ: Final = 8192
 """Characters of a text that are looked at; the rest is dropped."""
+
+_SHORTEST_VALUE: Final = 4
+_LONG_VALUE: Final = 12
+"""A value of this length is no part of an ordinary word."""
 
 _WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _SECRET_NAME: Final = re.compile(
@@ -19,7 +24,7 @@ _SECRET_NAME: Final = re.compile(
     (?: (?: password | passwd | passphrase | secret | credential ) s? | pwd
       | (?: ^ | _ ) (?: pass | pw | token | jwt | sig | signature )
       | (?: access | auth | bearer | id | refresh | sas | security | session ) token
-      | (?: access | account | api | auth | encryption | master | private | secret | shared | signing ) _? keys?
+      | (?: access | account | api | auth | enc | encryption | master | private | secret | shared | signing ) _? keys?
     ) (?: _? (?: value | hash | new | old | text | base64 | \d+ ) )? $"""
 )
 
@@ -79,6 +84,21 @@ _VALUE_AFTER: Final = {"?": re.compile(r"[^\s&]+"), "&": re.compile(r"[^\s&]+"),
 def names_a_secret(name: str) -> bool:
     """Whether a field, setting or variable of this name holds a secret; the end of the name decides."""
     return _SECRET_NAME.search("_".join(_WORDS.split(name)).lower()) is not None
+
+
+def secret_values(settings: Mapping[str, str]) -> frozenset[str]:
+    """The values of those settings whose names say that they are secrets."""
+    return frozenset(value for key, value in settings.items() if names_a_secret(key) and len(value) >= _SHORTEST_VALUE)
+
+
+def without(text: str, values: Collection[str]) -> str:
+    """``text`` with each of these values hidden: a long one anywhere, a short one where it is a word of its own."""
+    for value in sorted(values, key=lambda value: (-len(value), value)):
+        if len(value) >= _LONG_VALUE:
+            text = text.replace(value, HIDDEN)
+        elif value in text:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, text)
+    return text
 
 
 def redacted(text: str) -> str:

@@ -14,6 +14,7 @@ from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of,
 from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.status import MirrorStatus, read_status
 from peerdb_operator.api.times import parse_time
+from peerdb_operator.clients.redaction import secret_values, without
 from peerdb_operator.controllers.stopwatch import Course
 from peerdb_operator.controllers.story import Story
 from peerdb_operator.core.desired import Desired, desired_from
@@ -94,6 +95,8 @@ class Entry:
     """Operations by id that may stand in status although they were never sent, and the journals that hold instead."""
     busy: bool = False
     known: bool = True
+    secrets: frozenset[str] = frozenset()
+    """Values of secret settings that the live mirror has, or had while this process knew it."""
     sources: frozenset[str] = frozenset()
     """The live tables, written as PeerDB writes them in the names of copies."""
     basis: View = field(init=False)
@@ -147,6 +150,14 @@ class Entry:
         if not isinstance(wish, InvalidSpec) or self._state is None or not mirror or not self.view.has_finalizer:
             return None
         return Desired(mirror, self.view.generation, self._state, invalid=wish.message)
+
+    def without_secrets(self, text: str) -> str:
+        """PeerDB's words without the secrets among the settings of the spec and of the live mirror."""
+        return without(text, self.secrets | secret_values(dict(self.parting_wish().settings)))
+
+    def shown_error(self) -> tuple[str, float] | None:
+        """``error`` as it may be shown."""
+        return None if self.error is None else (self.without_secrets(self.error[0]), self.error[1])
 
     def current_journal(self) -> Journal:
         """The journal: this process's own, or what status carries."""

@@ -85,7 +85,7 @@ class FleetReader:
             for entry in self._owners(row.mirror_name):
                 fresh = entry.error is not None and now - entry.error[1] < window
                 if entry.error is None or at >= entry.error[1]:
-                    entry.error = (" ".join(row.message.split())[:ERROR_LENGTH], at)
+                    entry.error = (" ".join(entry.without_secrets(row.message).split())[:ERROR_LENGTH], at)
                 if not fresh and now - at < window:
                     woken.append(entry.view.uid)
         return woken

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from peerdb_operator.clients.redaction import secret_values, without
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.look import Identity, Sight
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.errors import PeerDBError
-
-SHORTEST_HIDDEN = 6
-"""Shorter values (true, 100) are no secrets, and hiding them would garble what is said."""
 
 
 @dataclass(slots=True)
@@ -30,13 +28,8 @@ class Job:
     journal: Journal
 
     def without_values(self, text: str) -> str:
-        """PeerDB's words without the values of the mirror's settings, whichever of them they repeat."""
-        live = {} if self.sight.config is None else self.sight.config.env
-        values = {*live.values(), *dict(self.desired.settings).values()}
-        for value in sorted(values, key=lambda value: (-len(value), value)):
-            if len(value) >= SHORTEST_HIDDEN:
-                text = text.replace(value, "***")
-        return text
+        """PeerDB's words without the secrets among the mirror's settings, if they repeat any."""
+        return without(text, self.entry.secrets | secret_values(dict(self.desired.settings)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
+from peerdb_operator.clients.redaction import secret_values
 from peerdb_operator.controllers.job import Job
 from peerdb_operator.controllers.look import Observer, unknown
 from peerdb_operator.controllers.ports import Clock
@@ -60,6 +61,8 @@ class Lookout:
             if full:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
             if job.sight.config is not None:
+                entry.secrets |= secret_values(job.sight.config.env)
+                entry.memory = replace(entry.memory, error=entry.shown_error())
                 entry.sources = frozenset(
                     mapping.source.replace(".", "_") for mapping in job.sight.config.table_mappings
                 )

@@ -81,7 +81,7 @@ class Passes:
         return await self._run(entry, desired, who, await self.surroundings.farewell(entry, desired))
 
     async def _run(self, entry: Entry, desired: Desired, who: Identity, parting: Farewell | None) -> Rest:
-        entry.memory = replace(entry.memory, error=entry.error)
+        entry.memory = replace(entry.memory, error=entry.shown_error())
         job = Job(entry, desired, who, Sight(NOT_ASKED), entry.current_journal())
         observation = await self.lookout.first(job, parting)
         planned = self._plan(job, observation, parting)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerdb_operator.clients.peerdb_transport import one_line
-from peerdb_operator.clients.redaction import LONGEST_READ, names_a_secret, redacted
+from peerdb_operator.clients.redaction import LONGEST_READ, names_a_secret, redacted, secret_values, without
 
 CANARY = "c4nary"
 
@@ -135,6 +135,24 @@ def test_the_name_of_a_setting_can_say_that_it_holds_a_secret(name: str) -> None
 )
 def test_most_names_say_nothing_of_the_kind(name: str) -> None:
     assert not names_a_secret(name)
+
+
+def test_only_the_values_of_secret_settings_are_secret() -> None:
+    settings = {
+        "PEERDB_S3_SECRET": "hunter2",
+        "PEERDB_API_TOKEN": "abc",
+        "PEERDB_SCHEMA": "public",
+        "PEERDB_MAX": "100",
+    }
+
+    assert secret_values(settings) == {"hunter2"}
+
+
+def test_a_short_value_is_hidden_as_a_word_and_a_long_one_anywhere() -> None:
+    values = {"hunter2", "hunter2-again", "a.long+value!"}
+
+    assert without("hunter2 xhunter2 hunter2s (hunter2)", values) == "*** xhunter2 hunter2s (***)"
+    assert without("xhunter2-again, %3Da.long+value!y", values) == "x***, %3D***y"
 
 
 PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)

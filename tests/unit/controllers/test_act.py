@@ -115,11 +115,11 @@ def test_the_corrections_of_an_older_generation_are_not_carried_over_when_an_edi
     assert (bounds.generation, bounds.corrections) == (2, ())
 
 
-def test_no_value_of_a_setting_is_told_when_peerdb_repeats_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_value_of_a_secret_setting_is_told_when_peerdb_repeats_one(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     live, wished = "live-value-of-a-setting", "wished-value"
-    stage = a_settled_stage("a", env={"PEERDB_SOMETHING": live})
-    stage.cluster.edit("orders", {"spec": a_spec("a", settings={"PEERDB_OTHER": wished, "PEERDB_FLAG": "true"})})
+    stage = a_settled_stage("a", env={"PEERDB_S3_SECRET": live, "PEERDB_SCHEMA": "invalid"})
+    stage.cluster.edit("orders", {"spec": a_spec("a", settings={"PEERDB_TOKEN": wished, "PEERDB_FLAG": "settings"})})
     said = f"invalid settings {live} and {wished}, true"
     refused = PeerDBUnavailable(f"{said}", sent=False, maintenance=True)
     for _ in range(60):

@@ -206,6 +206,28 @@ def test_an_error_in_the_log_is_told_and_fades_after_a_quarter_of_an_hour() -> N
     assert stage.condition() == ("True", "Running")
 
 
+def test_an_error_in_the_log_is_told_without_the_secrets_of_the_mirrors_settings() -> None:
+    stage = quietly(a_settled_stage("a", env={"PEERDB_S3_SECRET": "live-secret", "PEERDB_SCHEMA": "public"}))
+    stage.cluster.edit("orders", {"spec": a_spec("a", settings={"PEERDB_API_TOKEN": "t0ken"})})
+    stage.follow(60.0)
+    stage.tick(a_row(stage, "orders", "public.orders: live-secret and t0ken were refused"))
+    stage.follow(60.0)
+    assert stage.condition() == ("True", "RunningWithErrors")
+    assert stage.status()["lastError"]["message"] == "public.orders: *** and *** were refused"
+    assert "public.orders: *** and ***" in stage.message()
+    everywhere = str(stage.status()) + str(stage.told())
+    assert "live-secret" not in everywhere
+    assert "t0ken" not in everywhere
+
+
+def test_an_error_that_came_before_the_first_look_is_told_without_secrets_too() -> None:
+    stage = quietly(a_settled_stage("a", env={"PEERDB_S3_SECRET": "live-secret"}))
+    stage.restart()
+    stage.tick(a_row(stage, "orders", "live-secret was refused"))
+    stage.follow(60.0)
+    assert stage.status()["lastError"]["message"] == "*** was refused"
+
+
 def test_an_error_that_is_older_than_the_window_wakes_nobody() -> None:
     stage = quietly(a_settled_stage("a"))
     assert stage.tick(a_row(stage, "orders", ago=901.0)) == []

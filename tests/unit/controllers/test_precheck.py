@@ -97,8 +97,8 @@ def test_a_mirror_that_stands_still_is_resumed_when_its_additions_cannot_be_chec
     assert stage.condition() == ("False", "PrecheckFailed")
 
 
-def test_no_value_of_a_setting_is_told_when_the_check_repeats_one() -> None:
-    stage = a_settled_stage("a", env={"PEERDB_A": "a-long-value"})
+def test_no_value_of_a_secret_setting_is_told_when_the_check_repeats_one() -> None:
+    stage = a_settled_stage("a", env={"PEERDB_PASSWORD": "a-long-value"})
     stage.peerdb.taps.put(VALIDATE, Tap(instead=PeerDBPreconditionFailed("cannot parse a-long-value")))
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.follow(5.0)
