@@ -6,6 +6,7 @@ events to ``runtime.process``.
 
 import asyncio
 import logging
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from peerdb_operator.clients.kube import KubeClient
 from peerdb_operator.clients.kube_auth import KubeAuth
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
+from peerdb_operator.clients.proxies import Proxies, without_password
 from peerdb_operator.controllers.mirror import MirrorController
 from peerdb_operator.controllers.ports import Clock, Controller, KubePort
 from peerdb_operator.errors import KubeError
@@ -75,12 +77,16 @@ def mirror_controller(world: World) -> Controller:
 async def build_app(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> App:
     """Open the clients; nothing is asked of PeerDB or Kubernetes yet.
 
-    Raises ValueError or KubeError with a sentence for a password, a certificate, a kubeconfig or a tracer of no use.
+    Raises ValueError or KubeError with a sentence for a password, certificate, proxy, kubeconfig or tracer of no use.
     """
     password = _password(settings)
     tracer = open_tracer(__version__) if settings.tracing else Tracer()
-    auth = await KubeAuth.load(settings.kubeconfig)
-    transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file)
+    proxies = Proxies.of(os.environ)
+    proxy = settings.peerdb_proxy or proxies.to(settings.peerdb_url)
+    if proxy is not None:
+        logger.info("PeerDB is asked through the proxy %s", without_password(proxy))
+    auth = await KubeAuth.load(settings.kubeconfig, proxies)
+    transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file, proxy=proxy)
     kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
     metrics = Metrics(__version__, process=True)
     peerdb = PeerDBClient(MeteredTransport(transport, metrics, tracer))

@@ -25,6 +25,7 @@ ENV_PREFIX = "PEERDB_OPERATOR_"
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _CLUSTER_ID = r"^[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$"
 _QUOTED_VALUE_LENGTH = 80
+_MAY_HOLD_A_PASSWORD = frozenset({"peerdb_url", "peerdb_proxy"})
 
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT(_\d+_(TCP|UDP|SCTP)|$)")
 """What the kubelet sets in every pod for a Service named peerdb-operator."""
@@ -86,6 +87,12 @@ class Settings(BaseSettings):
     )
     peerdb_ca_file: Path | None = Field(
         None, validation_alias="peerdb_ca_file", description="PEM file with the authorities of PeerDB's certificate."
+    )
+    peerdb_proxy: str | None = Field(
+        None,
+        validation_alias="peerdb_proxy",
+        description="HTTP proxy to PeerDB; without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide, as they do for the "
+        "API server.",
     )
     kubeconfig: str | None = Field(
         None,
@@ -157,6 +164,18 @@ class Settings(BaseSettings):
         if base.endswith("/v1"):
             raise ValueError(f"leave out the /v1 at the end: the base is {base.removesuffix('/v1')}")
         return base
+
+    @field_validator("peerdb_proxy")
+    @classmethod
+    def _proxy_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.strip())
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("it must look like http://proxy.example.com:3128")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("leave the password out of the address: a proxy that wants one goes into HTTPS_PROXY")
+        return value.strip()
 
     @field_validator("peerdb_password_file", "peerdb_ca_file")
     @classmethod
@@ -241,7 +260,7 @@ def _sentence(error: dict[str, Any]) -> str:
         return f"{where} is not set: {field.description}"
     if error["type"] == "string_pattern_mismatch":
         problem = f"this is not a legal name. {field.description}".removesuffix(".")
-    shown = "" if is_secret(field) or name == "peerdb_url" else f" {_quoted(error['input'])}:"
+    shown = "" if is_secret(field) or name in _MAY_HOLD_A_PASSWORD else f" {_quoted(error['input'])}:"
     return f"{where}:{shown} {problem[:1].lower()}{problem[1:]}."
 
 

@@ -136,6 +136,7 @@ SAMPLES: Final[list[Sample]] = [
     Sample(
         "peerdb.urlSecretRef.key", "base", of_container("env", 0, "valueFrom", "secretKeyRef", "key"), "base", "other"
     ),
+    Sample("peerdb.proxy", "http://p:3128", variable("PEERDB_PROXY"), "http://p:3128"),
     Sample("peerdb.passwordSecretRef.name", "login", _volume("peerdb-password", "secret", "secretName"), "login"),
     Sample("peerdb.passwordSecretRef.key", "pw", _volume("peerdb-password", "secret", "items", 0, "key"), "pw"),
     Sample("peerdb.caSecretRef.name", "ca", _volume("peerdb-ca", "secret", "secretName"), "ca"),

@@ -110,6 +110,16 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in sentence
 
 
+@pytest.mark.parametrize("given", ["proxy:3128", "socks5://proxy:1080", "http://", "http://me:hunter2@proxy:3128"])
+def test_a_wrong_proxy_is_refused_with_a_hint_and_not_repeated(given: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"peerdb_url": URL, "peerdb_proxy": given})
+    (sentence,) = caught.value.sentences
+    assert sentence.startswith("--peerdb-proxy (PEERDB_PROXY): ")
+    assert "http://proxy.example.com:3128" in sentence or "HTTPS_PROXY" in sentence
+    assert "hunter2" not in sentence
+
+
 def test_what_is_missing_is_named_with_an_example() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings({})

@@ -27,6 +27,10 @@
 {{- else }}
   value: {{ .Values.peerdb.url | quote }}
 {{- end }}
+{{- with .Values.peerdb.proxy }}
+- name: PEERDB_PROXY
+  value: {{ . | quote }}
+{{- end }}
 {{- if .Values.peerdb.passwordSecretRef.name }}
 - name: PEERDB_PASSWORD_FILE
   value: {{ include "peerdb-operator.passwordFolder" . }}/password

@@ -24,6 +24,7 @@ from kubernetes.aio import config as loaders
 from kubernetes.aio.client import Configuration
 
 from peerdb_operator import __version__
+from peerdb_operator.clients.proxies import Proxies, checked
 from peerdb_operator.errors import KubeError
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,13 @@ class KubeAuth:
         read: Callable[[], Awaitable[KubeAccess]],
         first: KubeAccess,
         monotonic: Callable[[], float] = time.monotonic,
+        proxies: Proxies | None = None,
     ) -> None:
+        """``proxies``: what leads to the API server where the kubeconfig names no proxy.
+
+        Raises KubeError with a sentence for a proxy of no use.
+        """
+        self._proxy = _proxy(first, proxies or Proxies())
         self._read = read
         self._access = first
         self._monotonic = monotonic
@@ -88,7 +95,7 @@ class KubeAuth:
         self._reading = asyncio.Lock()
 
     @classmethod
-    async def load(cls, kubeconfig: str | None) -> "KubeAuth":
+    async def load(cls, kubeconfig: str | None, proxies: Proxies | None = None) -> "KubeAuth":
         """Read the credentials for the first time: ``kubeconfig`` if given, else the pod's service account.
 
         Raises KubeError with a sentence for the user if neither works.
@@ -97,7 +104,7 @@ class KubeAuth:
         async def read() -> KubeAccess:
             return await read_access(kubeconfig)
 
-        return cls(read, await read())
+        return cls(read, await read(), proxies=proxies)
 
     @property
     def server(self) -> str:
@@ -121,8 +128,8 @@ class KubeAuth:
         session = aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": USER_AGENT},
-            proxy=access.proxy,
-            trust_env=access.proxy is None,
+            proxy=self._proxy,
+            trust_env=False,  # aiohttp would read proxies and netrc in a thread for each request
             read_bufsize=2**21,
             middlewares=(authorize,),
         )
@@ -189,6 +196,13 @@ async def read_access(kubeconfig: str | None) -> KubeAccess:
         tls_server_name=configuration.tls_server_name,
         proxy=configuration.proxy,
     )
+
+
+def _proxy(access: KubeAccess, proxies: Proxies) -> str | None:
+    try:
+        return proxies.to(access.server) if access.proxy is None else checked(access.proxy, "proxy-url")
+    except ValueError as error:
+        raise KubeError(f"{access.server} cannot be reached: {error}.") from None
 
 
 def _require_a_file(kubeconfig: str) -> None:

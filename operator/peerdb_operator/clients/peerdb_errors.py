@@ -115,6 +115,11 @@ def _in_front(reply: Reply, asked: Asked) -> PeerDBError:
     return known(reply, asked)
 
 
+def _refused_by_a_proxy(reply: Reply, asked: Asked) -> PeerDBError:
+    what = f"{asked} was answered with HTTP {reply.status} by a proxy"
+    return PeerDBMisconfigured(f"{what}, which wants a password: put it into HTTPS_PROXY or HTTP_PROXY", sent=False)
+
+
 _Meaning = Callable[[Reply, Asked], PeerDBError]
 
 _FIXED: Final[Mapping[int, _Meaning]] = {
@@ -124,6 +129,7 @@ _FIXED: Final[Mapping[int, _Meaning]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: _wrong_address,
 }
 _IN_FRONT: Final[Mapping[int, _Meaning]] = {
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: _refused_by_a_proxy,
     HTTPStatus.REQUEST_TIMEOUT: partial(_away, sent=True),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _too_large,
     HTTPStatus.TOO_EARLY: partial(_away, sent=False),

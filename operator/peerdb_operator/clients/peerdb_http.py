@@ -3,8 +3,8 @@
 Owns the base address, the password, TLS, seconds, and the translation of exceptions. Leaves statuses and bodies to
 ``peerdb_errors``. Redirects are never followed: the web UI answers a request without a password with one that ends,
 for a POST too, on a login page with status 200, and a refused command would look done. No command is repeated here;
-aiohttp asks a GET once more when the server closes the connection instead of answering. Proxies and credentials of the
-environment are not used and cookies not kept: the settings alone decide.
+aiohttp asks a GET once more when the server closes the connection instead of answering. Neither proxies nor credentials
+are looked for in the environment and cookies are not kept.
 
 httpx runs on aiohttp's connections (``httpx-aiohttp``): a request costs a quarter of what it costs with httpx's own.
 What that package makes of aiohttp's exceptions does not say whether a request was sent (a connection that the server
@@ -104,6 +104,7 @@ class HttpxTransport:
         *,
         password: Password | None = None,
         ca_file: Path | None = None,
+        proxy: str | None = None,
         read_seconds: Mapping[Patience, float] = READ_SECONDS,
         slack_seconds: float = _SLACK_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
@@ -111,7 +112,7 @@ class HttpxTransport:
     ) -> None:
         """``base_url`` is what ``/v1/...`` is appended to. Raises ``ValueError`` with a sentence for what cannot work.
 
-        ``inner`` replaces the network.
+        ``proxy`` is the address of an HTTP proxy; ``inner`` replaces the network.
         """
         self._base = _checked(base_url)
         self._password = password or Password()
@@ -119,7 +120,7 @@ class HttpxTransport:
         self._slack_seconds = slack_seconds
         self._connect_seconds = connect_seconds
         self._http = httpx.AsyncClient(
-            transport=inner or _network(_trust(self._base, ca_file)),
+            transport=inner or _network(_trust((self._base, proxy or ""), ca_file), proxy),
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -176,12 +177,13 @@ def _checked(base_url: str) -> str:
         raise ValueError(f"PEERDB_URL is not an address; {BASE_HINT}") from None
 
 
-def _network(trust: ssl.SSLContext | bool) -> AiohttpTransport:
+def _network(trust: ssl.SSLContext | bool, proxy: str | None) -> AiohttpTransport:
     def connect() -> aiohttp.ClientSession:  # needs a running loop, so it is called with the first request
         return aiohttp.ClientSession(
             # How many calls run at once is the work queue's business.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS, ssl=trust),
             cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
@@ -189,9 +191,9 @@ def _network(trust: ssl.SSLContext | bool) -> AiohttpTransport:
     return AiohttpTransport(client=connect, verify=trust, trust_env=False)
 
 
-def _trust(base: str, ca_file: Path | None) -> ssl.SSLContext | bool:
+def _trust(addresses: tuple[str, ...], ca_file: Path | None) -> ssl.SSLContext | bool:
     """Reading the authorities costs memory: only what needs them does."""
-    if ca_file is None and not base.startswith("https:"):
+    if ca_file is None and not any(address.startswith("https:") for address in addresses):
         return False
     try:
         return (

@@ -85,4 +85,3 @@ def _configure_watch(settings: kopf.OperatorSettings, rng: random.Random) -> Non
     networking.request_timeout = 60
     networking.error_backoffs = _EndlessBackoffs()
     networking.enforce_retry_after = True
-    networking.trust_env = True

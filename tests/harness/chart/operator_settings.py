@@ -19,6 +19,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "peerdb_password": "",  # as a file only
     "peerdb_password_file": "peerdb.passwordSecretRef",
     "peerdb_ca_file": "peerdb.caSecretRef",
+    "peerdb_proxy": "peerdb.proxy",
     "kubeconfig": "",  # the pod has its account
     "namespaces": "watchNamespaces",
     "cluster_id": "clusterId",

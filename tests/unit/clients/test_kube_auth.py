@@ -9,8 +9,10 @@ import aiohttp
 import pytest
 
 from peerdb_operator.clients.kube_auth import REREAD_SECONDS, KubeAccess, KubeAuth, read_access
+from peerdb_operator.clients.proxies import Proxies
 from peerdb_operator.errors import KubeError
 from tests.harness.fakekube import FakeKube
+from tests.unit.clients.peerdb_fakes import RawRequest, a_response, serving
 
 
 class FakeTime:
@@ -242,3 +244,73 @@ def test_a_sentence_says_what_to_set_when_there_is_neither_kubeconfig_nor_pod(mo
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(KubeError, match=r"no pod with a service account .*; set --kubeconfig \(KUBECONFIG\)"):
         asyncio.run(read_access(None))
+
+
+def access_to(server: str, proxy: str | None = None) -> KubeAccess:
+    return KubeAccess(
+        server=server,
+        authorization=None,
+        ca_file=None,
+        cert_file=None,
+        key_file=None,
+        verify_tls=True,
+        tls_server_name=None,
+        proxy=proxy,
+    )
+
+
+async def asked(access: KubeAccess, proxies: Proxies | None = None) -> None:
+    async def read() -> KubeAccess:
+        return access
+
+    session = await KubeAuth(read, access, proxies=proxies).session(connections=1)
+    async with session, session.get(f"{access.server}/version") as reply:
+        assert reply.status == 200
+
+
+def test_the_proxy_of_the_environment_leads_to_the_api_server_unless_it_is_exempt() -> None:
+    async def main() -> list[RawRequest]:
+        async with serving(lambda _: a_response("200 OK")) as proxy, serving(lambda _: a_response("200 OK")) as server:
+            await asked(access_to("http://kube.test:6443"), Proxies(http=proxy.base))
+            await asked(access_to(server.base), Proxies(http=proxy.base, no_proxy="127.0.0.0/8"))
+            assert len(server.seen) == 1
+            return proxy.seen
+
+    (request,) = asyncio.run(main())
+
+    assert request.target == "http://kube.test:6443/version"
+
+
+def test_the_proxy_of_the_kubeconfig_wins_over_the_environment() -> None:
+    async def main() -> int:
+        async with serving(lambda _: a_response("200 OK")) as proxy:
+            await asked(access_to("http://kube.test:6443", proxy.base), Proxies(no_proxy="*"))
+            return len(proxy.seen)
+
+    assert asyncio.run(main()) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "environment", "words"),
+    [("socks5://p:1080", "", "proxy-url is no address"), (None, "socks5://p:1080", "HTTP_PROXY is no address")],
+)
+def test_a_proxy_of_no_use_stops_the_start(own: str | None, environment: str, words: str) -> None:
+    with pytest.raises(KubeError, match=f"http://kube.test cannot be reached: {words} of an HTTP proxy"):
+        asyncio.run(asked(access_to("http://kube.test", own), Proxies(http=environment)))
+
+
+def test_neither_a_netrc_file_nor_a_later_environment_has_a_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    async def main() -> RawRequest:
+        async with serving(lambda _: a_response("200 OK")) as server:
+            await asked(access_to(server.base))
+            (request,) = server.seen
+            return request
+
+    assert "authorization" not in asyncio.run(main()).headers

@@ -228,6 +228,53 @@ def test_nothing_of_the_environment_redirects_or_signs_a_request(
     assert "authorization" not in request.headers
 
 
+def test_a_request_goes_to_the_proxy_that_is_given_with_its_password() -> None:
+    async def scenario() -> list[RawRequest]:
+        async with serving(lambda _: FINE) as proxy:
+            address = proxy.base.replace("http://", "http://me:hunter2@")
+            async with HttpxTransport("http://peerdb.test:8113", proxy=address) as transport:
+                await transport.send(CHANGE)
+            return proxy.seen
+
+    (request,) = run(scenario())
+
+    assert (request.method, request.target) == ("POST", "http://peerdb.test:8113/v1/mirrors/state_change")
+    assert base64.b64decode(request.headers["proxy-authorization"].removeprefix("Basic ")) == b"me:hunter2"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
+def test_a_tunnel_that_the_proxy_refuses_says_that_nothing_was_sent(status: str) -> None:
+    async def scenario() -> tuple[PeerDBError, list[RawRequest]]:
+        async with serving(lambda _: a_response(status)) as proxy:
+            transport = HttpxTransport(
+                "https://peerdb.test", proxy=proxy.base.replace("http://", "http://me:hunter2@"), password=Password("p")
+            )
+            async with transport:
+                with pytest.raises(PeerDBError) as caught:
+                    await transport.send(CHANGE)
+            return caught.value, proxy.seen
+
+    error, (request,) = run(scenario())
+
+    assert (request.method, request.target) == ("CONNECT", "peerdb.test:443")
+    assert "authorization" not in request.headers
+    assert (type(error), error.sent, error.code) == (PeerDBUnavailable, False, "connect_error")
+    assert "hunter2" not in str(error)
+
+
+def test_a_proxy_that_nobody_listens_at_says_that_nothing_was_sent() -> None:
+    async def scenario() -> PeerDBError:
+        async with serving(lambda _: FINE) as server:
+            nobody = server.base
+        async with HttpxTransport("http://peerdb.test", proxy=nobody) as transport:
+            with pytest.raises(PeerDBUnavailable) as caught:
+                await transport.send(CHANGE)
+        return caught.value
+
+    assert run(scenario()).sent is False
+
+
 @pytest.mark.parametrize(
     "answer", [RESET, b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]
 )

@@ -170,6 +170,7 @@ OTHERS_SAY: list[tuple[int, str | None, bytes, type[PeerDBError], bool]] = [
     (404, "text/plain", b"default backend - 404", PeerDBMisconfigured, False),
     (404, "application/json", b'{"code": "5", "message": "flow orders_cdc not found"}', PeerDBMisconfigured, False),
     (404, "application/json", b'{"code": true, "message": "flow orders_cdc not found"}', PeerDBMisconfigured, False),
+    (407, "text/html", HTML, PeerDBMisconfigured, False),
     (408, None, b"", PeerDBUnavailable, True),
     (413, "text/html", HTML, PeerDBRejected, False),
     (425, None, b"", PeerDBUnavailable, False),
