@@ -11,7 +11,7 @@ not here is kopf: a fake watch delivers events in order.
     simulation.run(30.0)
 """
 
-import asyncio
+import contextvars
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +36,7 @@ from tests.harness.simloop import Process, SimClock, SimLoop
 from tests.harness.simtransport import Call, Network, SimTransport
 
 HUMAN = "human"
+_PASS: contextvars.ContextVar["Pass | None"] = contextvars.ContextVar("pass", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -115,9 +116,7 @@ class Operator:
         simulation, settings, metrics = self._simulation, self.settings, run.metrics
         loop, clock = simulation.loop, simulation.clock
         chance = random.Random(f"{simulation.seed}/{run.name}")
-        transport = SimTransport(
-            simulation.engine, simulation.network, chance, run.name, lambda: run.passes.get(asyncio.current_task())
-        )
+        transport = SimTransport(simulation.engine, simulation.network, chance, run.name, _PASS.get)
         peerdb = PeerDBClient(MeteredTransport(transport, metrics))
         kube = FakePort(self.cluster, run.name, self.kube, chance, run.learn)
         run.controller = controller = MirrorController(
@@ -156,13 +155,14 @@ class Operator:
         """The controller's pass, with a note of what was known when it began."""
 
         async def reconcile(uid: str) -> Rest:
-            task = asyncio.current_task()
-            run.passes[task] = noted = self._simulation.note_pass(run, uid)
+            noted = self._simulation.note_pass(run, uid)
+            run.passes[noted.n] = noted
+            _PASS.set(noted)
             try:
                 return await controller.reconcile(uid)
             finally:
                 noted.ended = self._simulation.now
-                run.passes.pop(task, None)
+                run.passes.pop(noted.n, None)
 
         return reconcile
 

@@ -240,6 +240,24 @@ class Orphan:
         stage.engine.orphan(MIRRORS[self.mirror])
 
 
+@dataclass(frozen=True)
+class WhileChecked:
+    """A list of tables whose precheck takes so many seconds, and what somebody does when half of them are over."""
+
+    mirror: int
+    tables: Tables
+    takes: float
+    then: Action
+
+    def apply(self, stage: Stage) -> None:
+        """Wish for the tables, and have it happen."""
+        stage.engine.turn(t_validate=self.takes)
+        WishTables(self.mirror, self.tables).apply(stage)
+        loop = stage.simulation.loop
+        loop.call_later(self.takes / 2, self.then.apply, stage)
+        loop.call_later(self.takes, HEALS["slow checks"], stage)
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -328,6 +346,7 @@ FAULTS: dict[str, Any] = {
     "stuck drop": _knob(stuck_drop=True),
     "peers": _knob(peers_unreachable="source"),
     "oversize": _knob(oversize=2, fault_path="mirrors/state_change"),
+    "slow checks": _knob(t_validate=60.0),
     "slow": _knob(latency=2.0),
     "very slow": _knob(latency=12.0),
     "kube away": lambda stage: _kube(stage, away=True),
@@ -350,6 +369,7 @@ HEALS: dict[str, Any] = {
     "stuck removal": _knob(stuck_removal=False),
     "stuck drop": _knob(stuck_drop=False),
     "peers": _knob(peers_unreachable="none"),
+    "slow checks": _knob(t_validate=None),
     "slow": _knob(latency=0.0),
     "very slow": _knob(latency=0.0),
     "kube away": lambda stage: _kube(stage, away=False),

@@ -229,8 +229,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await self._announcer.announce(job, what, write_ahead)\n",
-        "",
+        "        await self._announcer.announce(job, what, write_ahead)\n        mirror",
+        "        mirror",
     ),
     Defect(
         "bounds",

@@ -7,7 +7,7 @@ FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/jour
 DELETION, DROP, CHANGE, LIMITS = "core/deletion.py", "core/drop.py", "core/change.py", "core/limits.py"
 BOUNDS, MEMORY, STATUS, LEDGER = "core/bounds.py", "core/memory.py", "core/status.py", "core/ledger.py"
 ACT, ENTRY, REPORT = "controllers/act.py", "controllers/entry.py", "controllers/report.py"
-ANNOUNCE = "controllers/announce.py"
+ANNOUNCE, OBSERVED = "controllers/announce.py", "core/observed.py"
 
 PLANNER: tuple[Defect, ...] = (
     Defect(
@@ -210,11 +210,32 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "            what = Announcement(plan, action.operation, recorded, unmarked, self._lookout.still_owned)",
     ),
     Defect(
-        "rule 5",
-        "a tag that somebody else has set meanwhile is overwritten",
-        ACT,
-        "            if not await self._lookout.still_owned(job):",
-        "            if False:",
+        "section 2, I4",
+        "a command rests on what was seen long ago",
+        OBSERVED,
+        "return look.at >= replied_at and now - look.heard_at <= holds",
+        "return look.at >= replied_at",
+    ),
+    Defect(
+        "section 2, I4",
+        "a command rests on what was seen before the reply to the last one",
+        OBSERVED,
+        "return look.at >= replied_at and now",
+        "return now",
+    ),
+    Defect(
+        "section 2, I4",
+        "commands are sent whatever was seen",
+        "controllers/lookout.py",
+        "        if not ours or not self.is_fresh(job):",
+        "        if False:",
+    ),
+    Defect(
+        "section 2, I4",
+        "the owner of the mirror before counts for the one that took its place",
+        "controllers/look.py",
+        "        if shown == created_at and abs(status.heard_at - at) <= TOGETHER:",
+        "        if abs(status.heard_at - at) <= TOGETHER:",
     ),
     Defect(
         "rule 13, I10",

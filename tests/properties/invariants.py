@@ -7,10 +7,11 @@ command reaches PeerDB. ``invariants_told`` has the others.
 
 from typing import NoReturn
 
-from tests.properties.evidence import Command, Evidence, Look, TagRead, spec_of, wants_running
+from tests.properties.evidence import Command, Evidence, Look, TagRead, TagWrite, spec_of, wants_running
 from tests.properties.hands import SLACK, Hands, is_ours, last_edit, operation, proves
 
 CONFIRM_GAP = 0.5
+HOLDS = 5.0
 PROOF_AFTER = 5.0
 FORGET = 30.0
 REPEAT_GAP = 4.0
@@ -174,6 +175,30 @@ def i4_only_our_mirrors_are_touched(evidence: Evidence, command: Command) -> Non
         broken("I4", f"{command.wanted} was sent to a mirror owned by {reads[-1].owner if reads else 'nobody knows'}")
 
 
+def i4_commands_rest_on_a_fresh_observation(evidence: Evidence, command: Command | TagWrite) -> None:
+    """The age bound of I4: state and owner tag were read in this pass, by requests that began after the reply to the
+    last command for this object and whose answers arrived at most five seconds before the command was sent.
+    """
+    work = command.work
+    if work is None:
+        return
+    wanted = command.wanted if isinstance(command, Command) else "a tag"
+    for kind in (Look, TagRead):
+        reads = [one for one in evidence.by_pass[work.n] if isinstance(one, kind) and one.mirror == command.mirror]
+        read = next((one for one in reversed(reads) if one.answered), None)
+        if read is None or read.call.ended is None:
+            broken("I4", f"{wanted} was sent without an answer to {kind.__name__} in its pass")
+        age = command.call.began - read.call.ended
+        if age > HOLDS + SLACK:
+            broken("I4", f"{wanted} was sent {age:.1f} s after the answer to the {kind.__name__} that it rests on")
+        for earlier in evidence.before(command):
+            mine = earlier.work is not None and earlier.work.uid == work.uid
+            if not mine or not isinstance(earlier, Command | TagWrite):
+                continue
+            if earlier.call.ended is None or earlier.call.ended > read.call.began + SLACK:
+                broken("I4", f"{wanted} rests on a {kind.__name__} from before the reply to the last command")
+
+
 def a_first_list_removes_nothing(command: Command) -> None:
     """Tables are removed only for a Mirror whose list was accepted before, which its status says."""
     work = command.work
@@ -240,6 +265,7 @@ def judge_command(evidence: Evidence, command: Command, hands: Hands) -> None:
     i3_an_open_edit_is_waited_out(evidence, command, hands)
     i4_drops_are_asked_for(evidence, command, hands)
     i4_only_our_mirrors_are_touched(evidence, command)
+    i4_commands_rest_on_a_fresh_observation(evidence, command)
     i4_nothing_follows_a_drop(command, hands)
     a_first_list_removes_nothing(command)
     i5_a_wish_to_pause_resumes_nothing(command)

@@ -8,7 +8,7 @@ from tests.properties import invariants_rest as rest
 from tests.properties import invariants_told as told
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
-from tests.properties.invariants import judge_command
+from tests.properties.invariants import i4_commands_rest_on_a_fresh_observation, judge_command
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Judge:
         told.i6_doubt_sends_nothing(self.evidence, one)
         if isinstance(one, TagWrite):
             told.i6_adoption_needs_a_missing_tag(self.evidence, one)
+            i4_commands_rest_on_a_fresh_observation(self.evidence, one)
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
             self.i10.on_command(one)

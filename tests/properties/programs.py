@@ -97,6 +97,13 @@ _spec_fields = st.sampled_from(
     ]
 )
 _lasts = st.sampled_from(LASTS)
+_grown = st.sampled_from([(("a", "a"), ("b", "b"), ("c", "c")), (("a", "a"), ("b", "b"), ("d", "d"))])
+_change: st.SearchStrategy[Action] = st.one_of(
+    st.builds(actions.Tag, _mirror, st.sampled_from(("", "omega/data/orders/uid", "omega/data/orders/uid"))),
+    st.builds(actions.Recreate, _mirror, _pairs),
+    st.builds(actions.Ask, _mirror, st.just("PAUSED")),
+)
+"""What somebody does to a mirror in PeerDB that makes what was seen of it before untrue."""
 
 EDITS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.WishTables, _object, st.one_of(_pairs, _pairs, _pairs, st.none())),
@@ -115,6 +122,8 @@ HUMANS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Recreate, _mirror, st.one_of(st.none(), _pairs)),
     st.builds(actions.Found, _mirror, _pairs),
     st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid"))),
+    st.builds(actions.WhileChecked, _object, _grown, st.sampled_from((8.0, 30.0, 100.0)), _change),
+    st.builds(actions.WhileChecked, _object, _grown, st.sampled_from((8.0, 30.0, 100.0)), _change),
     st.builds(actions.TouchStatus, _object, st.sampled_from(("wipe", "no operation", "no bounds", "no tables"))),
     st.builds(actions.TouchStatus, _object, st.sampled_from(("odd operation", "drop operation", "ready"))),
     st.builds(actions.Annotate, _object, st.sampled_from(("freeze", "thaw", "thaw", "poke"))),

@@ -13,6 +13,7 @@ from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.controllers.announce import Announcement, Announcer
 from peerdb_operator.controllers.job import Done, Job, WriteAhead
+from peerdb_operator.controllers.look import Reads
 from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.report import Reporter
@@ -24,7 +25,7 @@ from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import OwnerKind, Seen, State
 from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.errors import KubeConflict, PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
+from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
 
 UNDER_MAINTENANCE = "MAINTENANCE"
 
@@ -55,7 +56,8 @@ class Actor:
         announced = isinstance(action, Pause) and job.desired.wants_running and job.entry.unwritten
         if announced and operation is not None:
             # The edit that this mirror is stopped for could not be written down, and so not be sent.
-            await self._announcer.announce(job, Announcement(plan, operation, recorded, job.journal), write_ahead)
+            what = Announcement(plan, operation, recorded, job.journal, self._lookout.still_shown)
+            await self._announcer.announce(job, what, write_ahead)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(job, lambda: self._peerdb.change_state(job.desired.mirror, state))
         if failure is not None and not failure.sent:
@@ -128,8 +130,6 @@ class Actor:
         entry = job.entry
         if not entry.view.has_finalizer:
             await self._reporter.finalizers(entry, [*entry.view.finalizers, FINALIZER])
-            if not await self._lookout.still_owned(job):
-                raise KubeConflict(f"{entry.view.key}: the mirror has got another owner meanwhile")
         look = job.sight.look
         if isinstance(look, Seen) and look.owner.kind is OwnerKind.OURS:
             return Done(job.journal)
@@ -153,16 +153,15 @@ class Actor:
 
     async def _hand_over(self, job: Job) -> None:
         """Overwrite our tag so that another may take the mirror over; tried once, its failure holds nothing."""
-        try:
-            tags = await self._peerdb.tags(job.desired.mirror)
-        except PeerDBError:
-            return
-        if job.identity.owner(tags.get(OWNER_TAG)).kind is OwnerKind.OURS:
-            await self._tag(job, tags, RELEASED)
+        look = await self._lookout.look(job, Reads.OWNER)
+        if isinstance(look, Seen) and look.owner.kind is OwnerKind.OURS and self._lookout.is_fresh(job):
+            await self._tag(job, job.sight.tags, RELEASED)
 
     async def _tag(self, job: Job, tags: dict[str, str], value: str) -> PeerDBError | None:
         mirror = job.desired.mirror
-        return await self._command(job, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}))
+        return await self._command(
+            job, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}), owned=value == RELEASED
+        )
 
     async def _change(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
         """A command of the mirror's state; remembers whether there is a workflow to take it."""
@@ -174,8 +173,15 @@ class Actor:
             job.entry.memory = replace(memory, orphaned=False)
         return failure
 
-    async def _command(self, job: Job, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
+    async def _command(
+        self, job: Job, send: Callable[[], Awaitable[None]], *, owned: bool = True
+    ) -> PeerDBError | None:
+        """Send one command; raises ``StaleObservation``, or ``KubeConflict``, if it may not be sent any more.
+
+        ``owned``: the mirror must carry our tag; only the tag itself is written to one without.
+        """
         job.entry.require_orders()
+        self._lookout.require_fresh(job, owned=owned)
         failure: PeerDBError | None = None
         try:
             await send()

@@ -17,6 +17,10 @@ from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.errors import PeerDBError
 
 
+class StaleObservation(Exception):  # noqa: N818 - what is wrong is the observation
+    """No command may rest on what was seen of the mirror: nothing is sent, and the mirror is looked at again."""
+
+
 @dataclass(slots=True)
 class Job:
     """What a pass works with, and the journal as it stood when the pass began."""

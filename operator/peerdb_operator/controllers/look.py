@@ -1,12 +1,16 @@
 """Looking at one mirror in PeerDB: the reads of a pass, turned into a value of core.
 
-Owns which reads make a look, and what a failed one means. No read is repeated here: the queue is the retry.
+Owns which reads make a look, and what a failed one means. No failed read is repeated here: the queue is the retry.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TypeVar
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import MirrorConfig, MirrorStatusReply, PeerDBClient
@@ -31,9 +35,21 @@ from peerdb_operator.errors import (
 
 OLDEST_SUPPORTED = (0, 34, 6)
 VERSION_PERIOD = 600.0
+TOGETHER = 1.0
+"""Seconds that the answers about status and tags may lie apart; later ones are asked for again, side by side."""
 LONGEST_CREATED_AT = 64
 """What the journal in status can hold of PeerDB's text, which is half as long."""
+T = TypeVar("T")
+U = TypeVar("U")
 _RELEASE = re.compile(r"^(?:stable-)?v?(\d+)\.(\d+)\.(\d+)$")
+
+
+class Reads(Enum):
+    """What a look asks for."""
+
+    STATE = auto()
+    OWNER = auto()  # plain status and tags: all that a pause or a resume needs, and answered while workers are down
+    FULL = auto()  # status with config, and tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,16 @@ class Sight:
     look: Look
     config: MirrorConfig | None = None
     tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What PeerDB answered about one mirror, and when the oldest of these answers arrived."""
+
+    status: MirrorStatusReply
+    gap: ConfigGap
+    tags: dict[str, str] | None
+    heard_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,47 +110,77 @@ class Observer:
         self._version_read: float | None = None
         self._too_old: str | None = None
 
-    async def look(self, mirror: str, identity: Identity, *, full: bool, copying: bool) -> Sight:
+    async def look(
+        self, mirror: str, identity: Identity, *, reads: Reads, copying: bool = False, created_at: str = ""
+    ) -> Sight:
         """One look; raises nothing of ours.
 
-        ``full``: with config and owner tag. ``copying``: with the progress of a copy. The tag is read after the status:
-        should a new mirror take the place of the old one in between, the tag is at least that of the mirror which a
-        command would reach.
+        ``copying``: with the progress of a copy. ``created_at``: of the mirror seen last, "" if there was none.
         """
         began = self._clock.now()
         try:
-            if full and (old := await self._outdated()) is not None:
+            if reads is Reads.FULL and (old := await self._outdated()) is not None:
                 return Sight(Unknown(Reason.UNSUPPORTED_PEERDB, old, began, slow=True))
-            reply, gap = await self._status(mirror, with_config=full or copying, copying=copying)
-            tags = await self._peerdb.tags(mirror) if full else {}
+            with_config = reads is Reads.FULL or (copying and reads is Reads.STATE)
+            if reads is Reads.STATE:
+                answers = await self._status(mirror, with_config=with_config, copying=copying)
+            else:
+                answers = await self._with_tags(mirror, created_at, with_config=with_config, copying=copying)
         except PeerDBNotFound:
             return Sight(Gone(began, self._clock.now()))
         except PeerDBError as error:
             return Sight(unknown(error, began))
-        config: LiveConfig | ConfigGap = gap if reply.config is None else live_config(reply.config)
+        reply, tags = answers.status, answers.tags or {}
+        config: LiveConfig | ConfigGap = answers.gap if reply.config is None else live_config(reply.config)
         seen = Seen(
             word=reply.state,
-            created_at=reply.created_at[:LONGEST_CREATED_AT],
+            created_at=_created_at(reply),
             at=began,
             config=config,
-            owner=identity.owner(tags.get(OWNER_TAG)) if full else Owner(OwnerKind.NOT_ASKED),
+            owner=Owner(OwnerKind.NOT_ASKED) if answers.tags is None else identity.owner(tags.get(OWNER_TAG)),
             progress=progress(reply.snapshot),
             supported=reply.is_cdc is not False,
+            heard_at=answers.heard_at,
         )
         return Sight(seen, reply.config, tags)
 
-    async def _status(self, mirror: str, *, with_config: bool, copying: bool) -> tuple[MirrorStatusReply, ConfigGap]:
+    async def _with_tags(self, mirror: str, created_at: str, *, with_config: bool, copying: bool) -> _Answers:
+        """Status and tags of one mirror, side by side.
+
+        A tag that arrives before the status is that of the mirror which the status shows only if this mirror was known
+        before either was asked for: else another may have taken its place in between, and the tags are read again. They
+        are also read again, with a plain status, when a config took so long that the first of the answers is old.
+        """
+        if not created_at:
+            status = await self._status(mirror, with_config=with_config, copying=copying)
+            return replace(status, tags=await self._peerdb.tags(mirror))
+        read = self._status(mirror, with_config=with_config, copying=copying)
+        status, (tags, at) = await _both(read, self._tags(mirror))
+        shown = _created_at(status.status)
+        if shown == created_at and abs(status.heard_at - at) <= TOGETHER:
+            return replace(status, tags=tags, heard_at=min(status.heard_at, at))
+        again, (tags, at) = await _both(self._status(mirror, with_config=False, copying=False), self._tags(mirror))
+        same = (shown, status.status.state) == (_created_at(again.status), again.status.state)
+        return replace(status, tags=tags, heard_at=min(again.heard_at, at) if same else status.heard_at)
+
+    async def _tags(self, mirror: str) -> tuple[dict[str, str], float]:
+        return await self._peerdb.tags(mirror), self._clock.now()
+
+    async def _status(self, mirror: str, *, with_config: bool, copying: bool) -> _Answers:
         """The status, with config if it can be had: the state is known even while no worker answers."""
         if not with_config:
-            return await self._peerdb.status(mirror), ConfigGap.NOT_ASKED
+            return self._answer(await self._peerdb.status(mirror), ConfigGap.NOT_ASKED)
         try:
-            return await self._peerdb.status_with_config(mirror, snapshot=copying), ConfigGap.UNREADABLE
+            return self._answer(await self._peerdb.status_with_config(mirror, snapshot=copying), ConfigGap.UNREADABLE)
         except (PeerDBNotFound, PeerDBUnauthorized, PeerDBMisconfigured, UnsupportedPeerDB):
             raise
         except PeerDBError as error:
             if isinstance(error, PeerDBUnavailable) and not error.sent:
                 raise
-            return await self._peerdb.status(mirror), ConfigGap.UNREADABLE
+            return self._answer(await self._peerdb.status(mirror), ConfigGap.UNREADABLE)
+
+    def _answer(self, status: MirrorStatusReply, gap: ConfigGap) -> _Answers:
+        return _Answers(status, gap, None, self._clock.now())
 
     async def _outdated(self) -> str | None:
         """Why this PeerDB is too old, or None; asked anew every ten minutes, unreadable versions pass."""
@@ -144,6 +200,20 @@ def unknown(error: OperatorError, at: float) -> Unknown:
         else Reason(error.reason)
     )
     return Unknown(reason, error.message, at, slow=error.retry in {Retry.SLOW, Retry.MAINTENANCE})
+
+
+async def _both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
+    """Both results; none is left on its way when the other fails, whose failure is raised first."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
+
+
+def _created_at(status: MirrorStatusReply) -> str:
+    return status.created_at[:LONGEST_CREATED_AT]
 
 
 def _refusal(version: str) -> str | None:

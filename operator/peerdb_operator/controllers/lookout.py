@@ -10,15 +10,15 @@ import random
 from dataclasses import dataclass, replace
 
 from peerdb_operator.clients.redaction import secret_values
-from peerdb_operator.controllers.job import Job
-from peerdb_operator.controllers.look import Observer, unknown
+from peerdb_operator.controllers.job import Job, StaleObservation
+from peerdb_operator.controllers.look import Observer, Reads, unknown
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.core.case import Case, Situation
 from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.journal import Step
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.memory import absence_gap, remember, same_owner, stands_equal
-from peerdb_operator.core.observed import Observation, Seen, State, Unknown
+from peerdb_operator.core.observed import Observation, OwnerKind, Seen, State, Unknown, may_carry_command
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import PeerDBError
 
@@ -39,13 +39,19 @@ class Lookout:
         """The look that a pass begins with, if it needs one."""
         if not self._needs_peerdb(job, parting):
             return NOT_ASKED
-        return await self.look(job, full=self._starts_fully(job, parting))
+        return await self.look(job, Reads.FULL if self._starts_fully(job, parting) else Reads.STATE)
 
-    async def look(self, job: Job, *, full: bool) -> Observation:
+    async def look(self, job: Job, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
         entry = job.entry
-        copying = entry.memory.word == State.SNAPSHOT
-        job.sight = await self.observer.look(job.desired.mirror, job.identity, full=full, copying=copying)
+        sight = await self.observer.look(
+            job.desired.mirror,
+            job.identity,
+            reads=reads,
+            copying=entry.memory.word == State.SNAPSHOT,
+            created_at=entry.peerdb_created_at,
+        )
+        job.sight = sight if reads is Reads.FULL else replace(sight, config=sight.config or job.sight.config)
         now = self.clock.now()
         operation = job.journal.operation
         dropped = operation is not None and operation.step is Step.DROP
@@ -58,7 +64,7 @@ class Lookout:
         )
         if isinstance(observation, Seen):
             entry.peerdb_created_at = observation.created_at
-            if full:
+            if reads is Reads.FULL:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
             if job.sight.config is not None:
                 entry.secrets |= secret_values(job.sight.config.env)
@@ -74,10 +80,10 @@ class Lookout:
         A precheck may lie between: two looks far apart would show a mirror PAUSED that ran in between.
         """
         if not self.is_fresh(job):
-            await self.look(job, full=True)
+            await self.look(job)
         before = job.sight.look
         await self.clock.sleep(after)
-        observation = await self.look(job, full=True)
+        observation = await self.look(job)
         job.entry.memory = replace(job.entry.memory, confirmed=stands_equal(before, job.sight.look))
         return observation
 
@@ -87,19 +93,42 @@ class Lookout:
         if self.is_fresh(job):
             return True
         await self.look_twice(job, self.limits.confirm_gap)
-        return job.entry.memory.confirmed and stands_equal(before, job.sight.look)
+        return job.entry.memory.confirmed and stands_equal(before, job.sight.look) and self.is_fresh(job)
 
     async def still_owned(self, job: Job) -> bool:
         """Whether what rests on the owner tag may still rest on the newest look: it is fresh, or another shows it."""
         before = job.sight.look
         if self.is_fresh(job):
             return True
-        await self.look(job, full=True)
-        return same_owner(before, job.sight.look)
+        await self.look(job, Reads.OWNER)
+        return same_owner(before, job.sight.look) and self.is_fresh(job)
+
+    async def still_shown(self, job: Job) -> bool:
+        """Whether a pause or a resume may still rest on the newest look: the same mirror in the same state."""
+        before = job.sight.look
+        owned = await self.still_owned(job)
+        return (
+            owned
+            and isinstance(before, Seen)
+            and isinstance(job.sight.look, Seen)
+            and (before.word == job.sight.look.word)
+        )
 
     def is_fresh(self, job: Job) -> bool:
-        """Whether the newest look has just been made."""
-        return self.clock.now() - job.sight.look.at < self.limits.look_holds
+        """Whether a command may rest on the newest look."""
+        return may_carry_command(
+            job.sight.look,
+            replied_at=job.entry.commanded_at,
+            holds=self.limits.look_holds,
+            now=self.clock.now(),
+        )
+
+    def require_fresh(self, job: Job, *, owned: bool) -> None:
+        """Raise ``StaleObservation`` if no command may rest on the newest look; ``owned``: the tag must be ours."""
+        look = job.sight.look
+        ours = isinstance(look, Seen) and (look.owner.kind is OwnerKind.OURS or not owned)
+        if not ours or not self.is_fresh(job):
+            raise StaleObservation(f"{job.entry.view.key}: PeerDB was asked too long ago for a command to rest on it")
 
     def failed(self, job: Job, failure: PeerDBError) -> Observation:
         """A command that failed teaches that PeerDB cannot be relied on at this moment.

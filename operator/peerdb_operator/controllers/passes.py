@@ -13,7 +13,7 @@ from typing import assert_never
 
 from peerdb_operator.controllers.act import Actor
 from peerdb_operator.controllers.entry import Entry
-from peerdb_operator.controllers.job import Done, Job
+from peerdb_operator.controllers.job import Done, Job, StaleObservation
 from peerdb_operator.controllers.look import Identity, Sight
 from peerdb_operator.controllers.lookout import NOT_ASKED, Lookout
 from peerdb_operator.controllers.ports import Clock, Rest
@@ -53,6 +53,8 @@ from peerdb_operator.errors import KubeError
 from peerdb_operator.tracing import Tracer
 
 MOST_LOOKS = 6
+MOST_STALE = 3
+"""How often a pass looks again because what it has seen is too old for a command, before the next pass does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,19 +86,32 @@ class Passes:
         entry.memory = replace(entry.memory, error=entry.shown_error())
         job = Job(entry, desired, who, Sight(NOT_ASKED), entry.current_journal())
         observation = await self.lookout.first(job, parting)
+        for _ in range(MOST_STALE):
+            observation, planned = await self._decide(job, observation, parting)
+            try:
+                return await self._end(job, observation, planned, parting)
+            except StaleObservation:
+                observation = await self.lookout.look(job)
+        return self._rest(entry, Wait(self.limits.look_first), None)
+
+    async def _decide(self, job: Job, observation: Observation, parting: Farewell | None) -> tuple[Observation, Plan]:
+        """Plan, and look and check as the plan asks for, until it asks for something else."""
         planned = self._plan(job, observation, parting)
         for _ in range(MOST_LOOKS):
             match planned.action:
                 case LookFully():
-                    observation = await self.lookout.look(job, full=True)
+                    observation = await self.lookout.look(job)
                 case LookTwice(after=after):
                     observation = await self.lookout.look_twice(job, after)
                 case Validate() as action:
                     await self.prechecker.ask(job, action)
+                    if not self.lookout.is_fresh(job):
+                        # The check may have taken minutes: the mirror may be another one, or somebody else's, by now.
+                        observation = await self.lookout.look(job)
                 case _:
                     break
             planned = self._plan(job, observation, parting)
-        return await self._end(job, observation, planned, parting)
+        return observation, planned
 
     async def _end(self, job: Job, observation: Observation, planned: Plan, parting: Farewell | None) -> Rest:
         entry = job.entry
@@ -141,7 +156,7 @@ class Passes:
             with traced_act(self.tracer, job, planned):
                 log_decision(entry, planned)
                 done = await self._act(job, observation, planned)
-        except KubeError:
+        except (KubeError, StaleObservation):
             self.stopwatch.ended(entry.course, job.desired, job.journal, _word(job, observation), None)
             entry.story = story
             raise

@@ -30,8 +30,8 @@ class Limits:
     """FAILED, TERMINATED or a missing owner tag counts when seen twice this far apart."""
     confirm_gap: float = 0.5
     """Distance of the two looks at PAUSED that an edit rests on."""
-    look_holds: float = 2.0
-    """How old the look may be that a command rests on, or the first of two, before the mirror is looked at again."""
+    look_holds: float = 5.0
+    """How long ago the answers of an observation may have arrived when a command is sent, or when it is confirmed."""
     unreadable_patience: float = 15.0
     """How long an unreadable config is waited for before a paused mirror is resumed without an edit."""
     paused_patience: float = 2 * MINUTE

@@ -83,7 +83,8 @@ class Progress:
 class Seen:
     """The mirror exists.
 
-    ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the request began.
+    ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the first request began,
+    ``heard_at`` when the oldest of the answers arrived (0: unknown, which no command may rest on).
     """
 
     word: str
@@ -93,6 +94,7 @@ class Seen:
     owner: Owner = Owner(OwnerKind.NOT_ASKED)
     progress: Progress | None = None
     supported: bool = True
+    heard_at: float = 0.0
 
     @property
     def state(self) -> State:
@@ -130,3 +132,14 @@ class Unknown:
 
 Look = Seen | Gone | Unknown
 Observation = Seen | Absent | Unknown
+
+
+def may_carry_command(look: Look, *, replied_at: float, holds: float, now: float) -> bool:
+    """Whether a command may rest on this look; no side effects.
+
+    It must have read the owner tag, have begun after the reply to our last command for this mirror (``replied_at``),
+    and its answers must have arrived at most ``holds`` seconds ago: later the mirror may be somebody else's.
+    """
+    if not isinstance(look, Seen) or look.owner.kind is OwnerKind.NOT_ASKED:
+        return False
+    return look.at >= replied_at and now - look.heard_at <= holds

@@ -6,7 +6,7 @@ import pytest
 
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.clients.peerdb_transport import Reply, encode_json
-from peerdb_operator.controllers.look import Identity, Observer, Sight, unknown
+from peerdb_operator.controllers.look import Identity, Observer, Reads, Sight, unknown
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.observed import ConfigGap, Gone, OwnerKind, Progress, Seen, Unknown
 from peerdb_operator.core.reasons import Reason
@@ -36,8 +36,10 @@ def a_place(**mirror: object) -> tuple[Stage, Observer]:
     return stage, Observer(PeerDBClient(stage.peerdb), stage.clock)
 
 
-def look(stage: Stage, observer: Observer, *, full: bool = True, copying: bool = False) -> Sight:
-    return stage.do(observer.look("orders", WHO, full=full, copying=copying))
+def look(
+    stage: Stage, observer: Observer, reads: Reads = Reads.FULL, *, copying: bool = False, created_at: str = ""
+) -> Sight:
+    return stage.do(observer.look("orders", WHO, reads=reads, copying=copying, created_at=created_at))
 
 
 def paths(stage: Stage) -> list[str]:
@@ -60,7 +62,7 @@ def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
 
 def test_a_light_look_reads_the_plain_status_alone() -> None:
     stage, observer = a_place()
-    sight = look(stage, observer, full=False)
+    sight = look(stage, observer, Reads.STATE)
     assert isinstance(sight.look, Seen)
     assert (sight.look.config, sight.look.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.NOT_ASKED)
     assert [one.body for one in stage.peerdb.asked] == [{"flowJobName": "orders"}]
@@ -68,7 +70,7 @@ def test_a_light_look_reads_the_plain_status_alone() -> None:
 
 def test_a_look_at_a_copy_reads_its_progress() -> None:
     stage, observer = a_place(state=Status.SNAPSHOT, timers=False)
-    sight = look(stage, observer, full=False, copying=True)
+    sight = look(stage, observer, Reads.STATE, copying=True)
     assert isinstance(sight.look, Seen)
     assert isinstance(sight.look.progress, Progress)
     assert sight.look.owner.kind is OwnerKind.NOT_ASKED
@@ -181,6 +183,76 @@ def test_the_tag_is_that_of_the_mirror_which_a_command_would_reach_when_another_
     assert sight.look.owner.kind is OwnerKind.OTHER
 
 
+OURS = {"peerdb.io/owner": WHO.tag}
+
+
+def test_status_and_tags_are_asked_side_by_side_once_the_mirror_is_known() -> None:
+    stage, observer = a_place(tags=OURS)
+    known = look(stage, observer).look
+    assert isinstance(known, Seen)
+    stage.engine.turn(latency=3.0)
+    began = stage.now
+    seen = look(stage, observer, created_at=known.created_at).look
+    assert isinstance(seen, Seen)
+    assert (seen.at, seen.owner.kind) == (began, OwnerKind.OURS)
+    assert began + 3.0 <= seen.heard_at < began + 3.1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_tag_that_was_read_before_another_mirror_took_the_place_does_not_count_for_it(*, known: bool) -> None:
+    stage, observer = a_place(tags=OURS)
+    before = look(stage, observer).look
+    assert isinstance(before, Seen)
+    recreated = Tap(takes=0.5, before=lambda: stage.engine.put_mirror("orders", tables=tables("a")))
+    stage.peerdb.taps.put(STATUS, recreated)
+    seen = look(stage, observer, created_at=before.created_at if known else "").look
+    assert isinstance(seen, Seen)
+    assert (seen.created_at != before.created_at, seen.owner.kind) == (True, OwnerKind.NONE)
+
+
+def test_tags_are_read_again_when_the_config_took_long() -> None:
+    stage, observer = a_place(tags=OURS)
+    known = look(stage, observer).look
+    assert isinstance(known, Seen)
+    stage.engine.turn(workers_down=True)
+    seen = look(stage, observer, created_at=known.created_at).look
+    assert isinstance(seen, Seen)
+    assert (seen.config, seen.owner.kind) == (ConfigGap.UNREADABLE, OwnerKind.OURS)
+    assert stage.now - seen.heard_at < 0.1
+
+
+def test_an_observation_is_as_old_as_its_first_answer_when_the_mirror_changes_between_its_answers() -> None:
+    stage, observer = a_place(tags=OURS)
+    known = look(stage, observer).look
+    assert isinstance(known, Seen)
+    stage.peerdb.taps.put(TAGS, Tap(takes=9.0))
+    stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.put_mirror("orders", tables=tables("a"), tags=OURS)))
+    began = stage.now
+    seen = look(stage, observer, created_at=known.created_at).look
+    assert isinstance(seen, Seen)
+    assert seen.heard_at - began < 1.0
+
+
+def test_a_pause_needs_no_config() -> None:
+    stage, observer = a_place(tags=OURS)
+    stage.engine.turn(workers_down=True)
+    seen = look(stage, observer, Reads.OWNER, copying=True).look
+    assert isinstance(seen, Seen)
+    assert (seen.config, seen.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.OURS)
+    assert [one.body for one in stage.peerdb.asked if one.path == STATUS] == [{"flowJobName": "orders"}]
+
+
+def test_no_request_is_left_on_its_way_when_the_other_one_fails() -> None:
+    stage, observer = a_place(tags=OURS)
+    known = look(stage, observer).look
+    assert isinstance(known, Seen)
+    stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBUnavailable("could not be reached", sent=False)))
+    stage.peerdb.taps.put(TAGS, Tap(takes=3.0))
+    began = stage.now
+    assert isinstance(look(stage, observer, created_at=known.created_at).look, Unknown)
+    assert stage.now - began >= 3.0
+
+
 def test_a_query_replication_mirror_is_not_supported() -> None:
     stage, observer = a_place(is_cdc=False)
     sight = look(stage, observer)
@@ -192,7 +264,7 @@ def test_a_creation_time_that_does_not_fit_the_journal_is_cut() -> None:
     stage, observer = a_place()
     body = {"flowJobName": "orders", "currentFlowState": "STATUS_RUNNING", "createdAt": "x" * 100}
     stage.peerdb.taps.put(STATUS, Tap(instead=Reply(200, "application/json", encode_json(body))))
-    sight = look(stage, observer, full=False)
+    sight = look(stage, observer, Reads.STATE)
     assert isinstance(sight.look, Seen)
     assert sight.look.created_at == "x" * 64
 
