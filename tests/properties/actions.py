@@ -250,12 +250,12 @@ class WhileChecked:
     then: Action
 
     def apply(self, stage: Stage) -> None:
-        """Wish for the tables, and have it happen."""
+        """Wish for the tables, and let time pass until it happens."""
         stage.engine.turn(t_validate=self.takes)
         WishTables(self.mirror, self.tables).apply(stage)
-        loop = stage.simulation.loop
-        loop.call_later(self.takes / 2, self.then.apply, stage)
-        loop.call_later(self.takes, HEALS["slow checks"], stage)
+        stage.simulation.run(self.takes / 2)
+        self.then.apply(stage)
+        stage.engine.turn(t_validate=None)
 
 
 # -- failures ----------------------------------------------------------------------------------------------------------
