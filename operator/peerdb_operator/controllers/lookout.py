@@ -44,14 +44,13 @@ class Lookout:
     async def look(self, job: Job, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
         entry = job.entry
-        sight = await self.observer.look(
+        job.sight = await self.observer.look(
             job.desired.mirror,
             job.identity,
             reads=reads,
             copying=entry.memory.word == State.SNAPSHOT,
             created_at=entry.peerdb_created_at,
         )
-        job.sight = sight if reads is Reads.FULL else replace(sight, config=sight.config or job.sight.config)
         now = self.clock.now()
         operation = job.journal.operation
         dropped = operation is not None and operation.step is Step.DROP
