@@ -10,6 +10,7 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,9 +56,8 @@ class App:
     """The composed operator: what runs, and what has to be closed after it."""
 
     parts: Parts
-    transport: HttpxTransport
-    kube: KubeClient
     tracer: Tracer
+    opened: AsyncExitStack
 
 
 def mirror_controller(world: World) -> Controller:
@@ -80,34 +80,38 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
     Raises ValueError or KubeError with a sentence for a password, certificate, proxy, kubeconfig or tracer of no use.
     """
     password = _password(settings)
-    tracer = open_tracer(__version__) if settings.tracing else Tracer()
-    proxies = Proxies.of(os.environ)
-    proxy = settings.peerdb_proxy or proxies.to(settings.peerdb_url)
-    if proxy is not None:
-        logger.info("PeerDB is asked through the proxy %s", without_password(proxy))
-    auth = await KubeAuth.load(settings.kubeconfig, proxies)
-    transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file, proxy=proxy)
-    kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
-    metrics = Metrics(__version__, process=True)
-    peerdb = PeerDBClient(MeteredTransport(transport, metrics, tracer))
-    metered = MeteredKube(kube, metrics, tracer)
-    clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
+    async with AsyncExitStack() as opened:
+        tracer = open_tracer(__version__) if settings.tracing else Tracer()
+        opened.push_async_callback(asyncio.to_thread, tracer.close)
+        proxies = Proxies.of(os.environ)
+        proxy = settings.peerdb_proxy or proxies.to(settings.peerdb_url)
+        if proxy is not None:
+            logger.info("PeerDB is asked through the proxy %s", without_password(proxy))
+        auth = await KubeAuth.load(settings.kubeconfig, proxies)
+        transport = HttpxTransport(settings.peerdb_url, password=password, ca_file=settings.peerdb_ca_file, proxy=proxy)
+        opened.push_async_callback(transport.aclose)
+        kube = await KubeClient.connect(auth, settings.namespaces, connections=settings.concurrency)
+        opened.push_async_callback(kube.close)
+        metrics = Metrics(__version__, process=True)
+        peerdb = PeerDBClient(MeteredTransport(transport, metrics, tracer))
+        metered = MeteredKube(kube, metrics, tracer)
+        clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
 
-    world = partial(
-        World, settings=settings, peerdb=peerdb, kube=metered, clock=clock, rng=rng, metrics=metrics, tracer=tracer
-    )
-    parts = Parts(
-        settings=settings,
-        kube=kube,
-        peerdb=peerdb,
-        clock=clock,
-        rng=rng,
-        server=auth.server,
-        session=auth.watch_session,
-        make_controller=lambda cluster_id: make_controller(world(cluster_id=cluster_id)),
-        metrics=metrics,
-    )
-    return App(parts=parts, transport=transport, kube=kube, tracer=tracer)
+        world = partial(
+            World, settings=settings, peerdb=peerdb, kube=metered, clock=clock, rng=rng, metrics=metrics, tracer=tracer
+        )
+        parts = Parts(
+            settings=settings,
+            kube=kube,
+            peerdb=peerdb,
+            clock=clock,
+            rng=rng,
+            server=auth.server,
+            session=auth.watch_session,
+            make_controller=lambda cluster_id: make_controller(world(cluster_id=cluster_id)),
+            metrics=metrics,
+        )
+        return App(parts=parts, tracer=tracer, opened=opened.pop_all())
 
 
 def _password(settings: Settings) -> Password:
@@ -120,9 +124,7 @@ async def run(app: App) -> int:
     try:
         return await Process(app.parts).run()
     finally:
-        await app.transport.aclose()
-        await app.kube.close()
-        await asyncio.to_thread(app.tracer.close)
+        await app.opened.aclose()
 
 
 def main(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> int:

@@ -134,6 +134,10 @@ class FakeCluster:
             self.delete(name, namespace=namespace, who="crd")
         self._finish_namespaces()
 
+    def restore(self, mirrors: Mapping[Key, Body], version: int) -> None:
+        """Put a backup of etcd back: objects and the resourceVersion as they were; no watch hears of it."""
+        self.mirrors, self.version = dict(mirrors), version
+
     # -- what the API server does ----------------------------------------------------------------------------------
 
     def get(self, key: Key) -> Body:

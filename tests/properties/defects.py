@@ -322,7 +322,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "I7",
         "a status is written though nothing changed",
         STATUS,
-        "if previous == following or not following.conditions:\n        return Urgency.NOTHING",
+        "if previous == following or following.ready is None:\n        return Urgency.NOTHING",
         "if not following.conditions:\n        return Urgency.NOTHING",
     ),
 )

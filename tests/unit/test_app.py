@@ -1,11 +1,13 @@
-"""Composition: what of the environment reaches the clients, and what stops the start."""
+"""Composition: what of the environment reaches the clients, what stops the start, and what is closed then."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from peerdb_operator.app import build_app
+from peerdb_operator.errors import KubeError
 from peerdb_operator.settings import Settings
 
 KUBECONFIG = """
@@ -27,8 +29,7 @@ def kubeconfig(tmp_path: Path) -> str:
 
 async def build(settings: Settings) -> None:
     app = await build_app(settings)
-    await app.transport.aclose()
-    await app.kube.close()
+    await app.opened.aclose()
 
 
 def test_a_proxy_of_the_environment_leads_to_peerdb_and_is_logged_without_its_password(
@@ -61,3 +62,29 @@ def test_a_proxy_that_speaks_no_http_stops_the_start(kubeconfig: str, monkeypatc
 
     with pytest.raises(ValueError, match="HTTP_PROXY is no address of an HTTP proxy"):
         asyncio.run(build(Settings(peerdb_url="http://peerdb.test", kubeconfig=kubeconfig)))
+
+
+def senders() -> set[threading.Thread]:
+    """The threads that send traces."""
+    return {thread for thread in threading.enumerate() if "Span" in thread.name}
+
+
+@pytest.mark.parametrize("fault", ["kubeconfig", "peerdb_ca_file"])
+def test_what_is_open_is_closed_when_a_later_part_cannot_be_made(
+    kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    bad = tmp_path / "bad"
+    bad.write_text("{nonsense")
+    before = senders()
+
+    settings = Settings(
+        peerdb_url="https://peerdb.test",
+        tracing=True,
+        kubeconfig=str(bad) if fault == "kubeconfig" else kubeconfig,
+        peerdb_ca_file=bad if fault == "peerdb_ca_file" else None,
+    )
+    with pytest.raises((KubeError, ValueError), match=r"cannot be used|certificate"):
+        asyncio.run(build_app(settings))
+
+    assert senders() <= before

@@ -100,6 +100,10 @@ class MirrorController:
             return None
         return uid if self._registry.take_in(body) else None
 
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> str | None:
+        """Take what the API server has, after its data was restored from a backup."""
+        return str(body["metadata"]["uid"]) if self._registry.restore(body, instead_of) else None
+
     def listed(self) -> None:
         """The first full LIST is in: claims can be judged now."""
         self._listed = True

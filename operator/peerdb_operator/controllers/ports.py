@@ -154,6 +154,13 @@ class Controller(Protocol):
         """
         ...
 
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> str | None:
+        """Take a read of the API server in the place of version ``instead_of``, although that is higher.
+
+        The API server's data was restored from a backup. Returns the uid to wake, or None if nothing has changed.
+        """
+        ...
+
     def listed(self) -> None:
         """The first full LIST of all watched namespaces has been observed. Called once, before the first pass."""
         ...

@@ -1,12 +1,13 @@
 """All Mirrors that the watched namespaces hold, and their claims on PeerDB mirrors.
 
-Owns the view of Kubernetes: an older version of an object never replaces a newer one, and a journal that somebody else
-has written replaces ours. Does no I/O.
+Owns the view of Kubernetes: an older version of an object never replaces a newer one, unless the API server itself has
+gone back (``restore``), and a journal that somebody else has written replaces ours. Does no I/O.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from peerdb_operator.controllers.entry import Entry, View, project
@@ -48,10 +49,25 @@ class Registry:
             entry.sample_at = 0.0
         if view.status in (older.status, entry.writing):
             return view.asks_for_a_pass(older)
-        was, now = older.status, view.status
-        if now.ready is not None and (now.operation, now.bounds) != (was.operation, was.bounds):
-            # Somebody else wrote it. A status that was wiped altogether tells nothing: what we know stays.
-            entry.journal = None
+        _follow_journal(entry, older)
+        return True
+
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> bool:
+        """Take what the API server has in the place of version ``instead_of``, which is higher; True if it was taken.
+
+        Versions of an object go back only when the API server's data is restored from a backup. Whatever was read since
+        ``instead_of`` counts as always.
+        """
+        view = project(body)
+        entry = self._entries.get(view.uid)
+        if entry is None or entry.view.version != instead_of:
+            return self.take_in(body)
+        older = entry.view
+        self._renew(entry, view, body)
+        entry.raw_spec = _spec(body)  # one generation may stand for two specs, before the backup and after it
+        entry.memory = replace(entry.memory, withheld=None, precheck=None)
+        entry.sample_at = 0.0
+        _follow_journal(entry, older)
         return True
 
     def wrote(self, entry: Entry, body: Mapping[str, Any]) -> None:
@@ -111,6 +127,16 @@ class Registry:
         claims.discard(view.uid)
         if not claims:
             self._claims.pop(view.mirror, None)
+
+
+def _follow_journal(entry: Entry, older: View) -> None:
+    """Let the journal in status count if somebody else wrote it.
+
+    A status that was wiped altogether tells nothing: what this process knows stays.
+    """
+    was, now = older.status, entry.view.status
+    if now.ready is not None and (now.operation, now.bounds) != (was.operation, was.bounds):
+        entry.journal = None
 
 
 def _rank(view: View) -> tuple[float, str]:

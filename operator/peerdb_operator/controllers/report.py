@@ -72,10 +72,14 @@ class Reporter:
 
         Raises ``KubeError``.
         """
+        known = entry.view.version
         body = await self._kube.get_mirror(entry.view.namespace, entry.view.name)
         if str(body["metadata"]["uid"]) != entry.view.uid:
             return False
-        self._registry.take_in(body)
+        if int(body["metadata"]["resourceVersion"]) < known:
+            self._registry.restore(body, known)
+        else:
+            self._registry.take_in(body)
         return True
 
     async def tell(self, entry: Entry) -> None:

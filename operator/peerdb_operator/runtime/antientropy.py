@@ -2,12 +2,14 @@
 
 Owns the comparison of what the API server has with what the controller knows, and the verdict that the watch is deaf.
 After a gap in the watch (410) nobody says that an object has vanished; and a connection that died without a sign
-delivers nothing at all. Reads metadata only. Leaves what to do about an object to the controller.
+delivers nothing at all. A version that is lower than one known before the LIST began, or an object whose deletion was
+known before, proves that the API server's data was restored from a backup: the LIST counts, then. Reads metadata only.
+Leaves what to do about an object to the controller.
 """
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from peerdb_operator.controllers.ports import Clock, Controller, MirrorVersion
@@ -73,13 +75,24 @@ class AntiEntropy:
         """One comparison. Raises nothing but ``CancelledError``."""
         try:
             # Asked before the list: what appears while it runs must not count as vanished.
-            known = self._controller.known_versions()
+            known = {uid: version_number(version) for uid, (_, version) in self._controller.known_versions().items()}
+            delivered = {uid: self._intake.delivered(uid) for uid in known}
+            deleted = self._intake.deleted()
             listed = await self._kube.list_mirror_versions()
             self._forget_vanished(known, {version[0] for version in listed})
+            restored = 0
             for version in listed:
-                if self._is_news(known, version):
-                    self._metrics.missed()
+                uid, number = version[0], version_number(version[4])
+                if number < known.get(uid, 0) or uid in deleted:
+                    restored += 1
+                    self._missed.pop(uid, None)
+                    if delivered.get(uid, 0) > number:
+                        self._intake.undo_delivery(uid, delivered[uid])
+                    await self._fetch(version, instead_of=known.get(uid, 0))
+                elif number > known.get(uid, -1):
                     await self._fetch(version)
+                self._expect(uid, number)
+            self._report_restored(restored)
             self._metrics.compared(self._clock.now())
         except KubeError as error:
             logger.warning("The Mirrors could not be listed for comparison: %s", error)
@@ -97,7 +110,8 @@ class AntiEntropy:
                 return f"the watch has not delivered version {version} of {uid} for {now - since:.0f} s"
         return None
 
-    def _forget_vanished(self, known: dict[str, tuple[int, str]], listed: set[str]) -> None:
+    def _forget_vanished(self, known: Mapping[str, int], listed: set[str]) -> None:
+        self._intake.retain(listed | self._controller.known_versions().keys())
         for uid in known.keys() - listed:
             logger.info("A Mirror is gone and the watch did not say so", extra={"object": {"uid": uid}})
             self._metrics.missed()
@@ -106,18 +120,28 @@ class AntiEntropy:
         for uid in self._missed.keys() - listed:
             del self._missed[uid]
 
-    def _is_news(self, known: dict[str, tuple[int, str]], version: MirrorVersion) -> bool:
-        uid, _, _, _, resource_version, _ = version
-        number = version_number(resource_version)
+    def _expect(self, uid: str, number: int) -> None:
+        """Remember since when the watch owes this version, if it has not delivered it."""
         delivered = self._intake.delivered(uid)
         if delivered < number and delivered >= self._missed.get(uid, (0, 0.0))[0]:
             self._missed[uid] = (number, self._clock.now())
-        return uid not in known or version_number(known[uid][1]) < number
 
-    async def _fetch(self, version: MirrorVersion) -> None:
+    async def _fetch(self, version: MirrorVersion, instead_of: int | None = None) -> None:
         _, namespace, name, _, _, _ = version
+        self._metrics.missed()
         try:
             body = await self._kube.get_mirror(namespace, name)
         except KubeNotFound:
             return
-        self._intake.observed(None, body)
+        if instead_of is None:
+            self._intake.observed(None, body)
+        else:
+            self._intake.restore(body, instead_of)
+
+    def _report_restored(self, count: int) -> None:
+        if count:
+            logger.warning(
+                "The API server shows older versions of %d Mirrors than it did before: its data was restored from a "
+                "backup; what it has now counts",
+                count,
+            )

@@ -5,7 +5,7 @@ behind from one that has gone deaf; versions that came by another way do not cou
 deleted, for a read that was on its way meanwhile must not bring anybody back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from peerdb_operator.controllers.ports import Controller
@@ -65,6 +65,30 @@ class Intake:
         """The object is gone without a DELETED event."""
         self._delivered.pop(uid, None)
         self._controller.forget(uid)
+
+    def retain(self, uids: Collection[str]) -> None:
+        """Keep a record of these objects alone: all that the API server has or the controller knows."""
+        self._delivered = {uid: version for uid, version in self._delivered.items() if uid in uids}
+
+    def deleted(self) -> Collection[str]:
+        """The uids whose deletion the watch has delivered."""
+        return frozenset(self._deleted)
+
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> None:
+        """Take what the API server has although ``instead_of`` is higher: its data was restored from a backup.
+
+        What the watch delivered before that does not count: it may still be connected to what was.
+        """
+        uid = body["metadata"]["uid"]
+        self._deleted.pop(uid, None)
+        woken = self._controller.restore(body, instead_of)
+        if woken is not None:
+            self._wake(woken, Urgency.LOOK)
+
+    def undo_delivery(self, uid: str, version: int) -> None:
+        """Forget that the watch has delivered this version, unless it has delivered another one since."""
+        if self._delivered.get(uid) == version:
+            del self._delivered[uid]
 
 
 def version_number(resource_version: str) -> int:

@@ -53,15 +53,22 @@ class SdkLines(logging.Filter):
         super().__init__()
         self._said: dict[tuple[str, str], float] = {}
 
+    @property
+    def remembered(self) -> int:
+        """How many lines it knows."""
+        return len(self._said)
+
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a repetition; changes a record that shows a header, which may hold a key."""
         if not record.name.startswith("opentelemetry.") or record.levelno <= logging.DEBUG:
             return True
         if record.name == "opentelemetry.util.re":
             record.args = ("(not shown)",)
-        line = (record.name, str(record.msg))
-        last, self._said[line] = self._said.get(line, float("-inf")), record.created
-        return record.created - last > REPEAT_SECONDS
+        line, now = (record.name, str(record.msg)), record.created
+        self._said = {each: at for each, at in self._said.items() if now - at <= REPEAT_SECONDS}
+        is_new = line not in self._said
+        self._said[line] = now
+        return is_new
 
 
 class TraceIds(logging.Filter):

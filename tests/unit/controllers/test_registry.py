@@ -158,6 +158,44 @@ def test_our_journal_stays_when_another_part_of_the_status_is_edited() -> None:
     assert entry_of(registry).current_journal() is ours
 
 
+# -- a restored API server ------------------------------------------------------------------------------------------
+
+
+def test_an_older_version_takes_the_place_of_the_known_one_when_the_api_server_was_restored() -> None:
+    registry = a_registry(a_body(version=1_000_000, generation=3))
+    entry = entry_of(registry)
+    entry.wish()
+    assert registry.restore(a_body(version=400_000, generation=3, spec={"state": "Paused"}), 1_000_000)
+    assert entry.view.version == 400_000
+    assert entry.wish() == Desired("orders", 3, RunState.PAUSED)
+    assert registry.take_in(a_body(version=400_001, generation=4))
+
+
+def test_a_command_of_the_running_pass_is_refused_when_the_api_server_was_restored_meanwhile() -> None:
+    registry = a_registry(a_body(version=1_000_000, generation=3))
+    registry.restore(a_body(version=400_000, generation=2), 1_000_000)
+    with pytest.raises(KubeConflict):
+        entry_of(registry).require_orders()
+
+
+def test_a_version_read_before_another_one_came_restores_nothing() -> None:
+    registry = a_registry(a_body(version=1_000_000))
+    registry.take_in(a_body(version=1_000_001))
+    assert not registry.restore(a_body(version=400_000), 1_000_000)
+    assert entry_of(registry).view.version == 1_000_001
+
+
+@pytest.mark.parametrize("operation", [None, {**OPERATION, "id": "pause-0-0"}])
+def test_the_journal_of_a_restored_status_replaces_ours(operation: dict[str, Any] | None) -> None:
+    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
+    entry = entry_of(registry)
+    entry.current_journal()
+    older = {} if operation is None else {"operation": operation}
+    registry.restore(a_body(version=5, status={"conditions": [CONDITION], **older}), 10)
+    found = entry.current_journal().operation
+    assert (None if found is None else found.id) == (None if operation is None else "pause-0-0")
+
+
 # -- identity and claims ---------------------------------------------------------------------------------------------
 
 

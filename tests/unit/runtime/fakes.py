@@ -1,7 +1,7 @@
 """What stands in for controller, API server and PeerDB in tests of the process."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from peerdb_operator.clients.peerdb_transport import Reply, Request
@@ -43,6 +43,14 @@ class FakeController:
         self.versions[uid] = version
         return str(uid)
 
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> str | None:
+        metadata = body["metadata"]
+        uid, known = metadata["uid"], self.versions.get(metadata["uid"])
+        if known is not None and int(known[1]) != instead_of:
+            return self.observe(None, body)
+        self.versions[uid] = (metadata["generation"], metadata["resourceVersion"])
+        return str(uid)
+
     def listed(self) -> None:
         self.was_listed = True
 
@@ -75,6 +83,8 @@ class FakeCluster:
         self.on_list: list[dict[str, Any]] = []
         """Objects that appear while the list is on its way."""
         self.hidden_from_get: set[str] = set()
+        self.on_get: Callable[[], None] = lambda: None
+        self.after_list: Callable[[], None] = lambda: None
         self.appear_in: FakeController | None = None
 
     def put(self, body: dict[str, Any]) -> None:
@@ -91,10 +101,12 @@ class FakeCluster:
         if self.appear_in is not None:
             for body in self.on_list:
                 self.appear_in.observe("ADDED", body)
+        self.after_list()
         return listed
 
     async def get_mirror(self, _namespace: str, name: str) -> dict[str, Any]:
         self.gets.append(name)
+        self.on_get()
         for body in self.bodies.values():
             if body["metadata"]["name"] == name and name not in self.hidden_from_get:
                 return body

@@ -69,17 +69,102 @@ def test_a_mirror_that_the_watch_never_showed_is_fetched_and_woken() -> None:
     assert scene.woken == [("u1", Urgency.EDIT)]
 
 
-def test_a_newer_version_is_fetched_and_an_older_one_is_not() -> None:
+def test_a_newer_version_is_fetched_and_the_known_one_is_not() -> None:
     async def script(scene: Scene) -> None:
         scene.watched(a_body("old", 5))
         scene.watched(a_body("new", 9))
         scene.cluster.put(a_body("old", 7, generation=2))
-        scene.cluster.put(a_body("new", 8))
+        scene.cluster.put(a_body("new", 9))
         await scene.entropy.compare()
 
     scene = play(script)
     assert scene.cluster.gets == ["old"]
     assert scene.woken == [("old", Urgency.EDIT)]
+
+
+def test_the_version_of_the_list_counts_when_the_data_of_the_api_server_was_restored_from_a_backup(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 1_000_000, generation=3))
+        scene.watched(a_body("u2", 2_000_000, generation=3))
+        scene.cluster.put(a_body("u1", 400_000, generation=2))
+        scene.cluster.put(a_body("u2", 400_001, generation=2))
+        await scene.entropy.compare()
+        await scene.entropy.compare()
+
+    scene = play(script)
+    assert scene.controller.versions == {"u1": (2, "400000"), "u2": (2, "400001")}
+    assert scene.cluster.gets == ["u1", "u2"]
+    assert [uid for uid, _ in scene.woken] == ["u1", "u2"]
+    assert len([line for line in caplog.messages if "restored from a backup" in line]) == 1
+
+
+def test_a_version_that_the_watch_delivers_while_the_restored_one_is_read_is_not_replaced() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 1_000))
+        scene.cluster.put(a_body("u1", 998))
+        scene.cluster.on_get = lambda: scene.intake.watched("MODIFIED", a_body("u1", 1_001))
+        await scene.entropy.compare()
+
+    assert play(script).controller.versions == {"u1": (1, "1001")}
+
+
+def test_the_watch_is_deaf_when_it_delivers_nothing_after_a_restore() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 1_000_000))
+        scene.cluster.put(a_body("u1", 400_000))
+        await scene.entropy.compare()
+        assert scene.intake.delivered("u1") == 0
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        assert scene.entropy.deaf() is not None
+        scene.watched(a_body("u1", 400_000))
+        assert scene.entropy.deaf() is None
+
+    play(script)
+
+
+def test_the_watch_is_not_deaf_when_it_began_anew_with_a_list_after_a_restore() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 1_000_000))
+        scene.cluster.put(a_body("u1", 1_000_001))
+        await scene.entropy.compare()
+        scene.cluster.put(a_body("u1", 400_000))
+        scene.intake.watched(None, a_body("u1", 400_000))
+        await scene.entropy.compare()
+        await asyncio.sleep(DEAF_SECONDS + 1)
+        assert scene.entropy.deaf() is None
+
+    assert play(script).controller.versions == {"u1": (1, "400000")}
+
+
+def test_a_mirror_whose_deletion_was_undone_by_a_restore_comes_back() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.intake.watched("DELETED", a_body("u1", 6))
+        scene.cluster.put(a_body("u1", 5))
+        await scene.entropy.compare()
+
+    assert play(script).controller.versions == {"u1": (1, "5")}
+
+
+def test_a_mirror_that_is_deleted_while_the_list_runs_does_not_come_back() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.cluster.put(a_body("u1", 5))
+        scene.cluster.after_list = lambda: scene.intake.watched("DELETED", a_body("u1", 6))
+        await scene.entropy.compare()
+
+    assert play(script).controller.versions == {}
+
+
+def test_nothing_is_remembered_of_a_mirror_that_a_pass_has_found_gone() -> None:
+    async def script(scene: Scene) -> None:
+        scene.watched(a_body("u1", 5))
+        scene.controller.forget("u1")
+        await scene.entropy.compare()
+
+    assert play(script).intake.delivered("u1") == 0
 
 
 def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_woken_once() -> None:

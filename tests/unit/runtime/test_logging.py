@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import kopf
 import pytest
 
-from peerdb_operator.runtime.logging import configure_logging
+from peerdb_operator.runtime.logging import REPEAT_SECONDS, SdkLines, configure_logging
 from peerdb_operator.settings import LogFormat, LogLevel
 from peerdb_operator.tracing import open_tracer
 
@@ -142,6 +142,15 @@ def test_a_header_to_the_trace_collector_is_shown_at_no_level(level: LogLevel, m
     open_tracer("1.2.3").close()
     assert "Header format invalid" in stream.getvalue()
     assert "s3cret" not in stream.getvalue()
+
+
+def test_what_the_trace_libraries_have_said_is_not_remembered_without_end() -> None:
+    once = SdkLines()
+    for at in range(0, 100_000, 100):
+        record = logging.LogRecord(EXPORTER, logging.WARNING, "it.py", 1, f"trouble {at}", (), None)
+        record.created = float(at)
+        assert once.filter(record)
+    assert once.remembered <= REPEAT_SECONDS / 100 + 1
 
 
 def test_lines_of_others_are_said_as_often_as_they_are_written() -> None:
