@@ -20,8 +20,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
     SOURCE_PATTERN: "must be schema.table with exactly one dot, got {got}; write the schema too, and nothing before it",
     DESTINATION_PATTERN: "must be a table name, or names joined by single dots, got {got}",
     COLUMN_TYPE_PATTERN: "must be a type name like Decimal(38,9), without blanks or quotes, got {got}",
-    MIRROR_NAME_PATTERN: "must begin with a lower-case letter or _ and go on with lower-case letters, digits and _, "
-    "got {got}",
+    MIRROR_NAME_PATTERN: "must begin with a letter or _ and go on with letters, digits, _, - and ., got {got}",
 }
 
 _SENTENCES: Final[Mapping[str, str]] = {

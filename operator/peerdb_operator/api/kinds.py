@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from peerdb_operator.api import constants
 from peerdb_operator.api.mirror import MirrorSpec
-from peerdb_operator.api.naming import MAPPABLE_NAME_PATTERN, MIRROR_NAME_MAX
+from peerdb_operator.api.naming import DERIVED_NAME_MAX, MAPPABLE_NAME_PATTERN
 from peerdb_operator.api.schema import MODEL_CONFIG, SERVER_DEFAULT, PrinterColumn, Resource, Rule, rules_schema
 from peerdb_operator.api.status import MirrorStatus
 
@@ -34,7 +34,7 @@ _COLUMNS: Final = (
 
 _NAME_RULE: Final = Rule(
     f"has(self.spec.mirrorName) || self.metadata.name.matches('{MAPPABLE_NAME_PATTERN}')",
-    f"metadata.name must map to a legal mirror name: at most {MIRROR_NAME_MAX} characters, beginning with a letter; "
+    f"metadata.name must map to a legal mirror name: at most {DERIVED_NAME_MAX} characters, beginning with a letter; "
     "use such a name, or set spec.mirrorName",
 )
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from peerdb_operator.api.checks import parse
-from peerdb_operator.api.naming import MIRROR_NAME_MAX, MIRROR_NAME_PATTERN, default_mirror_name
+from peerdb_operator.api.naming import DERIVED_NAME_MAX, MIRROR_NAME_MAX, MIRROR_NAME_PATTERN, default_mirror_name
 from peerdb_operator.api.options import (
     ANY_TIME,
     UNTOUCHED,
@@ -95,8 +95,9 @@ class MirrorSpec(BaseModel):
     mirror_name: Annotated[
         _MirrorName | None,
         described(
-            "Name of the mirror in PeerDB (flowJobName), when it cannot be derived.",
-            unset="metadata.name with `-` and `.` as `_`",
+            "Name of the mirror in PeerDB (flowJobName), when it cannot be derived: any name that a mirror has there, "
+            "to the letter.",
+            unset="metadata.name with `-` and `.` as `_`, at most 49 characters",
             changes="never, nor can it be set or removed later",
         ),
     ] = None
@@ -179,7 +180,7 @@ def mirror_name_of(metadata_name: str, spec: MirrorSpec) -> str:
     if name is None:
         raise InvalidSpec(
             "metadata.name",
-            f'"{metadata_name}" does not map to a legal mirror name (at most {MIRROR_NAME_MAX} characters, beginning '
+            f'"{metadata_name}" does not map to a legal mirror name (at most {DERIVED_NAME_MAX} characters, beginning '
             "with a letter); create the Mirror with spec.mirrorName set, or under another name",
         )
     return name

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
+from peerdb_operator.api.naming import MIRROR_NAME_MAX
 from peerdb_operator.api.schema import MODEL_CONFIG, observed
 from peerdb_operator.api.times import AsWritten, Micros, Seconds
 
@@ -25,6 +26,7 @@ _INT32_MAX: Final = 2**31 - 1
 Generation = Annotated[int, Field(ge=-1, le=_GENERATION_MAX)]
 Count = Annotated[int, Field(ge=0, le=_INT32_MAX)]
 _Word = Annotated[str, Field(max_length=64)]
+_MirrorName = Annotated[str, Field(max_length=MIRROR_NAME_MAX)]
 _Hash = Annotated[str, Field(max_length=128)]
 _Identifier = Annotated[str, Field(max_length=256)]
 
@@ -148,7 +150,7 @@ class MirrorStatus(BaseModel):
         Generation,
         observed("The newest metadata.generation that was evaluated; -1 before the first."),
     ] = -1
-    mirror_name: Annotated[_Word | None, observed("Name of the mirror in PeerDB.")] = None
+    mirror_name: Annotated[_MirrorName | None, observed("Name of the mirror in PeerDB.")] = None
     state: Annotated[
         _Word | None,
         observed("State of the mirror in PeerDB's words (Running, Paused, Pausing, Snapshot, ...), or Missing."),

@@ -33,6 +33,7 @@ from peerdb_operator.clients.peerdb_wire import (
     StatusBody,
     TagsBody,
     VersionBody,
+    name_in_copies,
 )
 from peerdb_operator.errors import UnexpectedReply
 
@@ -52,6 +53,7 @@ __all__ = [
     "Transport",
     "WireColumn",
     "WireTableMapping",
+    "name_in_copies",
 ]
 
 _Body = TypeVar("_Body", bound=Wire)

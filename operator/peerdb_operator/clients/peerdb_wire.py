@@ -4,6 +4,7 @@ Owns their shapes for the endpoints the operator uses, by the reading rules of `
 to ``peerdb_errors`` and the calls to ``peerdb``.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,6 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from peerdb_operator.clients.peerdb_config import MirrorConfig, Wire, Word, with_raw
 from peerdb_operator.clients.peerdb_transport import one_line
+
+_NOT_IN_COPIES = re.compile("[^a-zA-Z0-9_]+")
+
+
+def name_in_copies(name: str) -> str:
+    """A mirror or source table as PeerDB writes it within the name of a copy (``LogRow.mirror_name``)."""
+    return _NOT_IN_COPIES.sub("_", name)
 
 
 def _whole(value: object) -> object:
@@ -141,7 +149,8 @@ class ListBody(Wire):
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One line of PeerDB's log. ``mirror_name`` is a mirror or ``clone_<mirror>_<schema>_<table>_<run>``.
+    """One line of PeerDB's log. ``mirror_name`` is a mirror or ``clone_<mirror>_<schema>_<table>_<run>``, in which
+    PeerDB writes names as ``name_in_copies`` does (PeerDB v0.37 flow/workflows/snapshot_flow.go cloneTable).
 
     ``message`` is one line of at most 1,000 characters, scrubbed of what looks like a secret; ``time`` is seconds.
     """

@@ -98,7 +98,7 @@ class FleetReader:
         body = RUN_ID.sub("", name.removeprefix(CLONE))
         cuts = [place for place, letter in enumerate(body) if letter == "_"]
         return [
-            entry for cut in cuts for entry in self._registry.claimants(body[:cut]) if body[cut + 1 :] in entry.sources
+            entry for cut in cuts for entry in self._registry.copied_as(body[:cut]) if body[cut + 1 :] in entry.sources
         ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
+from peerdb_operator.clients.peerdb import name_in_copies
 from peerdb_operator.clients.redaction import secret_values
 from peerdb_operator.controllers.job import Job, StaleObservation
 from peerdb_operator.controllers.look import Observer, Reads, unknown
@@ -68,9 +69,7 @@ class Lookout:
             if job.sight.config is not None:
                 entry.secrets |= secret_values(job.sight.config.env)
                 entry.memory = replace(entry.memory, error=entry.shown_error())
-                entry.sources = frozenset(
-                    mapping.source.replace(".", "_") for mapping in job.sight.config.table_mappings
-                )
+                entry.sources = frozenset(name_in_copies(mapping.source) for mapping in job.sight.config.table_mappings)
         return observation
 
     async def look_twice(self, job: Job, after: float) -> Observation:

@@ -58,7 +58,7 @@ class Prechecker:
 def throw_away_name(job: Job) -> str:
     """A name that no mirror has: PeerDB refuses to check a config under the name of one that exists.
 
-    A hash, since a legal name has at most 49 characters and the mirror's own may have them all.
+    A hash, since a mirror's name may have all the characters that PeerDB can keep.
     """
     return f"precheck_{hashlib.sha256(job.desired.mirror.encode()).hexdigest()[:32]}"
 

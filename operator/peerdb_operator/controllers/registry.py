@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from peerdb_operator.clients.peerdb import name_in_copies
 from peerdb_operator.controllers.entry import Entry, View, project
 
 
@@ -20,6 +21,7 @@ class Registry:
         self._entries: dict[str, Entry] = {}
         self._uids: dict[str, str] = {}
         self._claims: dict[str, set[str]] = {}
+        self._copied_as: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
@@ -34,6 +36,10 @@ class Registry:
     def claimants(self, mirror: str) -> list[Entry]:
         """All Mirrors for one PeerDB mirror."""
         return [self._entries[uid] for uid in sorted(self._claims.get(mirror, ()))]
+
+    def copied_as(self, name: str) -> list[Entry]:
+        """All Mirrors whose PeerDB mirror is called so within the names of its copies."""
+        return [self._entries[uid] for uid in sorted(self._copied_as.get(name, ()))]
 
     def take_in(self, body: Mapping[str, Any]) -> bool:
         """Project a version of an object; True when it asks for a pass."""
@@ -110,7 +116,7 @@ class Registry:
             self.remove(namesake.view.uid)
         self._entries[view.uid] = Entry(view, _spec(body), error=_known_error(view))
         self._uids[view.key] = view.uid
-        self._claims.setdefault(view.mirror, set()).add(view.uid)
+        self._claim(view)
         return True
 
     def _renew(self, entry: Entry, view: View, body: Mapping[str, Any]) -> None:
@@ -120,13 +126,21 @@ class Registry:
             entry.raw_spec = _spec(body)
         if view.mirror != older.mirror and entry.known:
             self._unclaim(older)
-            self._claims.setdefault(view.mirror, set()).add(view.uid)
+            self._claim(view)
+
+    def _claim(self, view: View) -> None:
+        for index, name in self._indexes(view):
+            index.setdefault(name, set()).add(view.uid)
 
     def _unclaim(self, view: View) -> None:
-        claims = self._claims.get(view.mirror, set())
-        claims.discard(view.uid)
-        if not claims:
-            self._claims.pop(view.mirror, None)
+        for index, name in self._indexes(view):
+            uids = index.get(name, set())
+            uids.discard(view.uid)
+            if not uids:
+                index.pop(name, None)
+
+    def _indexes(self, view: View) -> tuple[tuple[dict[str, set[str]], str], ...]:
+        return ((self._claims, view.mirror), (self._copied_as, name_in_copies(view.mirror)))
 
 
 def _follow_journal(entry: Entry, older: View) -> None:

@@ -7,6 +7,7 @@ flow/activities/flowable.go DeleteMirrorStats).
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,11 @@ from typing import Final
 from tests.harness.peerdb.config import Table
 
 ANY_PUBLICATION: Final = "*"
+
+
+def copy_name(mirror: str, source: str, run: str) -> str:
+    """The flow name of a copy (PeerDB v0.37 flow/workflows/snapshot_flow.go cloneTable)."""
+    return re.sub("[^a-zA-Z0-9_]+", "_", f"clone_{mirror}_{source}_{run}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Clone:
 
     def name(self, mirror: str) -> str:
         """The flow name under which this copy logs."""
-        return f"clone_{mirror}_{self.table.source.replace('.', '_')}_{self.run}"
+        return copy_name(mirror, self.table.source, self.run)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.harness.peerdb.catalog import copy_name
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.copies import malformed
 from tests.harness.peerdb.mirror import Mirror, Update, Workflow
@@ -62,4 +63,4 @@ def _rows_in_the_way(world: World, mirror: Mirror, table: Table) -> bool:
 
 
 def _copy_error(mirror: Mirror, table: Table, message: str) -> Obstacle:
-    return Obstacle(f"clone_{mirror.name}_{table.source.replace('.', '_')}_{RUN}", message)
+    return Obstacle(copy_name(mirror.name, table.source, RUN), message)

@@ -101,26 +101,24 @@ BAD_SPECS: list[BadSpec] = [
         "must have at most 64 items",
         "must have at most 64 entries",
     ),
-    BadSpec(
-        "mirror name with capitals",
-        {"mirrorName": "Orders"},
-        "spec.mirrorName",
-        "should match '^[a-z_][a-z0-9_]*$'",
-        "must begin with a lower-case letter or _",
-    ),
-    BadSpec(
-        "mirror name with a dash",
-        {"mirrorName": "orders-cdc"},
-        "spec.mirrorName",
-        "should match",
-        "must begin with a lower-case letter or _",
-    ),
-    BadSpec(
-        "mirror name that begins with a digit",
-        {"mirrorName": "1st"},
-        "spec.mirrorName",
-        "should match",
-        "must begin with a lower-case letter or _",
+    *(
+        BadSpec(
+            f"mirror name {what}",
+            {"mirrorName": name},
+            "spec.mirrorName",
+            "should match '^[A-Za-z_][A-Za-z0-9_.-]*$'",
+            "must begin with a letter or _ and go on with letters, digits, _, - and .",
+        )
+        for what, name in [
+            ("that begins with a digit", "1st"),
+            ("that begins with a dash", "-orders"),
+            ("that is a step up in a path", ".."),
+            ("with a slash", "orders/cdc"),
+            ("with a blank", "orders cdc"),
+            ("with an escape of a path", "orders%2Fcdc"),
+            ("with a letter beyond ASCII", "bestände"),
+            ("with a line break at its end", "orders\n"),
+        ]
     ),
     BadSpec(
         "empty mirror name",
@@ -130,11 +128,11 @@ BAD_SPECS: list[BadSpec] = [
         "must be at least 1 long",
     ),
     BadSpec(
-        "mirror name longer than a slot allows",
-        {"mirrorName": "m" * 50},
+        "mirror name longer than PeerDB can keep",
+        {"mirrorName": "m" * 256},
         "spec.mirrorName",
-        "may not be more than 49 bytes",
-        "must have at most 49 characters",
+        "may not be more than 255 bytes",
+        "must have at most 255 characters",
     ),
     *BAD_TABLES,
 ]

@@ -42,7 +42,8 @@ GOOD_SPECS: list[GoodSpec] = [
     GoodSpec(
         "names that are not plain words", {"tables": [a_table(source="my schema.Bestellungen ä", destination="x-y")]}
     ),
-    GoodSpec("the longest mirror name", {"mirrorName": "m" * 49}),
+    GoodSpec("the longest mirror name", {"mirrorName": "m" * 255}),
+    GoodSpec("a mirror name as mirrors from MySQL and Mongo have them", {"mirrorName": "Orders-CDC.v2"}),
     GoodSpec("nothing excluded", {"tables": [a_table(exclude=[])]}),
     GoodSpec(
         "largest counts",

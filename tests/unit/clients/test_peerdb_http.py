@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,13 @@ from peerdb_operator.errors import (
 from tests.unit.clients.peerdb_fakes import RESET, SILENCE, FakeUi, RawRequest, a_response, run, serving
 
 VERSION = Request("GET", "version")
+ODD_NAMES = {
+    "Orders-CDC.v2": "Orders-CDC.v2",
+    "a..b": "a..b",
+    "50%": "50%25",
+    "%2F": "%252F",
+    "a/b?c#d": "a%2Fb%3Fc%23d",
+}
 CHANGE = Request("POST", "mirrors/state_change", {"flowJobName": "m", "note": "é"})
 FINE = a_response("200 OK", b'{"version": "rig"}', content_type="application/json")
 AT_ONCE = dict.fromkeys(Patience, 0.05)
@@ -544,3 +552,14 @@ def test_each_request_has_the_time_of_its_kind(patience: Patience) -> None:
 
     seconds = READ_SECONDS[patience]
     assert given == [{"connect": 5.0, "read": seconds, "write": seconds, "pool": 5.0}]
+
+
+@pytest.mark.parametrize(("name", "segment"), ODD_NAMES.items())
+def test_a_name_is_one_segment_of_the_path_whatever_characters_it_has(name: str, segment: str) -> None:
+    async def ask() -> list[RawRequest]:
+        tags = json.dumps({"flowName": name, "tags": []}).encode()
+        async with serving(lambda _: a_response("200 OK", tags)) as peerdb, HttpxTransport(peerdb.base) as transport:
+            assert await PeerDBClient(transport).tags(name) == {}
+            return peerdb.seen
+
+    assert [(one.method, one.target) for one in run(ask())] == [("GET", f"/v1/flows/tags/{segment}")]

@@ -5,6 +5,7 @@ import pytest
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow
 from peerdb_operator.errors import PeerDBUnavailable
+from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     STATUS,
@@ -278,6 +279,24 @@ def test_a_restart_over_a_mirror_with_a_known_error_writes_nothing() -> None:
 def test_a_row_belongs_to_the_mirror_it_names_or_whose_table_it_copies(name: str, *, ours: bool) -> None:
     stage = quietly(a_settled_stage("a"))
     assert stage.tick(a_row(stage, name)) == ([stage.uid()] if ours else [])
+
+
+def test_a_row_of_a_copy_is_found_by_the_name_that_peerdb_makes_of_any_characters() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror("Orders-CDC.v2", tables=[Table("My-Shop.all orders", "b")], tags={OWNER_TAG: RELEASED})
+    spec = {"mirrorName": "Orders-CDC.v2", "tables": [{"source": "My-Shop.all orders", "destination": "b"}]}
+    stage.cluster.create("other", spec)
+    stage.follow(5.0, "other")
+    stage.wait(20.0)
+    assert stage.tick(a_row(stage, f"clone_Orders_CDC_v2_My_Shop_all_orders_{RUN}")) == [stage.uid("other")]
+    assert stage.tick(a_row(stage, f"clone_orders_cdc_v2_My_Shop_all_orders_{RUN}")) == []
+    assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == [stage.uid()]
+
+
+def test_a_row_of_a_copy_is_found_no_more_once_its_mirror_is_gone() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.controller.forget(stage.uid())
+    assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == []
 
 
 def test_a_row_of_a_copy_belongs_to_the_longer_name_when_one_mirror_is_called_like_the_beginning_of_another() -> None:
