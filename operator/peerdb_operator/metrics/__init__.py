@@ -1,7 +1,8 @@
 """What the operator counts and measures, for Prometheus.
 
 Owns one registry per process, made by the composition and handed to whoever counts; nothing global. Leaves the names to
-``families`` and the listener to ``runtime.exposition``. The only importer of prometheus_client.
+``families``, the lines of single Mirrors to ``mirrors``, and the listener to ``runtime.exposition``. prometheus_client
+is imported in this package alone.
 
 What can be read from the state of the process (the queue, the Mirrors) is not counted but asked for at the moment of a
 scrape: a pass costs nothing, and a Mirror that is gone leaves no series behind. A scrape has two halves: ``prepare``
@@ -9,7 +10,6 @@ runs on the event loop and only takes references, ``expose`` may run in a thread
 """
 
 import platform
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,27 +21,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from peerdb_operator.metrics import families as f
+from peerdb_operator.metrics.mirrors import MirrorSample, MirrorSeries
+
+__all__ = ["QUEUE", "UNSEEN", "Metrics", "MirrorSample", "QueueSample"]
 
 QUEUE: Final = f.CONTROLLER
 UNSEEN: Final = "Unseen"
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorSample:
-    """What is shown of one Mirror. ``conditions``: type to status, absent is False; ``tables``: desired, replicating.
-
-    ``state`` and ``reason`` come from closed sets. Times are seconds since the epoch.
-    """
-
-    namespace: str
-    name: str
-    mirror: str
-    state: str
-    reason: str
-    conditions: Mapping[str, str]
-    tables: tuple[int, int] | None = None
-    stopped_since: float | None = None
-    last_error_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +49,7 @@ class Metrics(Collector):
         self._mirrors: Callable[[], Iterable[MirrorSample]] = tuple
         self._queue: Callable[[], QueueSample] = QueueSample
         self._prepared: tuple[Iterable[MirrorSample], QueueSample] | None = None
+        self._series = MirrorSeries(())
         self._moments: dict[f.Family, float] = {}
         if process:
             prometheus_client.ProcessCollector(registry=self.registry)
@@ -156,10 +142,12 @@ class Metrics(Collector):
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """The other half: the text and its content type, OpenMetrics if ``accept`` asks for it."""
         encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        text = encode(self.registry)
+        series, self._series = self._series, MirrorSeries(())
+        return series.put_into(text), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """What is not counted (prometheus_client calls this)."""
+        """What is not counted (prometheus_client calls this); of the series of single Mirrors their heads alone."""
         if self._prepared is None:
             self.prepare()
         (mirrors, queue), self._prepared = self._prepared or ((), QueueSample()), None
@@ -169,7 +157,11 @@ class Metrics(Collector):
         for moment in (f.PEERDB_UP, f.PEERDB_SUCCESS, f.WATCH_EVENT, f.ENTROPY_SUCCESS):
             known = self._moments.get(moment)
             yield _family(moment, [] if known is None else [((), known)])
-        yield from _of_mirrors(list(mirrors))
+        self._series = MirrorSeries(mirrors)
+        yield from _numbers(self._series)
+        for family in f.FAMILIES:
+            if family.per_mirror:
+                yield _family(family, [])
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry need not know these names to keep them apart."""
@@ -195,39 +187,11 @@ def _family(family: f.Family, rows: _Rows) -> Metric:
     return shown
 
 
-def _of_mirrors(mirrors: list[MirrorSample]) -> Iterator[Metric]:
-    """The numbers of Mirrors first, then what is shown of each."""
-    states = Tally(each.state for each in mirrors)
-    reasons = Tally(each.reason for each in mirrors)
-    told = Tally((kind, each.conditions.get(kind, "False")) for each in mirrors for kind in f.CONDITIONS)
-    yield _family(f.MIRRORS, [((state,), count) for state, count in sorted(states.items())])
+def _numbers(series: MirrorSeries) -> Iterator[Metric]:
+    yield _family(f.MIRRORS, [((state,), count) for state, count in sorted(series.states.items())])
     yield _family(
-        f.MIRRORS_CONDITION, [((kind, status), told[kind, status]) for kind in f.CONDITIONS for status in f.STATUSES]
+        f.MIRRORS_CONDITION,
+        [((kind, status), series.conditions[kind, status]) for kind in f.CONDITIONS for status in f.STATUSES],
     )
-    yield _family(f.DROPS_HELD, [((), reasons["DropHeld"])])
-    yield _family(f.DROPS_BLOCKED, [((), reasons["DropBlocked"])])
-    yield _family(
-        f.MIRROR_CONDITION,
-        [((*_who(each), kind, status), 1) for each in mirrors for kind, status in each.conditions.items()],
-    )
-    yield _family(f.MIRROR_INFO, [((*_who(each), each.mirror, each.state, each.reason), 1) for each in mirrors])
-    kinds = ("desired", "replicating")
-    yield _family(
-        f.MIRROR_TABLES,
-        [
-            ((*_who(each), kind), count)
-            for each in mirrors
-            if each.tables
-            for kind, count in zip(kinds, each.tables, strict=True)
-        ],
-    )
-    yield _family(
-        f.MIRROR_STOPPED, [(_who(each), each.stopped_since) for each in mirrors if each.stopped_since is not None]
-    )
-    yield _family(
-        f.MIRROR_ERROR, [(_who(each), each.last_error_at) for each in mirrors if each.last_error_at is not None]
-    )
-
-
-def _who(sample: MirrorSample) -> tuple[str, str]:
-    return sample.namespace, sample.name
+    yield _family(f.DROPS_HELD, [((), series.reasons["DropHeld"])])
+    yield _family(f.DROPS_BLOCKED, [((), series.reasons["DropBlocked"])])
