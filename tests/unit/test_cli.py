@@ -9,6 +9,7 @@ import pytest
 
 from peerdb_operator import __version__, cli
 from peerdb_operator.settings import Settings, flag_of, variable_of
+from tests.unit.clients.kube_files import a_kubeconfig
 
 ROOT = Path(__file__).parents[2]
 URL = "http://flow-api:8113"
@@ -93,4 +94,23 @@ def test_the_program_ends_with_2_and_a_sentence_when_the_password_can_never_matc
     assert ended.returncode == 2
     assert "Latin-1" in ended.stderr
     assert "пароль" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ({"exec": {"apiVersion": "v1", "command": "./login"}}, "exec: ./login cannot be started"),
+        ({"tokenFile": "token"}, "No such file or directory: '{folder}/token'"),
+        ({"client-certificate": "tls.crt"}, "File does not exists: {folder}/tls.crt"),
+    ],
+)
+def test_the_program_ends_with_2_and_the_reason_when_there_are_no_credentials(
+    tmp_path: Path, user: dict[str, object], words: str
+) -> None:
+    kubeconfig = a_kubeconfig(tmp_path / "config", user)
+    ended = in_a_process("run", "--peerdb-url", URL, "--kubeconfig", kubeconfig)
+    assert ended.returncode == 2
+    assert f"The kubeconfig {kubeconfig} cannot be used: " in ended.stderr
+    assert words.format(folder=tmp_path) in ended.stderr
     assert "Traceback" not in ended.stderr

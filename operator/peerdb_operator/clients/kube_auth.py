@@ -1,29 +1,26 @@
-"""Where the API server is, and how to prove to it who we are.
+"""Credentials for the API server that stay fresh, and the sessions that use them.
 
-Owns kubeconfig and service account: address, TLS material, proxy, and the ``Authorization`` header, which is read anew
-at least every 60 seconds and after a 401, because the kubelet rotates tokens under a running process. The watch and
-the client each get a session of their own from here, so that the end of one never takes the other with it.
+All of them are read anew at least every 60 seconds and after a 401, while the process runs: the kubelet rotates tokens,
+cert-manager and exec plugins rotate client certificates, clusters rotate their authority. What cannot be read leaves
+what was read before in use. A request uses the newest TLS context; connections made with an older one end by
+themselves. The watch and the client each get a session of their own, so that the end of one never takes the other with
+it.
 
-Leaves parsing of kubeconfig files, exec plugins and in-cluster files to the ``kubernetes`` package, and every request
-to ``clients.kube`` and kopf.
+Leaves the reading to ``kubeconfig``, and every request to ``clients.kube`` and kopf.
 """
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import aiohttp
-from kubernetes.aio import config as loaders
-from kubernetes.aio.client import Configuration
 
 from peerdb_operator import __version__
+from peerdb_operator.clients.kubeconfig import KubeAccess, read_access
 from peerdb_operator.clients.proxies import Proxies, checked
 from peerdb_operator.errors import KubeError
 
@@ -32,44 +29,13 @@ logger = logging.getLogger(__name__)
 USER_AGENT = f"peerdb-operator/{__version__}"
 REREAD_SECONDS = 60.0
 """The kubelet refreshes a projected token at 80 % of its life, at least 10 minutes; client-go re-reads every minute."""
+REFUSED_SECONDS = 1.0
+"""The shortest time from one reading after a 401 to the next: each may start an exec plugin."""
 
 _UNAUTHORIZED = 401
-_PROBLEM_LENGTH = 200
 _KEEPALIVE_IDLE_SECONDS = 20
 _KEEPALIVE_PROBES = 3
 _UNACKNOWLEDGED_MILLISECONDS = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class KubeAccess:
-    """One reading of the credentials. ``authorization`` is the whole header value or None; never log it."""
-
-    server: str
-    authorization: str | None
-    ca_file: str | None
-    cert_file: str | None
-    key_file: str | None
-    verify_tls: bool
-    tls_server_name: str | None
-    proxy: str | None
-
-    def __repr__(self) -> str:
-        return f"KubeAccess(server={self.server!r})"
-
-    def tls(self) -> ssl.SSLContext:
-        """A fresh TLS context from the files as they are now. Raises KubeError if they cannot be used."""
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, keyfile=self.key_file)
-        except OSError as error:  # SSLError is one
-            raise KubeError(f"The certificates for {self.server} cannot be used: {error}.") from error
-        # Python 3.13 began to refuse authorities without key identifiers, as many clusters have them.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if not self.verify_tls:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 class KubeAuth:
@@ -84,14 +50,17 @@ class KubeAuth:
     ) -> None:
         """``proxies``: what leads to the API server where the kubeconfig names no proxy.
 
-        Raises KubeError with a sentence for a proxy of no use.
+        Raises KubeError with a sentence for a proxy or certificates of no use.
         """
         self._proxy = _proxy(first, proxies or Proxies())
         self._read = read
         self._access = first
+        self._tls = first.tls()
         self._monotonic = monotonic
         self._read_at = monotonic()
+        self._reread_at = float("-inf")
         self._stale = False
+        self._problem = ""
         self._reading = asyncio.Lock()
 
     @classmethod
@@ -114,8 +83,7 @@ class KubeAuth:
     async def session(self, *, connections: int) -> aiohttp.ClientSession:
         """A new session with at most so many connections (0: no limit); whoever asks for it closes it."""
         await self._refresh()
-        access = self._access
-        connector = aiohttp.TCPConnector(limit=connections, ssl=access.tls(), socket_factory=_attentive_socket)
+        connector = aiohttp.TCPConnector(limit=connections, ssl=self._tls, socket_factory=_attentive_socket)
 
         async def authorize(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -132,6 +100,7 @@ class KubeAuth:
             trust_env=False,  # aiohttp would read proxies and netrc in a thread for each request
             read_bufsize=2**21,
             middlewares=(authorize,),
+            request_class=_Request,
         )
         return session
 
@@ -146,6 +115,8 @@ class KubeAuth:
             request.headers["Authorization"] = self._access.authorization
         if self._access.tls_server_name is not None:
             request.server_hostname = self._access.tls_server_name
+        if isinstance(request, _Request):
+            request.use(self._tls)
         response = await handler(request)
         self._stale = self._stale or response.status == _UNAUTHORIZED
         return response
@@ -158,44 +129,33 @@ class KubeAuth:
                 return
             try:
                 access = await self._read()
+                tls = self._tls if access.has_tls_of(self._access) else access.tls()
             except KubeError as error:
-                logger.warning("Keeping the Kubernetes credentials read before: %s", error)
+                self._keep(str(error))
             else:
-                self._access = replace(access, server=self._access.server)
+                self._access, self._tls = replace(access, server=self._access.server), tls
+                self._problem = ""
             self._stale = False
-            self._read_at = self._monotonic()
+            self._read_at = self._reread_at = self._monotonic()
+
+    def _keep(self, problem: str) -> None:
+        """What was read before stays in use; the API server decides how long it is valid."""
+        level = logging.DEBUG if problem == self._problem else logging.WARNING
+        self._problem = problem
+        logger.log(level, "Keeping the Kubernetes credentials read before: %s", problem)
 
     def _is_due(self) -> bool:
-        return self._stale or self._monotonic() - self._read_at >= REREAD_SECONDS
+        now = self._monotonic()
+        refused = self._stale and now - self._reread_at >= REFUSED_SECONDS
+        return refused or now - self._read_at >= REREAD_SECONDS
 
 
-async def read_access(kubeconfig: str | None) -> KubeAccess:
-    """Read the credentials once. Raises KubeError with a sentence for the user."""
-    configuration = Configuration()
-    try:
-        if kubeconfig is None:
-            load: Any = loaders.load_incluster_config  # the package's loaders are untyped
-            load(client_configuration=configuration, try_refresh_token=False)
-        else:
-            _require_a_file(kubeconfig)
-            load = loaders.load_kube_config
-            await load(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-    except KubeError:
-        raise
-    except Exception as error:
-        # The loader walks the YAML without a schema: a malformed file comes out as whatever it stumbles over.
-        raise KubeError(_sentence(kubeconfig, error)) from error
-    authorization = configuration.api_key.get("BearerToken")
-    return KubeAccess(
-        server=configuration.host,
-        authorization=_header(authorization),
-        ca_file=configuration.ssl_ca_cert,
-        cert_file=configuration.cert_file,
-        key_file=configuration.key_file,
-        verify_tls=configuration.verify_ssl,
-        tls_server_name=configuration.tls_server_name,
-        proxy=configuration.proxy,
-    )
+class _Request(aiohttp.ClientRequest):
+    """A request whose TLS context can still be chosen when it is about to be sent."""
+
+    def use(self, tls: ssl.SSLContext) -> None:
+        """Connect with this context; pooled connections of another one are not used."""
+        self._ssl = tls
 
 
 def _proxy(access: KubeAccess, proxies: Proxies) -> str | None:
@@ -203,26 +163,6 @@ def _proxy(access: KubeAccess, proxies: Proxies) -> str | None:
         return proxies.to(access.server) if access.proxy is None else checked(access.proxy, "proxy-url")
     except ValueError as error:
         raise KubeError(f"{access.server} cannot be reached: {error}.") from None
-
-
-def _require_a_file(kubeconfig: str) -> None:
-    if not any(Path(part).expanduser().is_file() for part in kubeconfig.split(os.pathsep) if part):
-        raise KubeError(f"The kubeconfig {kubeconfig} does not exist; set --kubeconfig (KUBECONFIG).")
-
-
-def _header(value: str | None) -> str | None:
-    if value is None:
-        return None
-    scheme, _, secret = value.strip().partition(" ")
-    return f"{scheme.capitalize()} {secret.strip()}"
-
-
-def _sentence(kubeconfig: str | None, error: Exception) -> str:
-    kind = "" if isinstance(error, loaders.ConfigException) else f"{type(error).__name__}: "
-    problem = kind + " ".join(str(error).split())[:_PROBLEM_LENGTH].rstrip(".")
-    if kubeconfig is None:
-        return f"This is no pod with a service account ({problem}); set --kubeconfig (KUBECONFIG)."
-    return f"The kubeconfig {kubeconfig} cannot be used: {problem}."
 
 
 def _attentive_socket(address: aiohttp.AddrInfoType) -> socket.socket:

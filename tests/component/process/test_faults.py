@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAccess, KubeAuth
+from peerdb_operator.clients.kube_auth import KubeAuth
+from peerdb_operator.clients.kubeconfig import KubeAccess
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.ports import Clock, Rest
 from peerdb_operator.runtime.assembly import Parts
@@ -67,12 +68,6 @@ class Scene:
         return KubeAccess(
             server=self.kube.address,
             authorization=None if self.token is None else f"Bearer {self.token}",
-            ca_file=None,
-            cert_file=None,
-            key_file=None,
-            verify_tls=True,
-            tls_server_name=None,
-            proxy=None,
         )
 
     def set(self, **settings: object) -> None:

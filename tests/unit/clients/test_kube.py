@@ -12,7 +12,8 @@ from aiohttp import web
 from peerdb_operator import __version__
 from peerdb_operator.clients import kube
 from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAccess, KubeAuth
+from peerdb_operator.clients.kube_auth import KubeAuth
+from peerdb_operator.clients.kubeconfig import KubeAccess
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable
 from tests.harness.fakekube import FakeKube
 
@@ -23,12 +24,6 @@ def an_access(server: str, authorization: str | None = None) -> KubeAccess:
     return KubeAccess(
         server=server,
         authorization=authorization,
-        ca_file=None,
-        cert_file=None,
-        key_file=None,
-        verify_tls=True,
-        tls_server_name=None,
-        proxy=None,
     )
 
 

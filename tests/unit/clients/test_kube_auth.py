@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
-import json
+import ssl
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from peerdb_operator.clients.kube_auth import REREAD_SECONDS, KubeAccess, KubeAuth, read_access
+from peerdb_operator.clients.kube_auth import REFUSED_SECONDS, REREAD_SECONDS, KubeAuth
+from peerdb_operator.clients.kubeconfig import KubeAccess, read_access
 from peerdb_operator.clients.proxies import Proxies
 from peerdb_operator.errors import KubeError
 from tests.harness.fakekube import FakeKube
+from tests.unit.clients.kube_files import ANOTHER, LOOPBACK, a_credential, a_kubeconfig, a_plugin
 from tests.unit.clients.peerdb_fakes import RawRequest, a_response, serving
 
 
@@ -43,12 +47,6 @@ class FakeTokens:
         return KubeAccess(
             server=self.server,
             authorization=f"Bearer {self.token}",
-            ca_file=None,
-            cert_file=None,
-            key_file=None,
-            verify_tls=True,
-            tls_server_name=None,
-            proxy=None,
         )
 
 
@@ -168,19 +166,6 @@ def test_secrets_are_not_shown_when_an_access_is_printed() -> None:
     assert "https://api" in repr(access)
 
 
-def a_kubeconfig(path: Path, user: dict[str, object], cluster: dict[str, object] | None = None) -> str:
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:6443/", **(cluster or {})}}],
-        "users": [{"name": "u", "user": user}],
-    }
-    path.write_text(json.dumps(content))
-    return str(path)
-
-
 def test_address_and_token_come_from_the_kubeconfig_when_one_is_given(tmp_path: Path) -> None:
     access = asyncio.run(read_access(a_kubeconfig(tmp_path / "config", {"token": "abc"})))
     assert access.server == "https://127.0.0.1:6443"
@@ -250,11 +235,6 @@ def access_to(server: str, proxy: str | None = None) -> KubeAccess:
     return KubeAccess(
         server=server,
         authorization=None,
-        ca_file=None,
-        cert_file=None,
-        key_file=None,
-        verify_tls=True,
-        tls_server_name=None,
         proxy=proxy,
     )
 
@@ -314,3 +294,176 @@ def test_neither_a_netrc_file_nor_a_later_environment_has_a_say(
             return request
 
     assert "authorization" not in asyncio.run(main()).headers
+
+
+# -- certificates ----------------------------------------------------------------------------------------------------
+
+
+class TlsScene:
+    """An API server that asks for client certificates, the files of a kubeconfig, and one session that stays open."""
+
+    def __init__(self, folder: Path, user: dict[str, object]) -> None:
+        self.folder, self.user, self.time = folder, user, FakeTime()
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(LOOPBACK)
+        self.tls.verify_mode = ssl.CERT_OPTIONAL
+        for client in (LOOPBACK, ANOTHER):
+            self.tls.load_verify_locations(client)
+        (folder / "ca.crt").write_bytes(LOOPBACK.read_bytes())
+
+    async def __aenter__(self) -> Self:
+        async def answer(request: web.Request) -> web.Response:
+            return web.json_response(
+                {"authorization": request.headers.get("Authorization"), "client": subject(request)}
+            )
+
+        app = web.Application()
+        app.router.add_get("/version", answer)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls)
+        await site.start()
+        self.address = f"https://127.0.0.1:{self._runner.addresses[0][1]}"
+        cluster: dict[str, object] = {"server": self.address, "certificate-authority": str(self.folder / "ca.crt")}
+        kubeconfig = a_kubeconfig(self.folder / "config", self.user, cluster)
+
+        async def read() -> KubeAccess:
+            return await read_access(kubeconfig)
+
+        self.auth = KubeAuth(read, await read(), self.time)
+        self.session = await self.auth.session(connections=2)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.session.close()
+        await self._runner.cleanup()
+
+    async def ask(self, session: aiohttp.ClientSession | None = None) -> dict[str, str | None]:
+        async with (session or self.session).get(f"{self.address}/version") as reply:
+            said: dict[str, str | None] = await reply.json()
+            return said
+
+    async def client(self) -> str | None:
+        """Whom the server takes us for."""
+        return (await self.ask())["client"]
+
+    def later(self) -> None:
+        self.time.now += REREAD_SECONDS
+
+
+def subject(request: web.Request) -> str | None:
+    """The common name in the certificate of a client; None without one."""
+    certificate = request.transport.get_extra_info("peercert") if request.transport else None
+    return (
+        next((value for ((key, value),) in certificate["subject"] if key == "commonName"), None)
+        if certificate
+        else None
+    )
+
+
+ONE, OTHER = "loopback of the tests", "another loopback of the tests"
+
+
+def test_a_renewed_client_certificate_is_presented_within_a_minute(tmp_path: Path) -> None:
+    async def main() -> None:
+        for name in ("tls.crt", "tls.key"):
+            (tmp_path / name).write_bytes(LOOPBACK.read_bytes())
+        user: dict[str, object] = {"client-certificate": "tls.crt", "client-key": "tls.key"}
+        async with TlsScene(tmp_path, user) as scene:
+            assert await scene.client() == ONE
+            for name in ("tls.crt", "tls.key"):
+                (tmp_path / name).write_bytes(ANOTHER.read_bytes())
+            assert await scene.client() == ONE
+            scene.later()
+            assert await scene.client() == OTHER
+            async with await scene.auth.watch_session() as login:
+                assert (await scene.ask(login))["client"] == OTHER
+
+    asyncio.run(main())
+
+
+def test_the_old_certificate_stays_in_use_while_the_new_one_has_no_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        for name in ("tls.crt", "tls.key"):
+            (tmp_path / name).write_bytes(LOOPBACK.read_bytes())
+        user: dict[str, object] = {"client-certificate": "tls.crt", "client-key": "tls.key"}
+        async with TlsScene(tmp_path, user) as scene:
+            for name in ("tls.crt", "tls.key"):
+                assert await scene.client() == ONE
+                (tmp_path / name).write_bytes(ANOTHER.read_bytes())
+                scene.later()
+            assert await scene.client() == OTHER
+            (tmp_path / "tls.key").unlink()
+            scene.later()
+            assert await scene.client() == OTHER
+
+    asyncio.run(main())
+    assert "Keeping the Kubernetes credentials read before: The certificates for https://127.0.0.1" in caplog.text
+
+
+def test_a_renewed_authority_is_trusted_within_a_minute_and_the_old_one_is_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with TlsScene(tmp_path, {"token": "abc"}) as scene:
+            assert await scene.client() is None
+            scene.tls.load_cert_chain(ANOTHER)
+            (tmp_path / "ca.crt").write_bytes(ANOTHER.read_bytes())
+            scene.later()
+            assert await scene.ask() == {"authorization": "Bearer abc", "client": None}
+            scene.tls.load_cert_chain(LOOPBACK)
+            async with await scene.auth.watch_session() as fresh:
+                with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                    await scene.ask(fresh)
+
+    asyncio.run(main())
+
+
+def test_a_plugin_renews_a_certificate_and_its_failure_takes_nothing_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def given(file: Path) -> dict[str, object]:
+        return a_credential(clientCertificateData=file.read_text(), clientKeyData=file.read_text())
+
+    async def main() -> None:
+        async with TlsScene(tmp_path, {"exec": a_plugin(tmp_path, given(LOOPBACK))}) as scene:
+            assert await scene.client() == ONE
+            a_plugin(tmp_path, given(ANOTHER))
+            scene.later()
+            assert await scene.client() == OTHER
+            a_plugin(tmp_path, script="echo no route to the issuer >&2; exit 1")
+            for _ in range(3):
+                scene.later()
+                assert await scene.client() == OTHER
+            a_plugin(tmp_path, given(LOOPBACK))
+            scene.later()
+            assert await scene.client() == ONE
+
+    asyncio.run(main())
+    assert [record.levelname for record in caplog.records if "no route to the issuer" in record.message] == ["WARNING"]
+
+
+def test_a_plugin_that_fails_for_a_moment_takes_no_token_away(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with TlsScene(tmp_path, {"exec": a_plugin(tmp_path, a_credential(token="one"))}) as scene:
+            a_plugin(tmp_path, script="exit 1")
+            scene.later()
+            assert (await scene.ask())["authorization"] == "Bearer one"
+            a_plugin(tmp_path, a_credential(token="two"))
+            scene.later()
+            assert (await scene.ask())["authorization"] == "Bearer two"
+
+    asyncio.run(main())
+
+
+def test_credentials_are_not_read_more_than_once_a_second_when_the_server_refuses_them() -> None:
+    async def main() -> None:
+        async with Scene.play() as scene:
+            scene.fake.token = "another"
+            assert [await scene.ask() for _ in range(10)] == [401] * 10
+            assert scene.tokens.reads == 2
+            scene.time.now += REFUSED_SECONDS
+            assert await scene.ask() == 401
+            assert scene.tokens.reads == 3
+
+    asyncio.run(main())
