@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     kubeconfig: str | None = Field(
         None,
         validation_alias="kubeconfig",
-        description="kubeconfig file to use; without it the service account of the pod is used. Tokens, certificates and "
-        "exec plugins are read anew every minute.",
+        description="kubeconfig file to use; without it the service account of the pod is used. Tokens, certificates "
+        "and exec plugins are read anew every minute.",
     )
     namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
         (), description="Namespaces to watch, separated by commas; none means all."
