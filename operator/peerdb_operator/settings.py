@@ -136,8 +136,8 @@ class Settings(BaseSettings):
         NamespaceDeletion.RELEASE,
         description="What deleting a whole namespace does to its mirrors: Release keeps them, Drop drops them.",
     )
-    brake_drops: int = Field(5, ge=0, description="Mirrors that may be dropped within the brake's time; 0 holds all.")
-    brake_seconds: Seconds = Field(600.0, description="The brake's time.")
+    brake_drops: int = Field(5, ge=0, description="Mirrors that may be dropped at once; 0 drops none.")
+    brake_seconds: Seconds = Field(600.0, description="Time in which as many more may be dropped, evenly spread.")
     drain_seconds: float = Field(
         5.0, ge=0, le=600, description="Time that running passes get to end when the operator is told to stop."
     )

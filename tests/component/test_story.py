@@ -94,7 +94,7 @@ def test_an_outage_and_its_end_are_told_once_and_an_hour_of_outages_now_and_then
     assert 8 <= len(told(simulation, 1)) <= 2 * 8
 
 
-def test_a_drop_is_told_from_the_brake_to_the_end() -> None:
+def test_a_held_drop_is_told_from_the_rate_limit_to_the_end() -> None:
     simulation, _ = a_world(2, brake_drops=1, brake_seconds=30.0)
     simulation.cluster.delete("m1")
     simulation.run(1)

@@ -89,7 +89,7 @@ def test_a_path_counts_as_a_value_only_when_it_is_one() -> None:
 @pytest.mark.parametrize(
     ("words", "seconds"),
     [
-        ("5 in 10 minutes", LIMITS.brake_window if LIMITS.brake_drops == 5 else 0.0),
+        ("5 at once, and one more every 2 minutes", LIMITS.brake_window / LIMITS.brake_drops),
         ("every 10 s and fully", LIMITS.tick),
         ("at this one every 5 minutes", LIMITS.sample),
         ("from the last 15 minutes", LIMITS.error_window),

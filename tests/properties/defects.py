@@ -303,7 +303,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "True or",
     ),
     Defect("deletion", "a lost drop is not repeated", DROP, "    if abs(age) < period:", "    if True:"),
-    Defect("deletion", "the brake does not hold", DROP, "if farewell.brake_wait <= 0:", "if True:"),
+    Defect("deletion", "the rate limit on drops does not hold", DROP, "if farewell.brake_wait <= 0:", "if True:"),
     Defect(
         "I9",
         "Ready speaks of a generation that was not evaluated",

@@ -313,7 +313,18 @@ DELETIONS: tuple[Defect, ...] = (
         "    if False:\n        return _let_go",
     ),
     Defect(
-        "deletion", "the brake does not count", "controllers/brake.py", "self._sent[uid] = at", "self._sent.clear()"
+        "deletion",
+        "the rate limit on drops does not count",
+        "controllers/drop_rate_limiter.py",
+        "self._tokens = max(0.0, self._tokens - 1.0)",
+        "pass",
+    ),
+    Defect(
+        "deletion",
+        "a restart forgets the drops that are done",
+        "controllers/surroundings.py",
+        "        if len(sent) < len(going):",
+        "        if False:",
     ),
     Defect(
         "deletion",

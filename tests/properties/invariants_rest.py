@@ -1,4 +1,4 @@
-"""What must hold of the end of things: a release, a world at rest, and a mirror that stands still (I7 and I10)."""
+"""What must hold of the end of things: a release, a drop, a world at rest, and a mirror that stands still (I7, I10)."""
 
 from dataclasses import dataclass, field
 
@@ -8,11 +8,21 @@ from tests.harness.fakecluster import Body, Change, FakeCluster
 from tests.harness.peerdb.mirror import Mirror, Phase
 from tests.harness.peerdb.values import Status
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite, condition, mirror_of, wants_running
-from tests.properties.hands import Hands, is_frozen, is_invalid, is_ours, lets_go, proven_foreign
+from tests.properties.hands import (
+    Hands,
+    is_frozen,
+    is_invalid,
+    is_ours,
+    key_of,
+    lets_go,
+    operation,
+    proven_foreign,
+)
 from tests.properties.invariants import broken
 
 PATIENCE = 120.0
 RESUME_BY = 200.0
+FIRST_TOKEN = 120.0
 TIMED = {"RunningWithErrors", "EditNotApplied", "DriftLoop", "MirrorOrphaned", "MirrorTerminated"}
 
 
@@ -29,6 +39,23 @@ def a_release_leaves_nothing_stopped(evidence: Evidence, change: Change, hands: 
         return
     if not looks or (looks[-1].state in {None, "PAUSED", "PAUSING"} and not looks[-1].gone):
         broken("release", f"a mirror was let go that was last seen {looks[-1].state if looks else 'never'}")
+
+
+def drops_wait_after_a_start(evidence: Evidence, command: Command) -> None:
+    """An operator that finds a deleted Mirror at its start whose drop nobody has recorded sends no drop for it before
+    the rate limit, which starts empty, has its first token.
+    """
+    work, run = command.work, evidence.run(command.call.who)
+    if work is None or run is None or command.wanted != "TERMINATING":
+        return
+    metadata = work.known["metadata"]
+    waited = command.at - run.began
+    if parse_time(metadata["deletionTimestamp"]) + 1.0 >= run.began or waited >= FIRST_TOKEN:
+        return
+    record = evidence.cluster_of(run.name).record
+    others = [one.after for one in record if one.key == key_of(work.known) and one.who != run.name and one.after]
+    if not any(operation(body).get("step") == "Drop" for body in others):
+        broken("rate limit", f"a drop that was due at the start was sent {waited:.1f} s after it")
 
 
 def i7_rest_is_silent(quiet: list[Asked | Change]) -> None:

@@ -51,6 +51,7 @@ class Judge:
             i4_commands_rest_on_a_fresh_observation(self.evidence, one)
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
+            rest.drops_wait_after_a_start(self.evidence, one)
             self.i10.on_command(one)
 
     def _change(self, change: Change) -> None:

@@ -169,12 +169,11 @@ TRUTHS: dict[str, Truth] = {
     "ReconcileDisabled": lambda facts: (
         (facts.body["metadata"].get("annotations") or {}).get("peerdb.io/reconcile") == "disabled"
     ),
-    "DropHeld": lambda facts: "deletionTimestamp" in facts.body["metadata"],
     "ConfigUnreadable": lambda facts: facts.closed or facts.wedged,
 }
 
 MAY_BE_OPEN = {
-    "AdoptionConflict", "NameConflict", "MirrorTerminated", "MirrorOrphaned", "DropHeld", "ReconcileDisabled",
+    "AdoptionConflict", "NameConflict", "MirrorTerminated", "MirrorOrphaned", "ReconcileDisabled",
 }  # fmt: skip
 NEVER_OURS = {
     "AdoptionConflict", "NameConflict", "MirrorNotOwned", "InvalidSpec", "ReconcileDisabled", "MirrorFailed",
@@ -190,7 +189,6 @@ SHAPES = {
     **dict.fromkeys(("Running", "RunningWithErrors", "Paused", "Completed"), ("True", "True", "", "")),
     "PausedWithPendingChanges": ("True", "False", "", ""),
     "ReconcileDisabled": ("Unknown", "Unknown", "", ""),
-    "DropHeld": ("False", "False", "True", ""),
     **dict.fromkeys(
         ("MirrorFailed", "MirrorTerminated", "MirrorOrphaned", "UnsupportedMirror"), ("False", "Unknown", "", "True")
     ),
@@ -224,7 +222,7 @@ def _about_status(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:
     )
     settled = ((status.get("bounds") or {}).get("settled")) == generation
     yield reason in AT_REST and not settled, f"it is at rest without a word of that in the journal: {status}"
-    yield reason != "DropHeld" and speaks_of != generation, f"Ready speaks of generation {speaks_of}, not {generation}"
+    yield speaks_of != generation, f"Ready speaks of generation {speaks_of}, not {generation}"
 
 
 def _about_peerdb(facts: Facts, reason: str) -> Iterator[tuple[bool, str]]:

@@ -112,7 +112,7 @@ class Actor:
             return Done(_sent_again(job, recorded, action.operation), failure)
         if not action.first:
             return Done(recorded, failure)
-        self._announcer.forgive(job)
+        self._announcer.not_dropped(job, action.operation)
         return Done(job.journal, failure)
 
     async def _terminate(self, job: Job, action: Drop) -> None:

@@ -1,7 +1,7 @@
 """Writing a command down before it is sent, and making sure right before it goes that it still may.
 
-Owns the order: brake, write, look again, orders, heirs. Writing takes as long as Kubernetes takes, and the world goes
-on meanwhile. Leaves what is sent to ``act`` and the write itself to ``report``.
+Owns the order: rate limit of drops, write, look again, orders, heirs. Writing takes as long as Kubernetes takes, and
+the world goes on meanwhile. Leaves what is sent to ``act`` and the write itself to ``report``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from peerdb_operator.controllers.job import Job, WriteAhead
 from peerdb_operator.controllers.ports import Clock
-from peerdb_operator.controllers.surroundings import Surroundings
+from peerdb_operator.controllers.surroundings import Surroundings, drop_key
 from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.errors import KubeConflict, KubeError, KubeUnavailable
@@ -56,20 +56,20 @@ class Announcer:
             raise
 
     async def announce_drop(self, job: Job, what: Announcement, write_ahead: WriteAhead) -> None:
-        """Take a place under the brake, then record."""
-        uid, now, brake = job.entry.view.uid, self.clock.now(), self.surroundings.brake
-        if brake.wait(uid, now) > 0:
-            raise KubeConflict(f"{job.entry.view.key}: others have taken the last place under the brake meanwhile")
-        brake.record(uid, now)
+        """Take a token of the rate limit, then record."""
+        drop, now, limiter = drop_key(job.entry, what.operation), self.clock.now(), self.surroundings.limiter
+        if limiter.wait(now) > 0:
+            raise KubeConflict(f"{job.entry.view.key}: other drops have reached the rate limit meanwhile")
+        limiter.take(drop, now, now)
         try:
             await self.announce(job, what, write_ahead)
         except KubeError:
-            brake.forgive(uid)
+            limiter.give_back(drop)
             raise
 
-    def forgive(self, job: Job) -> None:
-        """A drop that did not go out takes no place under the brake."""
-        self.surroundings.brake.forgive(job.entry.view.uid)
+    def not_dropped(self, job: Job, operation: Operation) -> None:
+        """A drop that did not go out takes no token of the rate limit."""
+        self.surroundings.limiter.give_back(drop_key(job.entry, operation))
 
     async def _require(self, job: Job, what: Announcement) -> None:
         entry = job.entry

@@ -16,7 +16,7 @@ from typing import Any
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.act import Actor
 from peerdb_operator.controllers.announce import Announcer
-from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.drop_rate_limiter import DropRateLimiter
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
 from peerdb_operator.controllers.gauges import mirror_samples
@@ -74,7 +74,7 @@ class MirrorController:
             registry=self._registry,
             kube=kube,
             clock=clock,
-            brake=Brake(settings.brake_drops, settings.brake_seconds),
+            limiter=DropRateLimiter(settings.brake_drops, settings.brake_seconds),
             namespace_deletion=settings.namespace_deletion,
         )
         announcer = Announcer(surroundings=self._surroundings, clock=clock)
@@ -107,7 +107,7 @@ class MirrorController:
     def listed(self) -> None:
         """The first full LIST is in: claims can be judged now."""
         self._listed = True
-        self._surroundings.remember_drops()
+        self._surroundings.begin_limit()
 
     def lane(self, uid: str) -> Lane:
         """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request."""

@@ -1,14 +1,15 @@
 """What Kubernetes says about a Mirror beside its spec: claims of other Mirrors, and why an object goes.
 
-Owns the reads that a drop rests on and the brake. Leaves what follows from them to core.
+Owns the reads that a drop rests on and the rate limit on drops. Leaves what follows from them to core.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from peerdb_operator.api.mirror import DeletionPolicy
-from peerdb_operator.controllers.brake import Brake
+from peerdb_operator.controllers.drop_rate_limiter import DropRateLimiter
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
@@ -16,9 +17,11 @@ from peerdb_operator.controllers.report import log_kube_failure, log_kube_succes
 from peerdb_operator.core.case import Situation
 from peerdb_operator.core.deletion import Farewell
 from peerdb_operator.core.desired import Desired
-from peerdb_operator.core.journal import Step
+from peerdb_operator.core.journal import Operation, Step
 from peerdb_operator.errors import KubeConflict, KubeError
 from peerdb_operator.settings import NamespaceDeletion
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Surroundings:
     registry: Registry
     kube: KubePort
     clock: Clock
-    brake: Brake
+    limiter: DropRateLimiter
     namespace_deletion: NamespaceDeletion
 
     def situation(self, entry: Entry) -> Situation:
@@ -60,7 +63,7 @@ class Surroundings:
 
     def renewed(self, entry: Entry, farewell: Farewell) -> Farewell:
         """The same with what has come meanwhile: others drop, and claim this mirror, while this pass looks."""
-        wait = self.brake.wait(entry.view.uid, self.clock.now())
+        wait = self.limiter.wait(self.clock.now())
         return replace(farewell, brake_wait=wait, heir=self.registry.heir(entry))
 
     def require_no_heir(self, entry: Entry) -> None:
@@ -69,15 +72,30 @@ class Surroundings:
         if heir is not None:
             raise KubeConflict(f"{entry.view.key}: the Mirror {heir} claims the PeerDB mirror by now")
 
-    def remember_drops(self) -> None:
-        """What a former process dropped a moment ago counts under the brake, before the first pass of this one."""
-        for entry in self.registry:
+    def begin_limit(self) -> None:
+        """Set the rate limit by the first LIST, before the first drop of this process.
+
+        What a former process has dropped to the end left no object behind. So the limit starts empty while drops are
+        due: a process that ends again and again must not send a few more each time. Otherwise what the journals show
+        takes its tokens.
+        """
+        going = [entry for entry in self.registry if entry.view.deleted_at is not None and entry.view.has_finalizer]
+        sent = [(operation.sent_at, entry) for entry in going if (operation := _drop_of(entry)) is not None]
+        now = self.clock.now()
+        if len(sent) < len(going):
+            self.limiter.start_empty(now)
+            logger.info(
+                "%d deleted Mirrors wait at the start of the operator: the first drop is sent after %.0f s",
+                len(going) - len(sent),
+                self.limiter.wait(now),
+            )
+        for _, entry in sorted(sent, key=lambda pair: pair[0]):
             self._remember_drop(entry)
 
     def _remember_drop(self, entry: Entry) -> None:
-        operation = entry.current_journal().operation
-        if entry.view.deleted_at is not None and operation is not None and operation.step is Step.DROP:
-            self.brake.record(entry.view.uid, operation.sent_at)
+        operation = _drop_of(entry)
+        if operation is not None:
+            self.limiter.take(drop_key(entry, operation), operation.sent_at, self.clock.now())
 
     async def _going(self, entry: Entry, desired: Desired) -> tuple[bool | None, bool | None]:
         """Whether the CRD and the namespace go too; None for what could not be read, False where it does not matter."""
@@ -90,3 +108,15 @@ class Surroundings:
             return None, None
         log_kube_success(entry, "a deletion")
         return going
+
+
+def drop_key(entry: Entry, operation: Operation) -> str:
+    """What takes a token: one drop of one Mirror. Operations of several Mirrors may bear the same id."""
+    return f"{entry.view.uid}/{operation.id}"
+
+
+def _drop_of(entry: Entry) -> Operation | None:
+    """The drop that the journal of a deleted Mirror shows."""
+    operation = entry.current_journal().operation
+    going = entry.view.deleted_at is not None
+    return operation if going and operation is not None and operation.step is Step.DROP else None

@@ -28,7 +28,7 @@ class Farewell:
     """What a deletion rests on beside the case; ``None`` for a read of Kubernetes that failed.
 
     ``deleted_at``: deletionTimestamp. ``heir``: namespace/name of another live Mirror for the same PeerDB mirror.
-    ``brake_wait``: seconds until this operator may drop the next mirror.
+    ``brake_wait``: seconds until the rate limit lets this operator drop the next mirror.
     """
 
     deleted_at: float

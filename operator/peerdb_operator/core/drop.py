@@ -22,6 +22,7 @@ from peerdb_operator.core.deletion import (
 )
 from peerdb_operator.core.desired import DropFlags
 from peerdb_operator.core.journal import Operation, Step
+from peerdb_operator.core.limits import MINUTE, Limits
 from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import Drop, Plan, Wait
 from peerdb_operator.core.reasons import Reason
@@ -70,11 +71,7 @@ def brake(case: Case, farewell: Farewell) -> Plan | None:
     """Many drops at once are a mistake more often than a wish."""
     if farewell.brake_wait <= 0:
         return None
-    limits = case.limits
-    message = (
-        f"held: this operator drops at most {limits.brake_drops} mirrors in {limits.brake_window / 60:.0f} minutes. "
-        "To keep the mirror, set spec.deletionPolicy: Retain"
-    )
+    message = f"held: {_rate(case.limits)}. To keep the mirror, set spec.deletionPolicy: Retain"
     return case.plan("drop held", Wait(farewell.brake_wait), verdict(Reason.DROP_HELD, message))
 
 
@@ -106,6 +103,15 @@ DELETION_RULES: tuple[DeletionRule, ...] = (
 def plan_deletion(case: Case, farewell: Farewell) -> Plan:
     """The next step for a Mirror that is being deleted. No side effects."""
     return next(filter(None, (rule(case, farewell) for rule in DELETION_RULES)))
+
+
+def _rate(limits: Limits) -> str:
+    if limits.brake_drops == 0:
+        return "this operator is set to drop no mirror (PEERDB_OPERATOR_BRAKE_DROPS is 0)"
+    between = limits.brake_window / limits.brake_drops
+    period = f"{between / MINUTE:.3g} minutes" if between >= MINUTE else f"{between:.3g} seconds"
+    mirrors = "1 mirror" if limits.brake_drops == 1 else f"{limits.brake_drops} mirrors"
+    return f"this operator drops at most {mirrors} at once and one more every {period}"
 
 
 def _dropping(case: Case, late: str = "") -> Verdict:

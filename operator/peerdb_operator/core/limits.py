@@ -69,7 +69,9 @@ class Limits:
     edit_bytes: int = 512 * 1024
     """Largest update that is sent in one request."""
     brake_drops: int = 5
+    """Mirrors that may be dropped at once."""
     brake_window: float = 10 * MINUTE
+    """Time in which as many more may be dropped, evenly."""
 
 
 def doubling(first: float, times: int, longest: float) -> float:

@@ -113,7 +113,7 @@ MIRRORS = _gauge("mirrors", "Mirrors by the state of the PeerDB mirror; Unseen b
 MIRRORS_CONDITION = _gauge(
     "mirrors_condition", "Mirrors by condition; an absent Reconciling or Stalled counts as False.", "type", "status"
 )
-DROPS_HELD = _gauge("drops_held", "Deleted Mirrors whose drop waits for the brake (DropHeld).")
+DROPS_HELD = _gauge("drops_held", "Deleted Mirrors whose drop waits for the rate limit (DropHeld).")
 DROPS_BLOCKED = _gauge("drops_blocked", "Deleted Mirrors whose drop waits for PeerDB or Kubernetes (DropBlocked).")
 
 MIRROR_CONDITION = _of_mirror(

@@ -1,4 +1,4 @@
-"""Commands: the order of recording and sending, refusals, drops under the brake, taking over and letting go."""
+"""Commands: the order of recording and sending, refusals, the rate limit on drops, taking over and letting go."""
 
 import asyncio
 import itertools
@@ -269,7 +269,7 @@ def test_a_repeated_drop_that_does_not_go_out_stays_recorded_as_it_was() -> None
     assert stage.cluster.mirrors == {}
 
 
-def test_no_more_drops_than_the_brake_allows_begin_when_passes_run_at_once() -> None:
+def test_no_more_drops_than_the_rate_limit_allows_begin_when_passes_run_at_once() -> None:
     names = ["a", "b", "c", "d", "e"]
     stage = a_stage(brake_drops=2)
     for name in names:
@@ -297,7 +297,7 @@ def test_no_more_drops_than_the_brake_allows_begin_when_passes_run_at_once() -> 
     assert len(states(stage)) == 4
 
 
-def test_a_drop_that_was_not_taken_leaves_its_place_under_the_brake() -> None:
+def test_a_drop_that_was_not_taken_gives_its_token_to_another() -> None:
     stage = a_settled_stage("a", brake_drops=1)
     stage.engine.put_mirror("other", tables=tables("o"), tags={OWNER_TAG: RELEASED})
     stage.cluster.create("other", a_spec("o"))
@@ -310,7 +310,7 @@ def test_a_drop_that_was_not_taken_leaves_its_place_under_the_brake() -> None:
     assert ("data", "other") not in stage.cluster.mirrors
 
 
-def test_a_drop_whose_record_conflicts_leaves_its_place_under_the_brake() -> None:
+def test_a_drop_whose_record_conflicts_gives_its_token_to_another() -> None:
     stage = a_settled_stage("a", brake_drops=1)
     stage.engine.put_mirror("other", tables=tables("o"), tags={OWNER_TAG: RELEASED})
     stage.cluster.create("other", a_spec("o"))
@@ -323,13 +323,13 @@ def test_a_drop_whose_record_conflicts_leaves_its_place_under_the_brake() -> Non
     assert ("data", "other") not in stage.cluster.mirrors
 
 
-def test_the_brake_is_looked_at_again_when_the_question_about_maintenance_took_time() -> None:
+def test_the_rate_limit_is_asked_again_when_the_question_about_maintenance_took_time() -> None:
     stage = a_settled_stage("a", brake_drops=1)
     stage.cluster.delete("orders")
     stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
     stage.run()
-    brake = stage.controller._surroundings.brake
-    stage.peerdb.taps.put("instance/info", Tap(after=lambda: brake.record("another", stage.now)))
+    limiter = stage.controller._surroundings.limiter
+    stage.peerdb.taps.put("instance/info", Tap(after=lambda: limiter.take("another", stage.now, stage.now)))
     forget(stage)
     stage.run()
     assert states(stage) == []
@@ -337,7 +337,7 @@ def test_the_brake_is_looked_at_again_when_the_question_about_maintenance_took_t
     assert stage.condition() == ("False", "DropHeld")
 
 
-def test_drops_of_a_former_process_count_under_the_brake_before_the_first_pass() -> None:
+def test_drops_of_a_former_process_take_their_tokens_before_the_first_pass() -> None:
     stage = a_settled_stage("a", brake_drops=1, knobs={"t_drop": 300.0})
     stage.engine.put_mirror("other", tables=tables("o"), tags={OWNER_TAG: RELEASED})
     stage.cluster.create("other", a_spec("o"))
@@ -348,6 +348,16 @@ def test_drops_of_a_former_process_count_under_the_brake_before_the_first_pass()
     stage.restart(brake_drops=1)
     stage.follow(10.0, "other")
     assert stage.condition(name="other") == ("False", "DropHeld")
+
+
+def test_a_drop_that_was_due_at_the_start_is_held_until_the_first_token() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.delete("orders")
+    stage.restart()
+    stage.follow(115.0)
+    assert (states(stage), stage.condition()) == ([], ("False", "DropHeld"))
+    stage.follow(30.0)
+    assert (states(stage), stage.cluster.mirrors) == (["TERMINATING"], {})
 
 
 def test_an_orphan_is_said_to_be_one_with_the_way_out() -> None:

@@ -265,7 +265,7 @@ def test_no_correction_is_told_that_was_not_made() -> None:
     assert stage.told() == [("Normal", "Paused")]
 
 
-def test_a_deletion_that_finds_the_brake_taken_is_held_and_never_said_to_drop() -> None:
+def test_a_deletion_that_finds_no_token_left_is_held_and_never_said_to_drop() -> None:
     stage = a_stage(brake_drops=1)
     names = ("first", "second")
     for name in names:

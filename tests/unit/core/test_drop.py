@@ -1,11 +1,14 @@
-"""Dropping: recorded, sent, repeated word for word until PeerDB shows it, held by the brake, never beside a resume."""
+"""Dropping: recorded, sent, repeated word for word until it shows, held by the rate limit, never beside a resume."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from peerdb_operator.core.desired import DropFlags
 from peerdb_operator.core.journal import Operation, Step
+from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.observed import Observation, State
 from peerdb_operator.core.plan_types import Drop, Plan
 from peerdb_operator.core.reasons import Reason
@@ -26,10 +29,10 @@ FLAGS = DropFlags(statistics=True, keep_destination=True)
 DROPPABLE = [state for state in State if state is not State.TERMINATING]
 
 
-def dropping(look: Observation, operation: Operation | None = None, *, brake: float = 0.0, **memory: object) -> Plan:
+def dropping(look: Observation, operation: Operation | None = None, *, wait: float = 0.0, **memory: object) -> Plan:
     """The plan for a Mirror with policy Drop that is being deleted."""
     case = a_case(a_mirror(drop=FLAGS), look, operation=operation, memory=memory)
-    return farewell_of(case, a_farewell(brake_wait=brake))
+    return farewell_of(case, a_farewell(brake_wait=wait))
 
 
 def a_sent_drop(age: float = 1.0) -> Operation:
@@ -94,7 +97,7 @@ def test_a_drop_of_an_earlier_mirror_of_the_name_does_not_count() -> None:
 
 @pytest.mark.parametrize("operation", [None, a_sent_drop(age=1000)])
 def test_nothing_is_sent_while_peerdb_is_at_it(operation: Operation | None) -> None:
-    planned = dropping(a_look(State.TERMINATING), operation, brake=100, word_since=NOW - 20, came_from="RUNNING")
+    planned = dropping(a_look(State.TERMINATING), operation, wait=100, word_since=NOW - 20, came_from="RUNNING")
     assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, 4.0)
 
 
@@ -135,9 +138,24 @@ def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
     assert isinstance(dropping(a_look(), a_sent_drop(age=60), orphaned=True).action, Drop)
 
 
-def test_the_brake_holds_a_drop_but_not_one_that_is_sent() -> None:
-    held = dropping(a_look(), brake=90)
+def test_the_rate_limit_holds_a_drop_but_not_one_that_is_sent() -> None:
+    held = dropping(a_look(), wait=90)
     assert (reason_of(held), held.action, held.wait.after) == (Reason.DROP_HELD, None, 90)
     assert held.verdict is not None
-    assert "at most 5 mirrors in 10 minutes" in held.verdict.message
-    assert isinstance(dropping(a_look(), a_sent_drop(age=60), brake=90).action, Drop)
+    assert isinstance(dropping(a_look(), a_sent_drop(age=60), wait=90).action, Drop)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(), "at most 5 mirrors at once and one more every 2 minutes. To keep the mirror"),
+        (Limits(brake_drops=1, brake_window=30.0), "at most 1 mirror at once and one more every 30 seconds."),
+        (Limits(brake_drops=4), "one more every 2.5 minutes."),
+        (Limits(brake_drops=0), "set to drop no mirror (PEERDB_OPERATOR_BRAKE_DROPS is 0)"),
+    ],
+)
+def test_a_held_drop_names_the_rate_that_is_set(limits: Limits, words: str) -> None:
+    case = replace(a_case(a_mirror(drop=FLAGS), a_look()), limits=limits)
+    held = farewell_of(case, a_farewell(brake_wait=90.0))
+    assert held.verdict is not None
+    assert words in held.verdict.message
