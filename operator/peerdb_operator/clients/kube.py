@@ -122,6 +122,20 @@ class KubeClient:
         """Also True for a CustomResourceDefinition that does not exist."""
         return await self._is_terminating(_CRD) is not False
 
+    async def served_schema(self) -> dict[str, Any]:
+        """The schema of the version that this operator works with; empty without that version."""
+        found = await self._call("GET", _CRD)
+        versions = found.get("spec", {}).get("versions", [])
+        schema: dict[str, Any] = next(
+            (
+                version.get("schema", {}).get("openAPIV3Schema", {})
+                for version in versions
+                if version["name"] == VERSION
+            ),
+            {},
+        )
+        return schema
+
     async def cluster_uid(self) -> str:
         """The uid of the namespace ``kube-system``."""
         found = await self._call("GET", f"{_NAMESPACES}/kube-system")

@@ -17,6 +17,7 @@ from typing import TypeVar
 from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.runtime.crd import InstalledCrd
 from peerdb_operator.runtime.exposition import MetricsServer
 from peerdb_operator.runtime.health import HealthServer, LoopLag
 from peerdb_operator.runtime.listener import Listener
@@ -53,12 +54,13 @@ class Process:
         self._metrics = MetricsServer(parts.metrics)
         self._stop = asyncio.Event()
         self._lag = LoopLag()
+        self._crd = InstalledCrd(parts.kube, parts.clock)
         self._work: Work | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._health = HealthServer(
             live={"event loop": self._lag.problem, "watch": self._deaf_watch},
-            ready={"watch": self._not_watching, "process": self._stopping},
+            ready={"watch": self._not_watching, "process": self._stopping, "CRD": self._crd.problem},
         )
 
     async def run(self) -> int:
@@ -116,6 +118,7 @@ class Process:
             await self._asked("the list of Mirrors", list_all)
         except KubeNotFound as error:
             raise FatalError(f"{_NOT_SERVED} ({error}).") from error
+        await self._crd.compare()
         return work
 
     async def _cluster_id(self) -> str:
@@ -147,6 +150,7 @@ class Process:
         # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
         self._begin(work.fleet.run(), "fleet observer")
         self._begin(work.entropy.run(), "comparison with the API server")
+        self._begin(self._crd.run(), "comparison with the installed CRD")
         watch = work.watch.start(self._shut_down, self._install_signals)
         logger.info(
             "Watching %d Mirrors in %s",

@@ -394,3 +394,24 @@ def test_the_process_ends_with_0_when_it_is_told_to_stop_before_it_knows_anythin
     code, scene = play(story, prepare=prepare)
     assert code == 0
     assert scene.cluster_ids == []
+
+
+def test_the_process_works_and_is_not_ready_while_the_installed_crd_is_older_than_it_is() -> None:
+    port = free_port()
+
+    async def story(scene: Scene) -> None:
+        await scene.sees("orders")
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as reply:
+            assert reply.status == 503
+            said = await reply.text()
+        assert said.startswith("CRD: the installed CRD is older than this operator: apply crds/mirrors.peerdb.io.yaml")
+        assert "status.observedGeneration" in said
+        scene.stop()
+
+    def prepare(scene: Scene) -> None:
+        scene.set(health_port=port)
+        older = {"name": "v1alpha1", "schema": {"openAPIV3Schema": {"properties": {"status": {"type": "object"}}}}}
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mirrors.peerdb.io"
+        scene.kube.others[path] = {"metadata": {"name": "mirrors.peerdb.io"}, "spec": {"versions": [older]}}
+
+    assert play(story, prepare=prepare)[0] == 0

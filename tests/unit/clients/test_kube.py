@@ -234,6 +234,18 @@ def test_the_uid_of_kube_system_is_the_cluster_s() -> None:
     play(body)
 
 
+def test_the_schema_is_that_of_the_version_that_the_operator_works_with() -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/mirrors.peerdb.io"
+        versions = [{"name": name, "schema": {"openAPIV3Schema": {"x": name}}} for name in ("v1", "v1alpha1")]
+        fake.others[path] = {"spec": {"versions": versions}}
+        assert await client.served_schema() == {"x": "v1alpha1"}
+        fake.others[path] = {"spec": {"versions": versions[:1]}}
+        assert await client.served_schema() == {}
+
+    play(body)
+
+
 @pytest.mark.parametrize(
     ("groups", "resources", "served"),
     [

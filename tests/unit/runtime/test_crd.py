@@ -1,0 +1,91 @@
+"""The readiness that an older CRD takes away, and gives back when it is brought up to date."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from peerdb_operator.errors import KubeError, KubeForbidden, KubeUnavailable
+from peerdb_operator.runtime.crd import PERIOD_SECONDS, InstalledCrd
+from tests.harness.fakeloop import FakeClock, run_fake
+from tests.unit.api.test_installed import schema
+
+
+class FakeSource:
+    def __init__(self) -> None:
+        self.answer: Mapping[str, Any] | Exception = schema()
+        self.asked = 0
+
+    async def served_schema(self) -> Mapping[str, Any]:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def is_older(self) -> None:
+        self.answer = schema(lambda status: status["properties"].pop("bounds"))
+
+
+def test_an_older_crd_is_a_problem_until_it_is_brought_up_to_date(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        source = FakeSource()
+        crd = InstalledCrd(source, FakeClock())
+        assert crd.problem() is None
+        source.is_older()
+        for _ in range(3):
+            await crd.compare()
+            problem = crd.problem()
+            assert problem is not None
+            assert "the installed CRD is older than this operator: apply crds/mirrors.peerdb.io.yaml" in problem
+            assert "status.bounds" in problem
+        source.answer = schema()
+        with caplog.at_level("INFO"):
+            await crd.compare()
+        assert crd.problem() is None
+
+    run_fake(main())
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+def test_only_some_of_many_fields_are_named() -> None:
+    async def main() -> None:
+        source = FakeSource()
+        source.answer = {}
+        crd = InstalledCrd(source, FakeClock())
+        await crd.compare()
+        assert "status.tables and 4 more" in str(crd.problem())
+
+    run_fake(main())
+
+
+@pytest.mark.parametrize(
+    "error", [KubeForbidden("no"), KubeUnavailable("away"), KubeError("odd"), KeyError("versions")]
+)
+def test_a_crd_that_cannot_be_read_changes_nothing(error: Exception) -> None:
+    async def main() -> None:
+        source = FakeSource()
+        crd = InstalledCrd(source, FakeClock())
+        for older in (False, True):
+            if older:
+                source.is_older()
+                await crd.compare()
+            source.answer = error
+            await crd.compare()
+            assert (crd.problem() is not None) is older
+
+    run_fake(main())
+
+
+def test_the_crd_is_read_every_minute() -> None:
+    async def main() -> None:
+        source = FakeSource()
+        task = asyncio.create_task(InstalledCrd(source, FakeClock()).run())
+        await asyncio.sleep(3 * PERIOD_SECONDS + 1)
+        assert source.asked == 3
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    run_fake(main())
