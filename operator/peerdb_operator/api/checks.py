@@ -14,16 +14,19 @@ from pydantic_core import ErrorDetails
 
 from peerdb_operator.api.naming import MIRROR_NAME_PATTERN
 from peerdb_operator.api.table import COLUMN_TYPE_PATTERN, DESTINATION_PATTERN, SOURCE_PATTERN
+from peerdb_operator.api.text import NOT_PLAIN, PLAIN, PLAIN_PATTERN, on_one_line
 from peerdb_operator.errors import InvalidSpec
 
 _PATTERNS: Final[Mapping[str, str]] = {
     SOURCE_PATTERN: "must be schema.table with exactly one dot, got {got}; write the schema too, and nothing before it",
     DESTINATION_PATTERN: "must be a table name, or names joined by single dots, got {got}",
     COLUMN_TYPE_PATTERN: "must be a type name like Decimal(38,9), without blanks or quotes, got {got}",
+    PLAIN_PATTERN: f"{PLAIN}, got {{got}}",
     MIRROR_NAME_PATTERN: "must begin with a letter or _ and go on with letters, digits, _, - and ., got {got}",
 }
 
 _SENTENCES: Final[Mapping[str, str]] = {
+    NOT_PLAIN: f"{PLAIN}, got {{got}}",
     "missing": "must be given",
     "enum": "must be {expected}, got {got}",
     "greater_than_equal": "must be at least {ge}, got {got}",
@@ -64,7 +67,7 @@ def _path(root: str, location: tuple[int | str, ...]) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         elif step != "[key]":
-            path += f".{step}"
+            path += f".{_cut(on_one_line(step))}"
     return path
 
 
@@ -89,7 +92,10 @@ def _readable(context: Mapping[str, Any]) -> dict[str, Any]:
 def _quoted(value: object) -> str:
     if not isinstance(value, str | int | float):
         return _kind_of(value)
-    shown = json.dumps(value, ensure_ascii=False)
+    return _cut(on_one_line(json.dumps(value, ensure_ascii=False)))
+
+
+def _cut(shown: str) -> str:
     return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}…"
 
 

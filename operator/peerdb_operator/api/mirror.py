@@ -26,6 +26,7 @@ from peerdb_operator.api.options import (
 )
 from peerdb_operator.api.schema import MODEL_CONFIG, Rule, described, rules_schema
 from peerdb_operator.api.table import ColumnSpec, Engine, TableSpec, require_unique
+from peerdb_operator.api.text import PLAIN_VALUES, Plain
 from peerdb_operator.errors import InvalidSpec
 
 __all__ = [
@@ -73,7 +74,7 @@ def _unique_sources(tables: list[TableSpec]) -> list[TableSpec]:
 _MirrorName = Annotated[str, Field(min_length=1, max_length=MIRROR_NAME_MAX, pattern=MIRROR_NAME_PATTERN)]
 _Tables = Annotated[list[TableSpec], Field(min_length=1, max_length=MAX_TABLES), AfterValidator(_unique_sources)]
 _Settings = Annotated[
-    dict[Annotated[str, Field(pattern=SETTING_KEY_PATTERN)], Annotated[str, Field(max_length=1024)]],
+    dict[Annotated[str, Field(pattern=SETTING_KEY_PATTERN)], Annotated[str, Field(max_length=1024), Plain]],
     Field(max_length=MAX_SETTINGS),
 ]
 
@@ -144,6 +145,7 @@ class MirrorSpec(BaseModel):
             "Not for secrets.",
             unset=UNTOUCHED,
             changes=ANY_TIME,
+            rules=[PLAIN_VALUES],
         ),
     ] = None
     deletion_policy: Annotated[

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from peerdb_operator.api.schema import MODEL_CONFIG, described
+from peerdb_operator.api.text import PLAIN_PATTERN, PLAIN_TEXT, Plain
 
 SOURCE_PATTERN: Final = r"^[^.]+\.[^.]+$"
 DESTINATION_PATTERN: Final = r"^[^.]+(\.[^.]+)*$"
@@ -75,9 +76,13 @@ def _unique_names(names: list[str]) -> list[str]:
     return names
 
 
-_Text = Annotated[str, Field(min_length=1, max_length=128)]
-_Source = Annotated[str, Field(min_length=3, max_length=256, pattern=SOURCE_PATTERN)]
-_Destination = Annotated[str, Field(min_length=1, max_length=256, pattern=DESTINATION_PATTERN)]
+_Name = Annotated[str, Field(min_length=1, max_length=128), Plain]
+_Listed = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN_PATTERN)]
+"""A name within a list of each table."""
+
+_Expression = Annotated[str, Field(min_length=1, max_length=1024, pattern=PLAIN_PATTERN)]
+_Source = Annotated[str, Field(min_length=3, max_length=256, pattern=SOURCE_PATTERN), Plain]
+_Destination = Annotated[str, Field(min_length=1, max_length=256, pattern=DESTINATION_PATTERN), Plain]
 _ColumnType = Annotated[str, Field(min_length=1, max_length=128, pattern=COLUMN_TYPE_PATTERN)]
 _Position = Annotated[int, Field(strict=True, ge=1, le=MAX_COLUMNS)]
 _Flag = Annotated[bool, Field(strict=True)]
@@ -88,9 +93,9 @@ class ColumnSpec(BaseModel):
 
     model_config = MODEL_CONFIG
 
-    source_name: Annotated[_Text, described("Column in the source table.", changes=_NOT_IN_PLACE)]
+    source_name: Annotated[_Listed, described("Column in the source table.", changes=_NOT_IN_PLACE)]
     destination_name: Annotated[
-        _Text | None, described("Column in the destination table.", unset="the source's name", changes=_NOT_IN_PLACE)
+        _Listed | None, described("Column in the destination table.", unset="the source's name", changes=_NOT_IN_PLACE)
     ] = None
     destination_type: Annotated[
         _ColumnType | None,
@@ -134,6 +139,7 @@ class TableSpec(BaseModel):
         described(
             "Table in the source, as `schema.table` (or `database.table`) with exactly one dot. Identifies the entry.",
             changes="by adding and removing entries",
+            rules=[PLAIN_TEXT],
         ),
     ]
     destination: Annotated[
@@ -142,20 +148,22 @@ class TableSpec(BaseModel):
             "Table in the destination: bare for ClickHouse and BigQuery, `schema.table` for Postgres and Snowflake. "
             "May be shared only by tables that already share it in PeerDB.",
             changes=_NOT_IN_PLACE,
+            rules=[PLAIN_TEXT],
         ),
     ]
     exclude: Annotated[
-        Annotated[list[_Text], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_names)] | None,
+        Annotated[list[_Listed], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_names)] | None,
         described(
             "Columns of the source that are not replicated.", unset="none", changes=_NOT_IN_PLACE, list_type="set"
         ),
     ] = None
     partition_key: Annotated[
-        _Text | None,
+        _Name | None,
         described(
             "Column by which the first copy of the table is cut into partitions.",
             unset="chosen by PeerDB",
             changes=_NOT_IN_PLACE,
+            rules=[PLAIN_TEXT],
         ),
     ] = None
     engine: Annotated[
@@ -168,7 +176,7 @@ class TableSpec(BaseModel):
         ),
     ] = None
     sharding_key: Annotated[
-        Annotated[str, Field(min_length=1, max_length=1024)] | None,
+        _Expression | None,
         described(
             "Sharding expression of the distributed table, for a ClickHouse cluster.",
             unset="none",
@@ -176,11 +184,16 @@ class TableSpec(BaseModel):
         ),
     ] = None
     policy_name: Annotated[
-        _Text | None,
-        described("Storage policy of the ClickHouse table.", unset="the server's own", changes=_NOT_IN_PLACE),
+        _Name | None,
+        described(
+            "Storage policy of the ClickHouse table.",
+            unset="the server's own",
+            changes=_NOT_IN_PLACE,
+            rules=[PLAIN_TEXT],
+        ),
     ] = None
     partition_by_expr: Annotated[
-        Annotated[str, Field(min_length=1, max_length=1024)] | None,
+        _Expression | None,
         described("PARTITION BY expression of the ClickHouse table.", unset="none", changes=_NOT_IN_PLACE),
     ] = None
     columns: Annotated[

@@ -13,6 +13,7 @@ from typing import Any
 
 from peerdb_operator.api.constants import GROUP, KIND, VERSION
 from peerdb_operator.api.status import MirrorStatus
+from peerdb_operator.api.text import on_one_line
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
@@ -100,7 +101,7 @@ class Reporter:
             "resourceVersion": str(view.version),
         }
         try:
-            await self._kube.emit_event(regarding, kind, reason, message[:NOTE], "Reconcile")
+            await self._kube.emit_event(regarding, kind, reason, on_one_line(message)[:NOTE], "Reconcile")
             self._events_refused.discard(view.namespace)
         except KubeForbidden as error:
             await self._event_refused(entry, error)

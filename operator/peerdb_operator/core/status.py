@@ -19,6 +19,7 @@ from peerdb_operator.api.status import (
     MirrorStatus,
     TablesStatus,
 )
+from peerdb_operator.api.text import on_one_line
 from peerdb_operator.core.change import TableDiff, diff_tables
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.desired import Desired
@@ -108,7 +109,7 @@ def conditions(previous: list[Condition], told: Verdict, generation: int, now: f
                 type=kind,
                 status=status,
                 reason=told.reason,
-                message=told.message[:MAX_MESSAGE],
+                message=on_one_line(told.message)[:MAX_MESSAGE],
                 last_transition_time=before.last_transition_time if same and before is not None else now // 1,
                 observed_generation=speaks_of,
             )
@@ -162,7 +163,7 @@ def _state(
         return previous.state, previous.state_since
     state, since = "Missing", now
     if isinstance(observation, Seen):
-        state = observation.word.capitalize()[:MAX_STATE]
+        state = on_one_line(observation.word.capitalize())[:MAX_STATE]
         since = memory.word_since if memory.word == observation.word else now
     if state == previous.state and previous.state_since is not None:
         return state, previous.state_since
@@ -197,7 +198,7 @@ def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
         adding=len(diff.added),
         removing=len(diff.removed),
         summary=f"{replicating}/{wished}",
-        pending=[source[:MAX_SOURCE] for source in pending[:MAX_PENDING]],
+        pending=[on_one_line(source)[:MAX_SOURCE] for source in pending[:MAX_PENDING]],
     )
 
 
@@ -205,7 +206,7 @@ def _last_error(previous: LastError | None, error: tuple[str, float] | None) -> 
     """The newest error; a repeated one is not written again for a while."""
     if error is None:
         return previous
-    message, time = error[0][:MAX_ERROR], error[1] // 1
+    message, time = on_one_line(error[0])[:MAX_ERROR], error[1] // 1
     if previous is not None and (
         time <= previous.time or (previous.message == message and time - previous.time < ERROR_REFRESH)
     ):

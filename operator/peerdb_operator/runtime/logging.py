@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from peerdb_operator.api.text import on_one_line
 from peerdb_operator.settings import LogFormat, LogLevel
 from peerdb_operator.tracing import Tracer
 
@@ -71,6 +72,20 @@ class SdkLines(logging.Filter):
         return is_new
 
 
+class OneLine(logging.Filter):
+    """Writes what does not print as escapes: what PeerDB or a spec names forges no line and paints no terminal."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always True; changes the record."""
+        facts = {key: on_one_line(text) for key, text in vars(record).items() if _is_text(key, text)}
+        vars(record).update(facts, msg=on_one_line(record.getMessage()), args=())
+        return True
+
+
+def _is_text(key: str, value: object) -> bool:
+    return isinstance(value, str) and key not in _STANDARD
+
+
 class TraceIds(logging.Filter):
     """Puts the trace beside a line that is written within one."""
 
@@ -96,6 +111,7 @@ def configure_logging(shape: LogFormat, level: LogLevel, stream: TextIO | None =
     handler.setFormatter(_json_formatter() if shape is LogFormat.JSON else TextFormatter())
     handler.addFilter(KopfFacts())
     handler.addFilter(SdkLines())
+    handler.addFilter(OneLine())
     logging.basicConfig(handlers=[handler], level=level.value.upper(), force=True)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(logging.NOTSET if level is LogLevel.DEBUG else quiet)
@@ -116,6 +132,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - the signature of the method it refines
+        """The traceback, set off from the lines of the log, and like them without what does not print."""
+        return "\n".join(f"  {on_one_line(line)}" for line in super().formatException(ei).split("\n"))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the method it refines
         """The message with its object before it and the other facts behind it."""

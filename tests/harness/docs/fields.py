@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from peerdb_operator.api.text import PLAIN, PLAIN_PATTERN
 from tests.harness.docs.table import code, plain, table
 
 Schema = Mapping[str, Any]
@@ -123,7 +124,7 @@ def validation(schema: Schema) -> Iterator[str]:
     yield from _range(schema, "minItems", "maxItems", " items")
     yield from _range(schema, "minProperties", "maxProperties", " keys")
     if "pattern" in schema:
-        yield f"matches {code(schema['pattern'])}"
+        yield PLAIN if schema["pattern"] == PLAIN_PATTERN else f"matches {code(schema['pattern'])}"
     if schema["type"] == "array":
         yield from (f"each: {words}" for words in validation(schema["items"]))
         yield _list_type(schema)

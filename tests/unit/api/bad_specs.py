@@ -3,7 +3,7 @@
 `field` is the path that both the operator and the API server name; `server` and `operator` are parts of what they say.
 """
 
-from tests.unit.api.bad_tables import BAD_TABLES
+from tests.unit.api.bad_tables import BAD_TABLES, PLAIN, SPOILED
 from tests.unit.api.cases import BadSpec
 
 
@@ -93,6 +93,23 @@ BAD_SPECS: list[BadSpec] = [
         "spec.settings.A",
         "may not be more than 1024 bytes",
         "must have at most 1024 characters",
+    ),
+    *(
+        BadSpec(
+            f"settings value with {what}",
+            {"settings": {"OK": "1 000", "PEERDB_A": form.format("x")}},
+            "spec.settings",
+            f"the value of PEERDB_A {PLAIN}",
+            f".PEERDB_A: {PLAIN}, got a string",
+        )
+        for what, form in SPOILED.items()
+    ),
+    BadSpec(
+        "settings name with a line break",
+        {"settings": {"A\nERROR": "1"}},
+        "spec.settings",
+        "must match",
+        "spec.settings.A\\nERROR: is no setting's name",
     ),
     BadSpec(
         "too many settings",

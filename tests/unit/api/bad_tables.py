@@ -15,7 +15,45 @@ def _of_column(name: str, field: str, value: object, server: str, operator: str)
     return BadSpec(name, spec, f"spec.tables[0].columns[0].{field}", server, operator)
 
 
+PLAIN = "must not contain control characters such as line breaks, nor begin or end with a blank"
+SPOILED = {
+    "a line break": "{}\n",
+    "a line of its own": "{}\nERROR all is lost",
+    "a tab": "a\t{}",
+    "an escape sequence": "\x1b[31m{}",
+    "a control character beyond ASCII": "a\x85{}",
+    "a blank before it": " {}",
+    "a blank behind it": "{} ",
+}
+
+
+def _spoiled() -> list[BadSpec]:
+    """Names that would break a line of a log, and such that nobody can tell from others. No CEL looks into lists."""
+    found = []
+    for what, form in SPOILED.items():
+        for field, value, server in [
+            ("source", "public.orders", PLAIN),
+            ("destination", "orders", PLAIN),
+            ("partitionKey", "id", PLAIN),
+            ("policyName", "cold", PLAIN),
+            ("shardingKey", "rand()", "should match"),
+            ("partitionByExpr", "toYYYYMM(at)", "should match"),
+        ]:
+            found.append(_of_table(f"{field} with {what}", field, form.format(value), server, PLAIN))
+        excluded = {"tables": [a_table(exclude=["a", form.format("b")])]}
+        found.append(
+            BadSpec(f"excluded column with {what}", excluded, "spec.tables[0].exclude[1]", "should match", PLAIN)
+        )
+        found.append(_of_column(f"column with {what}", "destinationName", form.format("b"), "should match", PLAIN))
+        source = {"tables": [a_table(columns=[{"sourceName": form.format("b")}])]}
+        found.append(
+            BadSpec(f"source column with {what}", source, "spec.tables[0].columns[0].sourceName", "should match", PLAIN)
+        )
+    return found
+
+
 BAD_TABLES: list[BadSpec] = [
+    *_spoiled(),
     BadSpec(
         "no tables in the list",
         {"tables": []},

@@ -44,6 +44,11 @@ GOOD_SPECS: list[GoodSpec] = [
     ),
     GoodSpec("the longest mirror name", {"mirrorName": "m" * 255}),
     GoodSpec("a mirror name as mirrors from MySQL and Mongo have them", {"mirrorName": "Orders-CDC.v2"}),
+    GoodSpec(
+        "values with blanks within, and none",
+        {"settings": {"PEERDB_WAL_HEARTBEAT_QUERY": "SELECT pg_logical_emit_message(true, 'x', '')", "A": ""}},
+    ),
+    GoodSpec("columns with blanks within", {"tables": [a_table(exclude=["card number"], partitionKey="the id")]}),
     GoodSpec("nothing excluded", {"tables": [a_table(exclude=[])]}),
     GoodSpec(
         "largest counts",

@@ -91,7 +91,7 @@ def test_a_status_that_was_wiped_is_written_again() -> None:
     assert stage.status()["observedGeneration"] == 1
 
 
-@pytest.mark.parametrize("word", ["X" * 100, "ß" * 64])
+@pytest.mark.parametrize("word", ["X" * 100, "ß" * 64, "\x1b[31mX" * 60, "X\nY"])
 def test_a_state_of_any_length_fits_the_status(word: str) -> None:
     stage = a_settled_stage("a")
     memory = stage.entry().memory
@@ -100,7 +100,8 @@ def test_a_state_of_any_length_fits_the_status(word: str) -> None:
     assert memory.word == "RUNNING"
     stage.peerdb.taps.put("mirrors/status", Tap(instead=_status_of(stage, word)))
     stage.run()
-    assert all(len(each.after["status"].get("state", "")) <= 64 for each in stage.writes() if each.after)
+    states = [each.after["status"].get("state", "") for each in stage.writes() if each.after]
+    assert all(len(state) <= 64 and state.isprintable() for state in states)
     stage.follow(20.0)
     assert stage.condition() == ("True", "Running")
 

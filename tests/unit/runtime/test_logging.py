@@ -158,3 +158,29 @@ def test_lines_of_others_are_said_as_often_as_they_are_written() -> None:
     for _ in range(3):
         say("peerdb_operator.x", logging.WARNING, "again", at=1000.0)
     assert stream.getvalue().count("again") == 3
+
+
+@pytest.mark.parametrize("shape", LogFormat)
+def test_a_message_cannot_forge_a_line_nor_paint_the_terminal(shape: LogFormat) -> None:
+    stream = lines(shape)
+    evil = "a\n12:00:00 ERROR   \x1b[31mall is lost\r\u2028b"
+    logging.getLogger("peerdb_operator.x").info("PeerDB says: %s", evil, extra={"object": OBJECT, "said": evil})
+    (line,) = stream.getvalue().splitlines()
+    shown = "PeerDB says: a\\n12:00:00 ERROR   \\x1b[31mall is lost\\r\\u2028b"
+    assert shown in (json.loads(line)["message"] if shape is LogFormat.JSON else line)
+    assert line.isprintable()
+
+
+def test_the_lines_of_a_traceback_cannot_be_taken_for_lines_of_the_log_when_lines_are_text() -> None:
+    def fail() -> None:
+        raise ValueError("oh\n12:00:00 ERROR   \x1b[31mall is lost")
+
+    stream = lines(LogFormat.TEXT)
+    try:
+        fail()
+    except ValueError:
+        logging.getLogger("peerdb_operator.x").exception("Oh")
+    first, *others = stream.getvalue().split("\n")
+    assert first.endswith("ERROR   Oh")
+    assert all(line.startswith("  ") for line in others if line)
+    assert "  12:00:00 ERROR   \\x1b[31mall is lost" in others
