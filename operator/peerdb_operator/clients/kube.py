@@ -28,8 +28,10 @@ FIELD_MANAGER = "peerdb-operator"
 CALL_SECONDS = 10.0
 EVENT_SECONDS = 5.0
 LIST_SECONDS = 60.0
-PAGE = 250
-"""Objects per page: so few that parsing one does not hold up the loop, see the chunk size of the watch."""
+PAGE = 25
+"""Whole objects per page. One may be as large as 1.5 MiB, and a page is read and parsed in one go."""
+VERSIONS_PAGE = 250
+"""Objects per page where only their metadata is asked for."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _NAMESPACES = "/api/v1/namespaces"
 _EVENTS = "/apis/events.k8s.io/v1/namespaces"
@@ -97,11 +99,21 @@ class KubeClient:
 
     def mirror_pages(self) -> AsyncIterator[list[dict[str, Any]]]:
         """The same in pages of at most ``PAGE`` objects; none of a namespace that goes and has taken our role along."""
-        return self._mirrors("application/json", without_going=True)
+        return self._mirrors("application/json", PAGE, without_going=True)
 
     async def list_mirror_versions(self) -> list[tuple[str, str, str, int, str, str | None]]:
         """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror, going or not."""
-        return [_version(item) async for page in self._mirrors(_METADATA_ONLY, without_going=False) for item in page]
+        pages = self._mirrors(_METADATA_ONLY, VERSIONS_PAGE, without_going=False)
+        return [_version(item) async for page in pages for item in page]
+
+    async def kind_exists(self) -> bool:
+        """Whether the API server answers for the kind; asks for the metadata of one object."""
+        path = _mirrors_in(self._namespaces[0])
+        try:
+            await self._call("GET", path, query=[("limit", "1")], accept=_METADATA_ONLY)
+        except KubeNotFound:
+            return False
+        return True
 
     async def kind_is_served(self) -> bool:
         """Whether discovery shows the kind: it appears there a moment after the API server begins to serve it."""
@@ -173,10 +185,10 @@ class KubeClient:
         ending = found.get("status", {}).get("phase") == "Terminating"
         return ending or bool(found.get("metadata", {}).get("deletionTimestamp"))
 
-    async def _mirrors(self, accept: str, *, without_going: bool) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _mirrors(self, accept: str, limit: int, *, without_going: bool) -> AsyncIterator[list[dict[str, Any]]]:
         for namespace in self._namespaces:
             try:
-                async for page in self._pages(_mirrors_in(namespace), accept):
+                async for page in self._pages(_mirrors_in(namespace), accept, limit):
                     yield page
             except KubeForbidden as refusal:
                 going = await self._is_terminating(f"{_NAMESPACES}/{quote(namespace)}") if namespace else False
@@ -184,10 +196,10 @@ class KubeClient:
                     raise
                 logger.warning("Going on without the namespace %s, which is being deleted: %s", namespace, refusal)
 
-    async def _pages(self, path: str, accept: str) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _pages(self, path: str, accept: str, limit: int) -> AsyncIterator[list[dict[str, Any]]]:
         token = ""
         while True:
-            query = [("limit", str(PAGE))] + ([("continue", token)] if token else [])
+            query = [("limit", str(limit))] + ([("continue", token)] if token else [])
             reply = await self._call("GET", path, query=query, accept=accept, seconds=LIST_SECONDS)
             yield reply.get("items") or []
             token = reply.get("metadata", {}).get("continue") or ""

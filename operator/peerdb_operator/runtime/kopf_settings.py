@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import kopf
 
+from peerdb_operator.clients.kube import PAGE
+
 _BACKOFFS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 WATCH_SECONDS = (300, 600)
@@ -79,7 +81,7 @@ def _configure_watch(settings: kopf.OperatorSettings, rng: random.Random) -> Non
     watching.inactivity_timeout = 70  # must be longer than the 60 s between two bookmarks
     watching.connect_timeout = 5
     watching.reconnect_backoff = 0.5  # a lasting 410 would list ten times a second
-    watching.chunk_size = 250  # one page is parsed in one go and holds up the loop
+    watching.chunk_size = PAGE
     watching.initial_streaming = False  # needs Kubernetes 1.34
     networking.connect_timeout = 5
     networking.request_timeout = 60

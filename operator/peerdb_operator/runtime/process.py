@@ -169,13 +169,9 @@ class Process:
 
     async def _is_kind_gone(self) -> bool:
         try:
-            async for _ in self._parts.kube.mirror_pages():
-                return False
-        except KubeNotFound:
-            return True
+            return not await self._parts.kube.kind_exists()
         except KubeError:
             return False
-        return False
 
     async def _shut_down(self) -> None:
         """End all work in good order, once, whoever asks first."""

@@ -113,6 +113,26 @@ def test_every_page_of_every_namespace_is_read_when_mirrors_are_listed() -> None
     play(body, ["a", "b"])
 
 
+def test_a_page_of_the_largest_objects_fits_into_memory() -> None:
+    largest = 1.5 * 2**20  # what etcd takes
+    assert kube.PAGE * largest < 40 * 2**20
+
+
+def test_one_object_s_metadata_is_asked_for_when_the_question_is_whether_the_kind_exists() -> None:
+    async def body(fake: FakeKube, client: KubeClient) -> None:
+        fake.add("a", "one")
+        fake.add("a", "two")
+        assert await client.kind_exists()
+        fake.no_such_kind = True
+        assert not await client.kind_exists()
+
+    fake = play(body, ["a", "b"])
+    assert [asked.query for asked in fake.asked] == [{"limit": "1"}] * 2
+    assert all(
+        asked.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList;") for asked in fake.asked
+    )
+
+
 def test_metadata_alone_is_asked_for_when_versions_are_listed() -> None:
     async def body(fake: FakeKube, client: KubeClient) -> None:
         fake.add("a", "one", resourceVersion="7", generation=3)
