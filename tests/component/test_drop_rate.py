@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.component.test_metrics import a_world
+from tests.harness.fakecluster import FakeCluster
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Operator, Simulation
 
@@ -87,3 +90,19 @@ def test_a_mirror_that_is_kept_waits_for_no_drop() -> None:
     simulation.run(30)
     assert simulation.cluster.mirrors == {}
     assert {simulation.engine.state(f"m{number}") for number in range(MANY)} == {Status.RUNNING}
+
+
+@pytest.mark.parametrize("goes", [FakeCluster.delete_namespace, FakeCluster.delete_crd], ids=["namespace", "CRD"])
+def test_held_drops_are_released_within_a_tick_when_their_namespace_or_the_crd_goes(
+    goes: Callable[[FakeCluster], None],
+) -> None:
+    simulation, _ = a_world(MANY)
+    delete_all(simulation)
+    simulation.run(30)
+    assert dropped(simulation) == 5
+    goes(simulation.cluster)
+    simulation.run(15)
+    assert simulation.cluster.mirrors == {}
+    assert "data" not in simulation.cluster.namespaces or simulation.cluster.crd is None
+    simulation.run(600)
+    assert dropped(simulation) == 5

@@ -43,6 +43,22 @@ def test_mirrors_go_with_their_namespace_when_the_operator_is_set_to_drop(
     assert drops(subjects) == [subject.name for subject in subjects]
 
 
+@pytest.mark.controllermanager
+def test_held_drops_are_given_up_when_their_namespace_is_deleted(
+    make_world: MakeWorld, controllers: ControlPlane
+) -> None:
+    world = make_world("ending-while-held")
+    with world.start_operator(namespaces=None, brake_drops=0):
+        subjects = two_mirrors(world)
+        for subject in subjects:
+            subject.delete(wait=False)
+            subject.wait_reason("DropHeld")
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=60s")
+        assert [subject.find() for subject in subjects] == [None, None]
+        assert [subject.state() for subject in subjects] == ["RUNNING", "PAUSED"]
+        assert drops(subjects) == []
+
+
 def test_no_mirror_is_dropped_and_the_operator_says_why_it_ends_when_the_crd_is_deleted(
     make_world: MakeWorld, our_control_plane: ControlPlane
 ) -> None:

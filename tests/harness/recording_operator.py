@@ -77,6 +77,10 @@ class RecordingController:
         write("fleet", mirrors=None if look.mirrors is None else len(look.mirrors), error=error)
         return []
 
+    async def to_release(self) -> list[str]:
+        """Nothing is dropped."""
+        return []
+
     def known_versions(self) -> dict[str, tuple[int, str]]:
         return dict(self._versions)
 

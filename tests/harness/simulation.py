@@ -23,6 +23,7 @@ from peerdb_operator.controllers.ports import Lane, Rest
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
+from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.intake import Intake
 from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.queue import WorkQueue
@@ -139,12 +140,15 @@ class Operator:
         )  # fmt: skip
         fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics)
 
+        held = HeldDropCheck(controller, queue.wake, clock, settings.tick_seconds)
+
         async def main() -> None:
             for body in await kube.first_list(clock):
                 intake.observed(None, body)
             intake.listed()
             queue.start()
             loop.spawn(run.process, fleet.run(), "fleet")
+            loop.spawn(run.process, held.run(), "held drops")
             loop.spawn(run.process, entropy.run(), "entropy")
             if run.watch is not None and run.alive:
                 run.watch.open()

@@ -321,6 +321,13 @@ DELETIONS: tuple[Defect, ...] = (
     ),
     Defect(
         "deletion",
+        "a held drop keeps its namespace Terminating",
+        "controllers/held_drops.py",
+        "        if not held:",
+        "        if True:",
+    ),
+    Defect(
+        "deletion",
         "a restart forgets the drops that are done",
         "controllers/surroundings.py",
         "        if len(sent) < len(going):",

@@ -20,6 +20,7 @@ from peerdb_operator.controllers.drop_rate_limiter import DropRateLimiter
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
 from peerdb_operator.controllers.gauges import mirror_samples
+from peerdb_operator.controllers.held_drops import HeldDrops
 from peerdb_operator.controllers.look import Identity, Observer
 from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.passes import Passes
@@ -77,6 +78,7 @@ class MirrorController:
             limiter=DropRateLimiter(settings.brake_drops, settings.brake_seconds),
             namespace_deletion=settings.namespace_deletion,
         )
+        self._held_drops = HeldDrops(registry=self._registry, kube=kube, namespace_deletion=settings.namespace_deletion)
         announcer = Announcer(surroundings=self._surroundings, clock=clock)
         self._passes = Passes(
             surroundings=self._surroundings,
@@ -142,6 +144,10 @@ class MirrorController:
     def fleet(self, look: FleetLook) -> list[str]:
         """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""
         return self._fleet.take_in(look, self._clock.now())
+
+    async def to_release(self) -> list[str]:
+        """Held drops whose namespace or CRD goes; returns the uids to wake."""
+        return await self._held_drops.to_release()
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         """What anti-entropy compares a LIST with."""

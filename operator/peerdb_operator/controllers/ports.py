@@ -177,6 +177,10 @@ class Controller(Protocol):
         """Take in one tick; returns the uids to wake."""
         ...
 
+    async def to_release(self) -> list[str]:
+        """Once per tick: the uids of deleted Mirrors whose drop is held and must not be sent any more."""
+        ...
+
     def known_versions(self) -> dict[str, tuple[int, str]]:
         """uid -> (generation, resourceVersion) of every Mirror known to exist. Its size says whether there is work."""
         ...

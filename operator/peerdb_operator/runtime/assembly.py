@@ -1,7 +1,7 @@
 """What the process is made of, and how the parts are tied together.
 
-Owns the wiring of controller, queue, intake, watch, fleet observer and anti-entropy. Leaves when each of them runs to
-``process``, and how clients and controllers are made to ``app``.
+Owns the wiring of controller, queue, intake, watch, fleet observer, check of held drops and anti-entropy. Leaves when
+each of them runs to ``process``, and how clients and controllers are made to ``app``.
 """
 
 import random
@@ -17,6 +17,7 @@ from peerdb_operator.controllers.ports import Clock, Controller, Lane
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
+from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.intake import Intake
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.runtime.watch import Watch
@@ -46,6 +47,7 @@ class Work:
     queue: WorkQueue
     intake: Intake
     fleet: FleetObserver
+    held: HeldDropCheck
     entropy: AntiEntropy
     watch: Watch
 
@@ -79,4 +81,5 @@ def assemble(parts: Parts, controller: Controller) -> Work:
         rng=parts.rng,
     )
     fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics)
-    return Work(controller=controller, queue=queue, intake=intake, fleet=fleet, entropy=entropy, watch=watch)
+    held = HeldDropCheck(controller, queue.wake, parts.clock, settings.tick_seconds)
+    return Work(controller=controller, queue=queue, intake=intake, fleet=fleet, held=held, entropy=entropy, watch=watch)

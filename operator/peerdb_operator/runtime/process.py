@@ -149,6 +149,7 @@ class Process:
         work.queue.start()
         # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
         self._begin(work.fleet.run(), "fleet observer")
+        self._begin(work.held.run(), "check of held drops")
         self._begin(work.entropy.run(), "comparison with the API server")
         self._begin(self._crd.run(), "comparison with the installed CRD")
         watch = work.watch.start(self._shut_down, self._install_signals)

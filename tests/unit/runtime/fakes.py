@@ -29,6 +29,7 @@ class FakeController:
         self.forgotten: list[str] = []
         self.looks: list[FleetLook] = []
         self.wakes_on_look: list[str] = []
+        self.releases: list[str] = []
         self.was_listed = False
 
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
@@ -63,6 +64,9 @@ class FakeController:
     def fleet(self, look: FleetLook) -> list[str]:
         self.looks.append(look)
         return self.wakes_on_look
+
+    async def to_release(self) -> list[str]:
+        return self.releases
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         return dict(self.versions)

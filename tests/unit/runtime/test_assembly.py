@@ -104,6 +104,31 @@ def test_the_fleet_is_looked_at_once_in_each_tick() -> None:
     assert len(controller.looks) == 3
 
 
+def test_held_drops_are_checked_once_in_each_tick_and_again_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(FakeController):
+        checks = 0
+
+        async def to_release(self) -> list[str]:
+            self.checks += 1
+            if self.checks == 1:
+                raise ZeroDivisionError("our own bug")
+            return ["u1"]
+
+    controller, woken = Failing(), list[int]()
+
+    async def script(work: Work) -> None:
+        task = asyncio.create_task(work.held.run())
+        for _ in range(3):
+            await asyncio.sleep(20.5)
+            woken.append(work.queue.remembered)
+        task.cancel()
+
+    play(script, controller, settings={"tick_seconds": 20})
+
+    assert (controller.checks, woken) == (3, [0, 1, 1])
+    assert "our own bug" in caplog.text
+
+
 def test_the_list_is_compared_in_the_rhythm_of_its_setting() -> None:
     cluster = FakeCluster()
     period = 20.0
