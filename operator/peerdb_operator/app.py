@@ -105,6 +105,7 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
             kube=kube,
             peerdb=peerdb,
             clock=clock,
+            clock_problem=clock.problem,
             rng=rng,
             server=auth.server,
             session=auth.watch_session,

@@ -18,6 +18,7 @@ from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.held import HeldDropCheck
+from peerdb_operator.runtime.health import Check
 from peerdb_operator.runtime.intake import Intake
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.runtime.watch import Watch
@@ -36,6 +37,7 @@ class Parts:
     server: str
     session: Callable[[], Awaitable[aiohttp.ClientSession]]
     make_controller: Callable[[str], Controller]
+    clock_problem: Check = lambda: None
     metrics: Metrics = field(default_factory=Metrics)
 
 

@@ -59,7 +59,7 @@ class Process:
         self._background: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._health = HealthServer(
-            live={"event loop": self._lag.problem, "watch": self._deaf_watch},
+            live={"event loop": self._lag.problem, "watch": self._deaf_watch, "clock": parts.clock_problem},
             ready={"watch": self._not_watching, "process": self._stopping, "CRD": self._crd.problem},
         )
 

@@ -61,6 +61,7 @@ class Scene:
             metrics_port=0,
             drain_seconds=0.2,
         )
+        self.clock_problem: str | None = None
         self.process: Process | None = None
         self.cluster_ids: list[str] = []
 
@@ -113,6 +114,7 @@ def play(
             kube=client,
             peerdb=PeerDBClient(FakePeerDB()),
             clock=scene.clock,
+            clock_problem=lambda: scene.clock_problem,
             rng=random.Random(1),
             server=auth.server,
             session=auth.watch_session,
@@ -299,6 +301,8 @@ def test_health_follows_the_process_from_its_start_to_its_end() -> None:
         await scene.sees("orders")
         assert await get("/readyz") == (200, "ok\n")
         assert (await get("/healthz"))[0] == 200
+        scene.clock_problem = "it was set back"
+        assert await get("/healthz") == (503, "clock: it was set back\n")
         await scene.sees("hanging")
         scene.stop()
         assert await get("/readyz") == (503, "process: told to stop\n")
