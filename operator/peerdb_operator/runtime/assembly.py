@@ -17,8 +17,8 @@ from peerdb_operator.controllers.ports import Clock, Controller, Lane
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
 from peerdb_operator.runtime.fleet import FleetObserver
-from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.health import Check
+from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.intake import Intake
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.runtime.watch import Watch
