@@ -17,10 +17,10 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
 
 from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.clients.kube_auth import USER_AGENT, KubeAuth
+from peerdb_operator.clients.kube_package import ApiClient, Configuration
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable
 
 logger = logging.getLogger(__name__)

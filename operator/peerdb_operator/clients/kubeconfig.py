@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubernetes.aio import config as loaders
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config.exec_provider import ExecProvider
-from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
-
+from peerdb_operator.clients.kube_package import (
+    ConfigNode,
+    Configuration,
+    ExecProvider,
+    KubeConfigLoader,
+    KubeConfigMerger,
+    loaders,
+)
 from peerdb_operator.clients.redaction import redacted
 from peerdb_operator.errors import KubeError
 
@@ -60,7 +63,7 @@ class KubeAccess:
             if self.authority is not None and not self.authority.strip():
                 raise ssl.SSLError("the certificate authority is empty")
             authority = None if self.authority is None else self.authority.decode("ascii", "ignore")
-            context = ssl.create_default_context(cadata=authority)
+            context = _unverified() if authority is None and not self.verify_tls else _verified(authority)
             if self.certificate is not None:
                 _present(context, self.certificate, self.key)
         except OSError as error:  # SSLError is one
@@ -71,6 +74,15 @@ class KubeAccess:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _verified(authority: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authority)
+
+
+def _unverified() -> ssl.SSLContext:
+    """Without the system's authorities, which cost 2 MiB."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _present(context: ssl.SSLContext, certificate: bytes, key: bytes | None) -> None:

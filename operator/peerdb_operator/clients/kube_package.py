@@ -1,0 +1,40 @@
+"""What is used of the ``kubernetes`` package: the asyncio client and the readers of a kubeconfig. The only importer.
+
+Importing ``kubernetes.aio`` first runs the package's own ``__init__``, which imports the synchronous client, requests,
+websockets and a dynamic client: 9 MiB that nobody uses. The two packages above what is used are therefore entered
+without running theirs. Whoever imports another part of ``kubernetes`` later still gets it.
+"""
+
+import importlib.util
+import sys
+from importlib.metadata import version
+
+
+def _enter(package: str) -> None:
+    spec = None if package in sys.modules else importlib.util.find_spec(package)
+    if spec is None:
+        return
+    module = sys.modules[package] = importlib.util.module_from_spec(spec)
+    vars(module)["__version__"] = version("kubernetes")  # its parts read it there
+    above, _, name = package.rpartition(".")
+    if above:
+        setattr(sys.modules[above], name, module)
+
+
+_enter("kubernetes")
+_enter("kubernetes.aio")
+
+from kubernetes.aio import config as loaders  # noqa: E402
+from kubernetes.aio.client import ApiClient, Configuration  # noqa: E402
+from kubernetes.aio.config.exec_provider import ExecProvider  # noqa: E402
+from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger  # noqa: E402
+
+__all__ = [
+    "ApiClient",
+    "ConfigNode",
+    "Configuration",
+    "ExecProvider",
+    "KubeConfigLoader",
+    "KubeConfigMerger",
+    "loaders",
+]
