@@ -202,6 +202,13 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "if False:",
     ),
     Defect(
+        "journal, I10",
+        "a command that was not sent is believed once a new version shows it",
+        "controllers/registry.py",
+        "if operation and known == operation.id",
+        "if False",
+    ),
+    Defect(
         "deletion",
         "a drop that was not sent forgets the pause before it",
         ACT,

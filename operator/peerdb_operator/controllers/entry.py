@@ -92,7 +92,11 @@ class Entry:
     unwritten: bool = False
     """Whether the newest write to the object failed: Kubernetes is away, or refuses."""
     unsent: dict[str, Journal] = field(default_factory=dict)
-    """Operations by id that may stand in status although they were never sent, and the journals that hold instead."""
+    """Operations by id that may stand in status although they were never sent, and the journals that hold instead.
+
+    A write of ours carries the version that it rests on, so it can land only while that is the newest: of the writes
+    before the newest known version none but the one that stands in it is of interest.
+    """
     busy: bool = False
     known: bool = True
     secrets: frozenset[str] = frozenset()

@@ -122,6 +122,8 @@ class Registry:
     def _renew(self, entry: Entry, view: View, body: Mapping[str, Any]) -> None:
         """Put a newer version in the place of the older one."""
         older, entry.view = entry.view, view
+        operation = view.status.operation
+        entry.unsent = {known: entry.unsent[known] for known in entry.unsent if operation and known == operation.id}
         if view.generation != older.generation:
             entry.raw_spec = _spec(body)
         if view.mirror != older.mirror and entry.known:

@@ -38,6 +38,7 @@ class Surroundings:
         """Of one object, from what is known of all."""
         view = entry.view
         return Situation(
+            version=entry.basis.version,
             frozen=view.frozen,
             older_claim=self.registry.older_claim(entry),
             tables_accepted=view.status.tables is not None,

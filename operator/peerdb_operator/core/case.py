@@ -23,9 +23,10 @@ class Situation:
 
     ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a list has
     been accepted before (``status.tables`` exists). ``state``/``state_since``, and ``reason`` of Ready: as last written
-    to status.
+    to status. ``version``: resourceVersion of the object that the pass rests on.
     """
 
+    version: int = 0
     frozen: bool = False
     older_claim: str | None = None
     tables_accepted: bool = False
@@ -113,8 +114,12 @@ class Case:
         return min(written, memory.word_since)
 
     def operation(self, step: Step, *, before: str = "", after: str = "") -> Operation:
-        """A new journal entry of this moment."""
-        ident = f"{step.lower()}-{self.desired.generation}-{int(self.now * 1000)}"
+        """A new journal entry of this moment.
+
+        Its id names the version of the object, not the time: while no write of the object succeeds, a command that is
+        planned again and again bears one id. A write makes a new version, so two entries in status never share one.
+        """
+        ident = f"{step.lower()}-{self.desired.generation}-{self.situation.version}"
         return Operation(ident, step, sent_at=self.now, created_at=self.seen.created_at, before=before, after=after)
 
     def with_journal(self, journal: Journal) -> Case:

@@ -132,6 +132,46 @@ def test_a_tag_that_somebody_else_has_set_meanwhile_is_not_overwritten() -> None
     assert (stage.tag(), stage.condition()) == ("another/owns/it/now", ("False", "MirrorNotOwned"))
 
 
+def no_writes(stage: Stage, count: int = 10_000) -> None:
+    """Kubernetes does not answer writes of the status."""
+    for _ in range(count):
+        stage.kube.taps.put("patch-status", Tap(instead=NO_ANSWER))
+
+
+def test_what_is_remembered_of_commands_that_were_not_sent_does_not_grow_while_kubernetes_does_not_answer() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.replace_spec("orders", a_spec("a", batchSize=5))
+    no_writes(stage)
+    sizes = []
+    for _ in range(12):
+        stage.follow(300.0)
+        touch(stage)
+        sizes.append(len(stage.entry().unsent))
+    assert max(sizes) <= 3
+    stage.kube.taps.clear()
+    forget(stage)
+    stage.follow(30.0)
+    assert (len(stage.entry().unsent), stage.condition()) == (0, ("True", "Running"))
+
+
+def test_an_edit_is_sent_at_once_although_the_first_of_many_records_without_an_answer_has_landed() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    forget(stage)
+    stage.kube.taps.put("patch-status", Tap(loses=NO_ANSWER))
+    stage.run()
+    landed = stage.status()["operation"]["id"]
+    no_writes(stage, 50)
+    for _ in range(50):
+        stage.do(stage.controller.reconcile(stage.uid()))
+        stage.wait(1.0)
+    assert (states(stage), recorded(stage), stage.status()["operation"]["id"]) == ([], "Edit", landed)
+    began = stage.now
+    stage.follow(20.0)
+    assert [one.at - began < 5.0 for one in stage.commands()] == [True]
+    assert stage.condition() == ("True", "Running")
+
+
 # -- stops -----------------------------------------------------------------------------------------------------------
 
 

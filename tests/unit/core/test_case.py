@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from peerdb_operator.core.case import growing
@@ -14,8 +16,9 @@ def test_looks_grow_rarer_with_the_age_of_a_transition_up_to_the_tick(age: float
     assert growing(age, LIMITS) == wait
 
 
-def test_a_journal_entry_is_of_this_moment_and_this_mirror() -> None:
-    operation = a_case(look=a_look()).operation(Step.EDIT, before="from", after="to")
-    assert operation.id == f"edit-3-{int(NOW * 1000)}"
+def test_a_journal_entry_is_of_this_moment_this_mirror_and_this_version_of_the_object() -> None:
+    case = a_case(look=a_look(), situation={"version": 77})
+    operation = case.operation(Step.EDIT, before="from", after="to")
+    assert operation.id == replace(case, now=NOW + 60.0).operation(Step.EDIT).id == "edit-3-77"
     assert (operation.sent_at, operation.created_at, operation.accepted) == (NOW, CREATED, False)
     assert (operation.before, operation.after) == ("from", "to")
