@@ -16,8 +16,7 @@ from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import MirrorConfig, MirrorStatusReply, PeerDBClient
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.translate import live_config, progress
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.observed import ConfigGap, Gone, Look, Owner, OwnerKind, Seen, Unknown
+from peerdb_operator.core.observed import ConfigGap, Gone, Look, Owner, OwnerKind, Seen, Unknown, Unreadable
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import (
     InvalidSpec,
@@ -41,6 +40,7 @@ LONGEST_CREATED_AT = 64
 """What the journal in status can hold of PeerDB's text, which is half as long."""
 T = TypeVar("T")
 U = TypeVar("U")
+NO_CONFIG = Unreadable(Reason.UNEXPECTED_REPLY, "its answer about the mirror holds no configuration")
 _RELEASE = re.compile(r"^(?:stable-)?v?(\d+)\.(\d+)\.(\d+)$")
 
 
@@ -66,7 +66,7 @@ class _Answers:
     """What PeerDB answered about one mirror, and when the oldest of these answers arrived."""
 
     status: MirrorStatusReply
-    gap: ConfigGap
+    gap: ConfigGap | Unreadable
     tags: dict[str, str] | None
     heard_at: float
 
@@ -131,7 +131,7 @@ class Observer:
         except PeerDBError as error:
             return Sight(unknown(error, began))
         reply, tags = answers.status, answers.tags or {}
-        config: LiveConfig | ConfigGap = answers.gap if reply.config is None else live_config(reply.config)
+        config = answers.gap if reply.config is None else live_config(reply.config)
         seen = Seen(
             word=reply.state,
             created_at=_created_at(reply),
@@ -171,15 +171,16 @@ class Observer:
         if not with_config:
             return self._answer(await self._peerdb.status(mirror), ConfigGap.NOT_ASKED)
         try:
-            return self._answer(await self._peerdb.status_with_config(mirror, snapshot=copying), ConfigGap.UNREADABLE)
+            return self._answer(await self._peerdb.status_with_config(mirror, snapshot=copying), NO_CONFIG)
         except (PeerDBNotFound, PeerDBUnauthorized, PeerDBMisconfigured, UnsupportedPeerDB):
             raise
         except PeerDBError as error:
             if isinstance(error, PeerDBUnavailable) and not error.sent:
                 raise
-            return self._answer(await self._peerdb.status(mirror), ConfigGap.UNREADABLE)
+            cause = unknown(error, 0.0)
+            return self._answer(await self._peerdb.status(mirror), Unreadable(cause.reason, cause.message))
 
-    def _answer(self, status: MirrorStatusReply, gap: ConfigGap) -> _Answers:
+    def _answer(self, status: MirrorStatusReply, gap: ConfigGap | Unreadable) -> _Answers:
         return _Answers(status, gap, None, self._clock.now())
 
     async def _outdated(self) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from peerdb_operator.clients.peerdb import name_in_copies
 from peerdb_operator.clients.redaction import secret_values
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.job import Job, StaleObservation
 from peerdb_operator.controllers.look import Observer, Reads, unknown
 from peerdb_operator.controllers.ports import Clock
@@ -19,7 +20,16 @@ from peerdb_operator.core.deletion import Farewell, release_cause
 from peerdb_operator.core.journal import Step
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.memory import absence_gap, remember, same_owner, stands_equal
-from peerdb_operator.core.observed import Observation, OwnerKind, Seen, State, Unknown, may_carry_command
+from peerdb_operator.core.observed import (
+    Look,
+    Observation,
+    OwnerKind,
+    Seen,
+    State,
+    Unknown,
+    Unreadable,
+    may_carry_command,
+)
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import PeerDBError
 
@@ -45,13 +55,14 @@ class Lookout:
     async def look(self, job: Job, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
         entry = job.entry
-        job.sight = await self.observer.look(
+        sight = await self.observer.look(
             job.desired.mirror,
             job.identity,
             reads=reads,
             copying=entry.memory.word == State.SNAPSHOT,
             created_at=entry.peerdb_created_at,
         )
+        job.sight = replace(sight, look=_without_secrets(entry, sight.look))
         now = self.clock.now()
         operation = job.journal.operation
         dropped = operation is not None and operation.step is Step.DROP
@@ -164,3 +175,12 @@ class Lookout:
             return False
         settled = job.journal.bounds.settled == job.desired.generation and job.journal.operation is None
         return parting is not None or not settled or now >= entry.sample_at
+
+
+def _without_secrets(entry: Entry, look: Look) -> Look:
+    """A look whose words, which are PeerDB's, may be shown."""
+    if isinstance(look, Unknown):
+        return replace(look, message=entry.without_secrets(look.message))
+    if isinstance(look, Seen) and isinstance(look.config, Unreadable):
+        return replace(look, config=replace(look.config, message=entry.without_secrets(look.config.message)))
+    return look

@@ -11,7 +11,7 @@ from peerdb_operator.core.edit import Edit
 from peerdb_operator.core.journal import Journal, Operation, Step
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.memory import Memory
-from peerdb_operator.core.observed import ConfigGap, Observation, Owner, OwnerKind, Seen, State
+from peerdb_operator.core.observed import ConfigGap, Observation, Owner, OwnerKind, Seen, State, Unreadable
 from peerdb_operator.core.plan_types import Action, Plan, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import BROKEN, ON_THE_WAY, SETTLED, Verdict, stalled, withheld
@@ -80,6 +80,14 @@ class Case:
         """The live config, if it was read."""
         config = self.seen.config
         return config if isinstance(config, LiveConfig) else None
+
+    @property
+    def why_unreadable(self) -> str:
+        """What came instead of the live config; empty if it was read or not asked for."""
+        cause = self.seen.config
+        if not isinstance(cause, Unreadable):
+            return ""
+        return f"{cause.message} (are its workers up?)" if cause.reason is Reason.PEERDB_ERROR else cause.message
 
     @property
     def has_settled(self) -> bool:

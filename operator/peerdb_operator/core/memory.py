@@ -23,6 +23,7 @@ from peerdb_operator.core.observed import (
     Seen,
     State,
     Unknown,
+    Unreadable,
 )
 from peerdb_operator.core.reasons import Reason
 
@@ -229,7 +230,7 @@ def _unowned(unowned: tuple[str, float] | None, seen: Seen) -> tuple[str, float]
 def _unreadable(since: float | None, seen: Seen, now: float) -> float | None:
     if seen.config is ConfigGap.NOT_ASKED:
         return since
-    return _since(since, holds=seen.config is ConfigGap.UNREADABLE, at=now)
+    return _since(since, holds=isinstance(seen.config, Unreadable), at=now)
 
 
 def _progress(memory: Memory, seen: Seen, now: float) -> tuple[Progress | None, float | None]:

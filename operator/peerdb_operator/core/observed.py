@@ -46,10 +46,17 @@ class State(StrEnum):
 
 
 class ConfigGap(Enum):
-    """Why there is no config in a look."""
+    """There is no config in a look because none was asked for."""
 
     NOT_ASKED = auto()
-    UNREADABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """There is no config in a look although it was asked for. ``message`` is what came instead of it."""
+
+    reason: Reason
+    message: str
 
 
 class OwnerKind(Enum):
@@ -90,7 +97,7 @@ class Seen:
     word: str
     created_at: str
     at: float
-    config: LiveConfig | ConfigGap = ConfigGap.NOT_ASKED
+    config: LiveConfig | Unreadable | ConfigGap = ConfigGap.NOT_ASKED
     owner: Owner = Owner(OwnerKind.NOT_ASKED)
     progress: Progress | None = None
     supported: bool = True

@@ -86,7 +86,8 @@ def unowned_doubt(case: Case) -> float:
 def _would_take_away(case: Case) -> Plan | None:
     if case.config is None:
         message = (
-            "PeerDB does not show the mirror's tables (are its workers up?); it is taken over once they can be compared"
+            f"PeerDB does not show the mirror's tables: {case.why_unreadable}; "
+            "it is taken over once they can be compared"
         )
         told = verdict(Reason.CONFIG_UNREADABLE, message).with_ready(Truth.UNKNOWN)
         return case.plan("adopt blind", Wait(case.limits.look_first, Reason.CONFIG_UNREADABLE, case.limits.tick), told)

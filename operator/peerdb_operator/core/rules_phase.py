@@ -88,11 +88,11 @@ def in_transition(case: Case) -> Plan | None:
 
 
 def unreadable(case: Case, as_state_says: Truth) -> Verdict | None:
-    """Workers down while the status is known; told when it lasts."""
+    """The config cannot be read while the status is known; told when it lasts."""
     since = case.memory.unreadable_since
     if since is None or case.now - since < case.limits.unreadable_patience:
         return None
-    message = "PeerDB shows the mirror's state but not its tables and settings (are its workers up?); edits wait"
+    message = f"PeerDB shows the mirror's state but not its tables and settings: {case.why_unreadable}; edits wait"
     return verdict(Reason.CONFIG_UNREADABLE, message).with_ready(as_state_says if case.has_settled else Truth.UNKNOWN)
 
 

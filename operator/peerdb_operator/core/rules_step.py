@@ -115,7 +115,10 @@ def resume(case: Case) -> Plan | None:
     """Rule 13: nothing to edit, or nothing that may be sent."""
     if case.state is not State.PAUSED:
         return None
-    return _resume(case, "resume", "the spec wants the mirror running")
+    message = "the spec wants the mirror running"
+    if isinstance(case.change, Withheld) and case.change.reason is Reason.CONFIG_UNREADABLE:
+        message = f"{message}, without an edit: {case.change.message}"
+    return _resume(case, "resume", message)
 
 
 def settled(case: Case) -> Plan:
@@ -131,7 +134,8 @@ def _change(case: Case) -> Edit | Withheld | None:
     if case.desired.invalid:
         return Withheld(Reason.INVALID_SPEC, case.desired.invalid)
     if case.config is None:
-        return Withheld(Reason.CONFIG_UNREADABLE, "PeerDB does not show the mirror's tables and settings")
+        message = f"PeerDB does not show the mirror's tables and settings: {case.why_unreadable}"
+        return Withheld(Reason.CONFIG_UNREADABLE, message)
     if not case.situation.tables_accepted and describe_conflict(diff_tables(case.desired, case.config)):
         return Withheld(Reason.ADOPTION_CONFLICT, conflict_message(case))
     change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)

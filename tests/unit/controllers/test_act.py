@@ -9,12 +9,13 @@ import pytest
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.api.times import format_micros
 from peerdb_operator.clients.peerdb_transport import Reply
-from peerdb_operator.errors import PeerDBError, PeerDBRejected, PeerDBUnavailable
+from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
 from tests.harness.peerdb.values import Request, Status
 from tests.unit.controllers.stage import (
     ASKS,
     SET_TAGS,
     STATE_CHANGE,
+    STATUS,
     TAGS,
     Stage,
     Tap,
@@ -130,6 +131,24 @@ def test_no_value_of_a_secret_setting_is_told_when_peerdb_repeats_one(caplog: py
     everywhere = [caplog.text, str(stage.status()), str(stage.cluster.record)]
     assert all(live not in text for text in everywhere)
     assert all(wished not in text for text in everywhere[:2])
+
+
+def test_no_value_of_a_secret_setting_is_told_when_a_read_repeats_one() -> None:
+    stage = a_settled_stage("a", env={"PEERDB_S3_SECRET": "live-secret"})
+    for _ in range(60):
+        stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBInternal("cannot decode live-secret")))
+        stage.peerdb.taps.put(STATUS, Tap())
+    stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=9)})
+    stage.follow(60.0)
+    assert stage.condition() == ("Unknown", "ConfigUnreadable")
+    assert "settings: cannot decode *** (are its workers up?)" in stage.message()
+    stage.peerdb.taps.clear()
+    for _ in range(200):
+        stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBInternal("cannot decode live-secret")))
+    stage.follow(60.0)
+    assert stage.condition() == ("Unknown", "PeerDBError")
+    assert stage.message() == "cannot decode ***"
+    assert "live-secret" not in str(stage.status()) + str(stage.told())
 
 
 # -- resumes and pauses ----------------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.clients.peerdb_transport import Reply, encode_json
 from peerdb_operator.controllers.look import Identity, Observer, Reads, Sight, unknown
 from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.observed import ConfigGap, Gone, OwnerKind, Progress, Seen, Unknown
+from peerdb_operator.core.observed import ConfigGap, Gone, OwnerKind, Progress, Seen, Unknown, Unreadable
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import (
     InvalidSpec,
     OperatorError,
+    PeerDBError,
     PeerDBInternal,
     PeerDBMisconfigured,
     PeerDBNotFound,
@@ -81,26 +82,30 @@ def test_the_state_is_known_when_no_worker_shows_the_config() -> None:
     stage.engine.turn(workers_down=True)
     sight = look(stage, observer)
     assert isinstance(sight.look, Seen)
-    assert (sight.look.word, sight.look.config) == ("RUNNING", ConfigGap.UNREADABLE)
+    assert sight.look.word == "RUNNING"
+    assert isinstance(sight.look.config, Unreadable)
+    assert "code 13" in sight.look.config.message
     assert sight.config is None
     assert sight.look.owner.kind is OwnerKind.NONE
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "reason"),
     [
-        PeerDBInternal("failed to get workflow status"),
-        PeerDBUnavailable("PeerDB did not answer in time", sent=True),
-        PeerDBRejected("the answer is too large", too_large=True),
-        UnexpectedReply("no cdcStatus"),
+        (PeerDBInternal("failed to get workflow status"), Reason.PEERDB_ERROR),
+        (PeerDBUnavailable("PeerDB did not answer in time", sent=True), Reason.PEERDB_UNAVAILABLE),
+        (PeerDBRejected("the answer is too large", too_large=True), Reason.PEERDB_ERROR),
+        (UnexpectedReply("no cdcStatus"), Reason.UNEXPECTED_REPLY),
     ],
 )
-def test_a_config_that_cannot_be_read_falls_back_to_the_plain_status(error: Exception) -> None:
+def test_a_config_that_cannot_be_read_falls_back_to_the_plain_status_and_says_why(
+    error: PeerDBError, reason: Reason
+) -> None:
     stage, observer = a_place()
     stage.peerdb.taps.put(STATUS, Tap(instead=error))
     sight = look(stage, observer)
     assert isinstance(sight.look, Seen)
-    assert sight.look.config is ConfigGap.UNREADABLE
+    assert sight.look.config == Unreadable(reason, error.message)
     assert [one.body.get("includeFlowInfo") for one in stage.peerdb.asked if one.path == STATUS] == [True, None]
 
 
@@ -217,7 +222,7 @@ def test_tags_are_read_again_when_the_config_took_long() -> None:
     stage.engine.turn(workers_down=True)
     seen = look(stage, observer, created_at=known.created_at).look
     assert isinstance(seen, Seen)
-    assert (seen.config, seen.owner.kind) == (ConfigGap.UNREADABLE, OwnerKind.OURS)
+    assert (type(seen.config), seen.owner.kind) == (Unreadable, OwnerKind.OURS)
     assert stage.now - seen.heard_at < 0.1
 
 

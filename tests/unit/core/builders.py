@@ -29,6 +29,7 @@ from peerdb_operator.core.observed import (
     Seen,
     State,
     Unknown,
+    Unreadable,
 )
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import Plan
@@ -41,6 +42,7 @@ LONG_AGO = NOW - 3600.0
 CREATED = "2026-08-21T10:00:00.123456Z"
 RECREATED = "2026-08-22T11:00:00.654321Z"
 GENERATION = 3
+NO_WORKERS = Unreadable(Reason.PEERDB_ERROR, "PeerDB failed inside: no poller seen")
 OURS = Owner(OwnerKind.OURS, "cluster/data/orders/uid")
 OTHERS = Owner(OwnerKind.OTHER, "elsewhere/data/orders/uid")
 NOBODYS = Owner(OwnerKind.NONE)
@@ -85,7 +87,9 @@ def a_config(*tables: str | TableMapping, **settings: object) -> LiveConfig:
     return made(LiveConfig, {"tables": mappings}, settings)
 
 
-def a_look(state: State | str = State.RUNNING, config: LiveConfig | ConfigGap | None = None, **fields: object) -> Seen:
+def a_look(
+    state: State | str = State.RUNNING, config: LiveConfig | Unreadable | ConfigGap | None = None, **fields: object
+) -> Seen:
     """A full look at a mirror of ours that runs with ``public.orders``."""
     shown = a_config() if config is None else config
     defaults = {"word": str(state), "config": shown, "created_at": CREATED, "at": NOW, "owner": OURS}
@@ -99,7 +103,7 @@ def a_light_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
 
 def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
     """A full look at a mirror whose config cannot be read."""
-    return a_look(state, ConfigGap.UNREADABLE, **fields)
+    return a_look(state, NO_WORKERS, **fields)
 
 
 def an_outage(reason: Reason = Reason.PEERDB_UNAVAILABLE, **fields: object) -> Unknown:

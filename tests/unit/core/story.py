@@ -15,7 +15,7 @@ from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.limits import Limits
 from peerdb_operator.core.memory import Memory, Precheck, remember, stands_equal
-from peerdb_operator.core.observed import ConfigGap, Look, Owner, Seen, State
+from peerdb_operator.core.observed import ConfigGap, Look, Owner, Seen, State, Unreadable
 from peerdb_operator.core.plan import plan
 from peerdb_operator.core.plan_types import (
     Action,
@@ -55,7 +55,7 @@ class Story:
     metadata_writes: int = 0
     written_at: float = 0.0
 
-    def sees(self, state: State, config: LiveConfig | ConfigGap, *, after: float = 1.0) -> Plan:
+    def sees(self, state: State, config: LiveConfig | Unreadable | ConfigGap, *, after: float = 1.0) -> Plan:
         """One pass with full looks, ``after`` so many seconds."""
         return self.meets(Seen(str(state), CREATED, NOW, config, self.owner), after=after)
 

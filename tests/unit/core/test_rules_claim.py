@@ -141,6 +141,7 @@ def test_a_mirror_is_not_taken_over_before_its_tables_can_be_compared() -> None:
     planned = plan_of(case)
     assert (reason_of(planned), planned.action) == (Reason.CONFIG_UNREADABLE, None)
     assert planned.verdict is not None
+    assert "tables: PeerDB failed inside: no poller seen (are its workers up?); it is taken" in planned.verdict.message
     assert planned.verdict.ready is Truth.UNKNOWN
 
 

@@ -6,13 +6,14 @@ import pytest
 
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Bounds, Step
-from peerdb_operator.core.observed import Progress, State
+from peerdb_operator.core.observed import Progress, State, Unreadable
 from peerdb_operator.core.plan_types import LookFully, Pause
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import Truth
 from tests.unit.core.builders import (
     GENERATION,
     LONG_AGO,
+    NO_WORKERS,
     NOW,
     a_blind_look,
     a_case,
@@ -124,6 +125,21 @@ def test_a_completed_mirror_that_cannot_be_compared_is_told_when_it_lasts(since:
     planned = plan_of(a_case(look=a_blind_look(State.COMPLETED), memory={"unreadable_since": since}))
     assert (reason_of(planned), planned.action) == (reason, None)
     assert planned.verdict is None or planned.verdict.ready is Truth.TRUE
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (NO_WORKERS, "settings: PeerDB failed inside: no poller seen (are its workers up?); edits wait"),
+        (Unreadable(Reason.PEERDB_UNAVAILABLE, "HTTP 503 by a proxy"), "settings: HTTP 503 by a proxy; edits wait"),
+        (Unreadable(Reason.UNEXPECTED_REPLY, "no cdcStatus"), "settings: no cdcStatus; edits wait"),
+    ],
+)
+def test_what_came_instead_of_the_config_is_told(cause: Unreadable, words: str) -> None:
+    told = plan_of(a_case(look=a_look(State.COMPLETED, cause), memory={"unreadable_since": LONG_AGO})).verdict
+    assert told is not None
+    assert told.reason is Reason.CONFIG_UNREADABLE
+    assert told.message.endswith(words)
 
 
 def test_an_unreadable_mirror_is_not_ready_when_its_generation_never_settled() -> None:

@@ -329,6 +329,9 @@ def test_a_paused_mirror_does_not_wait_for_its_config_for_long() -> None:
     planned = at_rest(MORE, a_blind_look(State.PAUSED), unreadable_since=NOW - 15, **STOPPED)
     assert isinstance(planned.action, Resume)
     assert reason_of(planned) is Reason.RESUMING
+    assert planned.verdict is not None
+    assert "without an edit: PeerDB does not show" in planned.verdict.message
+    assert "no poller seen (are its workers up?)" in planned.verdict.message
 
 
 # Settled.

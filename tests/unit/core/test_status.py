@@ -22,13 +22,14 @@ from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Journal, Step
 from peerdb_operator.core.memory import Memory
-from peerdb_operator.core.observed import ConfigGap, Observation, State
+from peerdb_operator.core.observed import Observation, State
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.status import Report, Urgency, conditions, next_status, urgency
 from peerdb_operator.core.verdict import AWAY, ROWS, Truth, Verdict, away, verdict
 from tests.unit.core.builders import (
     GENERATION,
     LONG_AGO,
+    NO_WORKERS,
     NOW,
     a_config,
     a_light_look,
@@ -291,7 +292,7 @@ def test_tables_vanish_when_the_spec_has_no_list() -> None:
     "look",
     [
         a_light_look(),
-        a_look(config=ConfigGap.UNREADABLE),
+        a_look(config=NO_WORKERS),
         a_look(State.SNAPSHOT, a_config("public.z")),
         an_outage(),
         an_absence(),

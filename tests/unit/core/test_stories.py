@@ -8,10 +8,10 @@ import pytest
 
 from peerdb_operator.core.config import LiveConfig
 from peerdb_operator.core.edit import Edit
-from peerdb_operator.core.observed import ConfigGap, State
+from peerdb_operator.core.observed import State, Unreadable
 from peerdb_operator.core.plan_types import SendEdit
 from peerdb_operator.core.reasons import Reason
-from tests.unit.core.builders import a_config, a_light_look, a_mirror, a_wish, an_outage
+from tests.unit.core.builders import NO_WORKERS, a_config, a_light_look, a_mirror, a_wish, an_outage
 from tests.unit.core.story import Story, a_fresh_story, a_settled_story
 
 LIVE, MORE_LIVE = a_config("public.a"), a_config("public.a", "public.b")
@@ -20,7 +20,7 @@ PAUSED = a_mirror("public.a", runs=False)
 
 
 def goes_through(
-    story: Story, state: State, config: LiveConfig | ConfigGap, *, lasts: float, every: float = 0.5
+    story: Story, state: State, config: LiveConfig | Unreadable, *, lasts: float, every: float = 0.5
 ) -> None:
     """Passes as often as they come, for so many seconds."""
     for _ in range(round(lasts / every)):
@@ -186,9 +186,9 @@ def test_a_mirror_whose_config_cannot_be_read_is_resumed_after_a_quarter_of_a_mi
     story = a_settled_story(AS_IT_IS, LIVE)
     story.wishes(MORE)
     story.sees(State.RUNNING, LIVE)
-    goes_through(story, State.PAUSED, ConfigGap.UNREADABLE, lasts=15)
+    goes_through(story, State.PAUSED, NO_WORKERS, lasts=15)
     assert story.names == ["Pause"]
-    goes_through(story, State.PAUSED, ConfigGap.UNREADABLE, lasts=1)
+    goes_through(story, State.PAUSED, NO_WORKERS, lasts=1)
     assert story.names == ["Pause", "Resume"]
 
 
@@ -199,7 +199,7 @@ def test_an_edit_in_flight_is_resumed_after_two_minutes_and_counts_once() -> Non
     story.sees(State.RUNNING, LIVE)
     story.sees(State.PAUSED, LIVE)
     assert story.names == ["Pause", "SendEdit"]
-    goes_through(story, State.PAUSED, ConfigGap.UNREADABLE, lasts=160, every=1.0)
+    goes_through(story, State.PAUSED, NO_WORKERS, lasts=160, every=1.0)
     assert story.names.count("Resume") == 3, "after two minutes, and every 15 seconds from then on"
     goes_through(story, State.RUNNING, LIVE, lasts=3, every=1.0)
     assert story.status.bounds is not None
