@@ -187,8 +187,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 13",
         "a withheld change keeps a mirror paused",
         STEP,
-        '    if case.state is not State.PAUSED:\n        return None\n    return _resume(case, "resume"',
-        '    if case.state is not State.PAUSED or isinstance(case.change, Withheld):\n        return None\n    return _resume(case, "resume"',
+        '    if case.state is not State.PAUSED:\n        return None\n    message = "the spec wants',
+        '    if case.state is not State.PAUSED or isinstance(case.change, Withheld):\n        return None\n    message = "the spec wants',
     ),
     Defect(
         "rule 14, I7",
