@@ -20,6 +20,7 @@ from peerdb_operator.api.kinds import Mirror
 from peerdb_operator.api.schema import (
     LIST_MAP_KEYS,
     LIST_TYPE,
+    NULLABLE,
     SERVER_DEFAULT,
     VALIDATIONS,
     PrinterColumn,
@@ -41,7 +42,7 @@ _OBJECT_META: Final[Mapping[str, Schema]] = {
 }
 
 _INT32: Final = (-(2**31), 2**31 - 1)
-_ANNOTATIONS: Final = frozenset({"title", "description", "default", SERVER_DEFAULT, VALIDATIONS, "type"})
+_ANNOTATIONS: Final = frozenset({"title", "description", "default", SERVER_DEFAULT, VALIDATIONS, NULLABLE, "type"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "object": frozenset({"properties", "required"}),
     "map": frozenset({"patternProperties", "additionalProperties", "minProperties", "maxProperties"}),
@@ -135,7 +136,7 @@ class _Converter:
         unknown = raw.keys() - _ANNOTATIONS - _KEYS[kind]
         if unknown:
             raise UnsupportedModel(path, f"a {kind} with {', '.join(sorted(unknown))} is not supported")
-        common = {key: raw[key] for key in ("description",) if key in raw}
+        common: Schema = {key: raw[key] for key in ("description", NULLABLE) if key in raw}
         schema: Schema = {"type": "object" if kind == "map" else kind, **common}
         if SERVER_DEFAULT in raw:
             schema["default"] = _set_only(raw["default"])

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 VALIDATIONS: Final = "x-kubernetes-validations"
 LIST_TYPE: Final = "x-kubernetes-list-type"
 LIST_MAP_KEYS: Final = "x-kubernetes-list-map-keys"
+NULLABLE: Final = "nullable"
 SERVER_DEFAULT: Final = "x-server-default"
 """Our own key, never part of a CRD: the API server fills the field in with the model's default."""
 
@@ -75,17 +76,21 @@ def described(
     keys: Sequence[str] = (),
     rules: Sequence[Rule] = (),
     server_default: bool = False,
+    refuses_null: bool = False,
 ) -> FieldInfo:
     """Field of a spec: what it means, its unit, what holds when it is not set (None: required), when it may change.
 
     ``server_default`` lets the API server write the model's default into the object; without it an unset field stays
-    unset. To be used inside ``Annotated``.
+    unset. ``refuses_null`` keeps the API server from dropping a null unseen; of an enum it then refuses it. To be used
+    inside ``Annotated``.
     """
     default = "Required." if unset is None else f"Default: {unset}."
     parts = [text, f"Unit: {unit}." if unit else "", default, f"Changes: {changes}."]
     extra: dict[str, Any] = {**_list_keys(list_type, keys), **rules_schema(*rules)}
     if server_default:
         extra[SERVER_DEFAULT] = True
+    if refuses_null:
+        extra[NULLABLE] = True
     field: FieldInfo = Field(description=" ".join(filter(None, parts)), json_schema_extra=extra or None)
     return field
 

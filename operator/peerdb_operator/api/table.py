@@ -76,6 +76,16 @@ def _unique_names(names: list[str]) -> list[str]:
     return names
 
 
+def _require_engine(engine: Engine | None) -> Engine:
+    """An engine that is not given is not validated; null is given."""
+    if engine is None:
+        raise PydanticCustomError(
+            "null_engine",
+            "is null, as YAML reads the word Null: write NullEngine for that engine, or leave the field out",
+        )
+    return engine
+
+
 _Name = Annotated[str, Field(min_length=1, max_length=128), Plain]
 _Listed = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN_PATTERN)]
 """A name within a list of each table."""
@@ -167,12 +177,13 @@ class TableSpec(BaseModel):
         ),
     ] = None
     engine: Annotated[
-        Engine | None,
+        Annotated[Engine | None, AfterValidator(_require_engine)],
         described(
             "ClickHouse engine of the destination table. NullEngine is what ClickHouse calls Null, a word that YAML "
             "reads as no value.",
             unset="PeerDB's, which is ReplacingMergeTree",
             changes=_NOT_IN_PLACE,
+            refuses_null=True,
         ),
     ] = None
     sharding_key: Annotated[

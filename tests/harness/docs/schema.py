@@ -13,6 +13,7 @@ from typing import Any
 
 from peerdb_operator.api.constants import API_VERSION, KIND
 from peerdb_operator.api.kinds import Mirror
+from peerdb_operator.api.schema import NULLABLE
 from peerdb_operator.crdgen import root_schema
 
 Schema = dict[str, Any]
@@ -42,7 +43,7 @@ def render() -> str:
 
 def _closed(schema: Mapping[str, Any]) -> Schema:
     """The schema without what Kubernetes adds, every object with properties closed."""
-    kept = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
+    kept = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-") and key != NULLABLE}
     for key in ("items", "additionalProperties"):
         if isinstance(kept.get(key), Mapping):
             kept[key] = _closed(kept[key])

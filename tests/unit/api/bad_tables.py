@@ -148,6 +148,13 @@ BAD_TABLES: list[BadSpec] = [
         "supported values",
         "must be ReplacingMergeTree, MergeTree",
     ),
+    _of_table(
+        "engine that YAML reads as no value",
+        "engine",
+        None,
+        'Unsupported value: null: supported values: "ReplacingMergeTree", "MergeTree", "NullEngine"',
+        "is null, as YAML reads the word Null: write NullEngine for that engine",
+    ),
     _of_table("empty partition key", "partitionKey", "", "should be at least 1 chars long", "must be at least 1 long"),
     _of_table("empty sharding key", "shardingKey", "", "should be at least 1 chars long", "must be at least 1 long"),
     _of_table(
