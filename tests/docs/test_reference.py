@@ -6,6 +6,7 @@ import pytest
 
 from peerdb_operator.api.kinds import Mirror
 from peerdb_operator.controllers.story import RECOVERED, REPEAT_SECONDS, Parting, Turn
+from peerdb_operator.core.spec_warnings import WarningReason
 from peerdb_operator.crdgen import root_schema
 from tests.docs.pages import DOCS
 from tests.harness.docs.__main__ import render
@@ -83,5 +84,6 @@ def test_every_reason_of_an_event_is_told() -> None:
     _, _, section = render().partition("\n## Events\n")
     told = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
 
-    assert told == {turn.value for turn in Turn} | {RECOVERED} | {end.value for end in Parting}
+    ends, warnings = {end.value for end in Parting}, {reason.value for reason in WarningReason}
+    assert told == {turn.value for turn in Turn} | {RECOVERED} | ends | warnings
     assert f"once in {REPEAT_SECONDS / 60:.0f} minutes" in section

@@ -29,6 +29,7 @@ from peerdb_operator.clients.peerdb_wire import (
     LogsBody,
     MirrorStatusReply,
     RequestedState,
+    SettingsBody,
     SnapshotProgress,
     StatusBody,
     TagsBody,
@@ -171,6 +172,11 @@ class PeerDBClient:
         """PeerDB's version: a release, ``local-<sha>``, a sha or ``unknown``; not meant to be taken apart."""
         asked = Request("GET", "version")
         return _read(VersionBody, await self._send(asked), asked).version
+
+    async def dynamic_settings(self) -> frozenset[str]:
+        """The names of all settings that PeerDB lists; where only ClickHouse is offered, those of others are hidden."""
+        asked = Request("GET", "dynamic_settings")
+        return frozenset(setting.name for setting in _read(SettingsBody, await self._send(asked), asked).settings)
 
     async def instance_status(self) -> str:
         """``READY``, ``MAINTENANCE`` or ``UNKNOWN`` (the catalog cannot be read); an open set."""

@@ -206,6 +206,16 @@ class VersionBody(Wire):
     version: str
 
 
+class _Setting(Wire):
+    name: str
+
+
+class SettingsBody(Wire):
+    """``GET dynamic_settings``: all there are, set or not (PeerDB v0.37 flow/cmd/settings.go)."""
+
+    settings: tuple[_Setting, ...]
+
+
 class InstanceBody(Wire):
     """``GET instance/info``."""
 

@@ -22,6 +22,7 @@ from peerdb_operator.core.journal import Journal, Step
 from peerdb_operator.core.ledger import read_journal
 from peerdb_operator.core.memory import Memory
 from peerdb_operator.core.observed import OwnerKind, State
+from peerdb_operator.core.spec_warnings import SpecWarning
 from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 
@@ -42,6 +43,8 @@ class View:
     finalizers: tuple[str, ...]
     frozen: bool
     requested_at: str | None
+    unknown_reconcile: str | None
+    """A value of the annotation ``peerdb.io/reconcile`` that means nothing."""
     mirror: str
     status: MirrorStatus
 
@@ -62,8 +65,8 @@ class View:
 
     def asks_for_a_pass(self, older: View) -> bool:
         """Whether a newer version says something beside its status that needs work."""
-        mine = (self.orders, self.has_finalizer, self.requested_at)
-        return mine != (older.orders, older.has_finalizer, older.requested_at)
+        mine = (self.orders, self.has_finalizer, self.requested_at, self.unknown_reconcile)
+        return mine != (older.orders, older.has_finalizer, older.requested_at, older.unknown_reconcile)
 
     def reads_as(self, older: View) -> bool:
         """Whether a pass would find the same in a newer version, and write the same."""
@@ -108,6 +111,8 @@ class Entry:
     writing: MirrorStatus | None = None
     """The status on its way to the API server: a watch may deliver it before the answer comes."""
     story: Story = field(default_factory=Story)
+    warnings: frozenset[SpecWarning] = frozenset()
+    """What the object says without effect, as far as it has been said to users."""
     told: Verdict | None = None
     """What the running pass, or the newest one, has found; None when it has found nothing new to say."""
     course: Course = field(default_factory=Course)
@@ -218,7 +223,7 @@ def project(body: Mapping[str, Any]) -> View:
     """The projection of an object; O(1) in the number of its tables."""
     meta = body["metadata"]
     annotations = meta.get("annotations") or {}
-    deleted = meta.get("deletionTimestamp")
+    deleted, reconcile = meta.get("deletionTimestamp"), annotations.get(ANNOTATION_RECONCILE)
     return View(
         uid=meta["uid"],
         namespace=meta["namespace"],
@@ -228,8 +233,9 @@ def project(body: Mapping[str, Any]) -> View:
         created_at=parse_time(meta["creationTimestamp"]),
         deleted_at=None if deleted is None else parse_time(deleted),
         finalizers=tuple(meta.get("finalizers") or ()),
-        frozen=annotations.get(ANNOTATION_RECONCILE) == DISABLED,
+        frozen=reconcile == DISABLED,
         requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
+        unknown_reconcile=None if reconcile == DISABLED else reconcile,
         mirror=_mirror_name(meta["name"], body.get("spec")),
         status=read_status(body.get("status")),
     )

@@ -17,6 +17,7 @@ from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.act import Actor
 from peerdb_operator.controllers.announce import Announcer
 from peerdb_operator.controllers.drop_rate_limiter import DropRateLimiter
+from peerdb_operator.controllers.dynamic_settings import DynamicSettings
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.fleet import FleetReader
 from peerdb_operator.controllers.gauges import mirror_samples
@@ -36,6 +37,7 @@ from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.observed import State
 from peerdb_operator.core.plan_types import Plan, Wait
 from peerdb_operator.core.reasons import Reason
+from peerdb_operator.core.spec_warnings import spec_warnings
 from peerdb_operator.core.status import Report, next_status
 from peerdb_operator.core.verdict import AWAY, Truth, Verdict, verdict
 from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
@@ -93,6 +95,7 @@ class MirrorController:
             limits=limits,
         )
         self._fleet = FleetReader(self._registry, limits)
+        self._settings = DynamicSettings(peerdb, clock)
 
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
         """Project a watch event; returns the uid to wake."""
@@ -131,6 +134,7 @@ class MirrorController:
                 rest = await self._guarded(entry)
             self._count(entry.told, rest, self._clock.now() - began)
             if not self._waits_for_next(entry, rest):
+                await self._warn(entry)
                 await self._reporter.tell(entry)
             return rest
         finally:
@@ -140,6 +144,14 @@ class MirrorController:
         """Whether a mirror stands paused until the next pass, which comes soon and ends that."""
         soon = rest.after is not None and rest.after < self._tick and rest.backoff in {None, "conflict"}
         return soon and entry.stands_still and entry.memory.word != State.PAUSING
+
+    async def _warn(self, entry: Entry) -> None:
+        """Say what the object says without effect; PeerDB is asked for its settings unless a look at it has failed."""
+        wish = entry.wish()
+        names = () if isinstance(wish, InvalidSpec) else tuple(name for name, _ in wish.settings)
+        if entry.is_looked_at and entry.memory.unknown_since is None:
+            await self._settings.refresh(names)
+        self._reporter.warn(entry, spec_warnings(entry.view.unknown_reconcile, self._settings.unknown(names)))
 
     def fleet(self, look: FleetLook) -> list[str]:
         """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""

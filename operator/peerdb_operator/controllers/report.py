@@ -17,7 +17,9 @@ from peerdb_operator.api.text import on_one_line
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
+from peerdb_operator.controllers.story import News
 from peerdb_operator.core.plan_types import Plan
+from peerdb_operator.core.spec_warnings import SpecWarning
 from peerdb_operator.core.status import Urgency, urgency
 from peerdb_operator.core.verdict import Verdict
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, PeerDBError
@@ -82,6 +84,14 @@ class Reporter:
         else:
             self._registry.take_in(body)
         return True
+
+    def warn(self, entry: Entry, found: tuple[SpecWarning, ...]) -> None:
+        """Say what the object says without effect, once as long as it does: in the log now, in an Event with others."""
+        for each in found:
+            if each not in entry.warnings:
+                logger.warning("%s: %s", each.reason, each.message, extra=identity(entry))
+                entry.story.pending.append(News("Warning", each.reason.value, each.message))
+        entry.warnings = frozenset(found)
 
     async def tell(self, entry: Entry) -> None:
         """Create the Events of what was written."""

@@ -27,6 +27,7 @@ _BY_PATH: Final[Mapping[str, str]] = {
     "flows/tags": "tags_set",
     "version": "version",
     "instance/info": "instance_info",
+    "dynamic_settings": "dynamic_settings",
 }
 _BY_STATE: Final[Mapping[object, str]] = {
     "STATUS_PAUSED": "state_change_pause",

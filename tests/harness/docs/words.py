@@ -35,7 +35,11 @@ def names_table() -> str:
             f"`{constants.PLURAL}`, `{constants.SINGULAR}`, `{constants.SHORT}`",
             f"`kubectl get {constants.CATEGORY}` lists every kind of this operator",
         ),
-        ("annotation", code(annotation), "hands off this object: nothing is asked of PeerDB and nothing is sent"),
+        (
+            "annotation",
+            code(annotation),
+            "hands off this object: nothing is asked of PeerDB and nothing is sent. Any other value changes nothing",
+        ),
         ("annotation", code(constants.ANNOTATION_REQUESTED_AT), "any new value asks for a pass now"),
         ("finalizer", code(constants.FINALIZER), "holds a deleted Mirror until its PeerDB mirror is dropped or let go"),
         (

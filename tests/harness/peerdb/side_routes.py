@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from tests.harness.peerdb.catalog import Line
+from tests.harness.peerdb.dynamic_settings import DEFAULTS
 from tests.harness.peerdb.values import EMPTY, Reply, error, json_reply
 from tests.harness.peerdb.world import World
 
@@ -88,9 +89,12 @@ class SideRoutes:
     # -- settings ------------------------------------------------------------------------------------------------
 
     def get_settings(self, _message: Message) -> Reply:
-        """``GET dynamic_settings``: those that were set."""
-        known = [{"name": name, "value": value} for name, value in sorted(self.world.settings.items())]
-        return json_reply({"settings": known})
+        """``GET dynamic_settings``: all that there are, with a value where one was set; descriptions are left out."""
+        return json_reply({"settings": [self._setting(name, default) for name, default in DEFAULTS.items()]})
+
+    def _setting(self, name: str, default: str) -> Mapping[str, object]:
+        value = self.world.settings.get(name)
+        return {"name": name, **({} if value is None else {"value": value}), "defaultValue": default}
 
     def set_setting(self, message: Message) -> Reply:
         """``POST dynamic_settings``; the maintenance flag takes effect at once."""

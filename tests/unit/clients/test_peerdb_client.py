@@ -422,6 +422,16 @@ def test_version_and_instance_are_read() -> None:
     assert asked_too.only == Request("GET", "instance/info")
 
 
+def test_the_settings_that_peerdb_knows_are_read_by_name_set_or_not() -> None:
+    listed = [{"name": "PEERDB_A", "value": "1", "defaultValue": ""}, {"name": "PEERDB_B", "defaultValue": "2"}]
+    client, transport = a_client({"settings": listed})
+
+    assert run(client.dynamic_settings()) == {"PEERDB_A", "PEERDB_B"}
+    assert transport.only == Request("GET", "dynamic_settings")
+    with pytest.raises(UnexpectedReply):
+        run(a_client({})[0].dynamic_settings())
+
+
 def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -> None:
     removed = WireTableMapping.model_validate({**a_mapping(), "raw": a_mapping(engine=9)})
     added = WireTableMapping(

@@ -69,7 +69,11 @@ def test_maintenance_follows_the_dynamic_setting_when_it_is_posted() -> None:
     assert get(engine, "instance/info").json() == {"status": "INSTANCE_STATUS_MAINTENANCE"}
     post(engine, "dynamic_settings", {"name": name, "value": "false"})
     assert get(engine, "instance/info").json() == {"status": "INSTANCE_STATUS_READY"}
-    assert get(engine, "dynamic_settings").json() == {"settings": [{"name": name, "value": "false"}]}
+    post(engine, "dynamic_settings", {"name": "PEERDB_MISSPELT", "value": "false"})
+    listed = {one["name"]: one for one in json.loads(get(engine, "dynamic_settings").body)["settings"]}
+    assert listed[name] == {"name": name, "value": "false", "defaultValue": "false"}
+    assert listed["PEERDB_NULLABLE"] == {"name": "PEERDB_NULLABLE", "defaultValue": "false"}
+    assert "PEERDB_MISSPELT" not in listed
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "COMPLETED", "FAILED"])

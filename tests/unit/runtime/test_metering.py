@@ -38,6 +38,7 @@ MOVE = "mirrors/state_change"
         (Request("POST", "mirrors/cdc/validate", {}, Patience.CHECK), "validate"),
         (Request("GET", "version"), "version"),
         (Request("GET", "instance/info"), "instance_info"),
+        (Request("GET", "dynamic_settings"), "dynamic_settings"),
         (Request("POST", MOVE, {"requestedFlowState": "STATUS_SNAPSHOT"}), "other"),
         (Request("POST", "mirrors/../secrets", {}), "other"),
     ],
