@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     )
     concurrency: int = Field(20, ge=1, le=500, description="Passes over Mirrors that may run at once.")
     long_concurrency: int = Field(4, ge=1, le=100, description="More of them, for drops that PeerDB answers late.")
+    precheck_concurrency: int = Field(
+        20, ge=1, le=500, description="Prechecks of new tables that may run at once, beside the passes."
+    )
     tick_seconds: Seconds = Field(10.0, description="Time between two looks at all mirrors.")
     pausing_look_seconds: Seconds = Field(
         0.5, ge=0.1, description="Time between two looks at a mirror that is pausing or that we have paused."

@@ -19,9 +19,10 @@ from typing import Any
 
 from peerdb_operator.clients.peerdb import PeerDBClient
 from peerdb_operator.controllers.mirror import MirrorController
-from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.controllers.ports import Rest
 from peerdb_operator.metrics import Metrics
 from peerdb_operator.runtime.antientropy import AntiEntropy
+from peerdb_operator.runtime.assembly import lane_limits
 from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.intake import Intake
@@ -124,8 +125,7 @@ class Operator:
             peerdb=peerdb, kube=MeteredKube(kube, metrics), clock=clock, rng=chance, settings=settings,
             cluster_id=self.cluster.uid, metrics=metrics,
         )  # fmt: skip
-        limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
-        queue = WorkQueue(self._watched(run, controller), controller.lane, limits, chance, metrics)
+        queue = WorkQueue(self._watched(run, controller), controller.lane, lane_limits(settings), chance, metrics)
         intake = Intake(controller, queue.wake)
 
         def deliver(kind: str | None, body: Body) -> None:

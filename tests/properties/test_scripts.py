@@ -1,7 +1,12 @@
 """Programs written by hand, on the same simulated world as the random ones."""
 
+import pytest
+
+from peerdb_operator.api.constants import OWNER_TAG
 from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
+from tests.harness.peerdb.events import RequestSeen
+from tests.harness.peerdb.knobs import Knobs
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
 from tests.properties.actions import Ask, Delete, DeleteAround, Orphan, Wish, WishTables
@@ -80,3 +85,75 @@ def test_a_mirror_without_a_workflow_is_not_asked_again_and_again_when_its_names
         (0.0, DeleteAround(what="namespace")),
     )
     Program(seed=0, starts=(Start(),), steps=steps).play()
+
+
+# -- prechecks that hang -----------------------------------------------------------------------------------------------
+
+HANGING = 20
+
+
+def a_fleet(mirrors: int, **settings: object) -> Simulation:
+    """So many mirrors m0, m1, ... that run as desired; a precheck of new tables hangs until PeerDB is given up on."""
+    simulation = Simulation(seed=1, knobs=Knobs(t_stop=0.2, t_resume=0.2, t_lag=0.01, t_react=0.01, t_validate=600.0))
+    for number in range(mirrors):
+        simulation.engine.put_mirror(
+            f"m{number}", state=Status.RUNNING, tables=[Table("public.a", "a")], tags={OWNER_TAG: "released"}
+        )
+        simulation.cluster.create(f"m{number}", a_spec("a"))
+    simulation.operator(settings=settings)
+    simulation.run(60)
+    assert {ready(simulation, f"m{number}") for number in range(mirrors)} == {("True", "Running")}
+    return simulation
+
+
+def seconds_until(simulation: Simulation, name: str, state: Status, limit: float = 300.0) -> float:
+    """How long it takes a mirror to get into a state."""
+    began = simulation.now
+    assert simulation.run_while(lambda: simulation.engine.state(name) is not state, limit, step=0.05)
+    return simulation.now - began
+
+
+def test_a_mirror_is_edited_as_quickly_as_ever_while_the_prechecks_of_many_others_hang() -> None:
+    simulation = a_fleet(HANGING + 1)
+    for number in range(1, HANGING + 1):
+        simulation.cluster.replace_spec(f"m{number}", a_spec("a", "b"))
+    simulation.run(1.0)
+    simulation.cluster.replace_spec("m0", a_spec("a", batchSize=7777))
+    seconds_until(simulation, "m0", Status.PAUSED, 3.0)
+    assert seconds_until(simulation, "m0", Status.RUNNING) < 3.0
+
+
+def test_the_prechecks_that_hang_are_as_many_as_the_setting_allows_and_the_others_follow_them() -> None:
+    simulation = a_fleet(3, precheck_concurrency=1)
+    asked: list[str] = []
+    for number in range(3):
+        simulation.cluster.replace_spec(f"m{number}", a_spec("a", "b"))
+    for expected in (1, 2, 3):
+        simulation.run(110.0 if expected == 1 else 120.0)
+        asked = [event.path for event in simulation.engine.log.events if isinstance(event, RequestSeen)]
+        assert asked.count("/v1/mirrors/cdc/validate") == expected
+
+
+def test_a_mirror_that_waits_for_the_precheck_of_others_is_paused_and_resumed_at_once() -> None:
+    simulation = a_fleet(2, precheck_concurrency=1)
+    simulation.cluster.replace_spec("m1", a_spec("a", "b"))
+    simulation.run(1.0)
+    simulation.cluster.replace_spec("m0", a_spec("a", "b"))
+    simulation.run(1.0)
+    simulation.cluster.replace_spec("m0", a_spec("a", "b", state="Paused"))
+    assert seconds_until(simulation, "m0", Status.PAUSED) < 3.0
+    simulation.cluster.replace_spec("m0", a_spec("a", state="Running"))
+    assert seconds_until(simulation, "m0", Status.RUNNING) < 3.0
+
+
+@pytest.mark.parametrize("waits", ["for its turn", "for its answer"])
+def test_a_mirror_that_somebody_pauses_while_it_waits_for_a_precheck_is_resumed_after_half_a_minute(waits: str) -> None:
+    simulation = a_fleet(2, precheck_concurrency=1)
+    for name in ("m1", "m0") if waits == "for its turn" else ("m0",):
+        simulation.cluster.replace_spec(name, a_spec("a", "b"))
+        simulation.run(1.0)
+    body = b'{"flowJobName":"m0","requestedFlowState":"STATUS_PAUSED"}'
+    simulation.human("POST", "/v1/mirrors/state_change", body)
+    seconds_until(simulation, "m0", Status.PAUSED, 3.0)
+    assert seconds_until(simulation, "m0", Status.RUNNING) < 10.0 + 30.0 + 5.0
+    assert ready(simulation, "m0")[1] in {"PeerDBUnavailable", "Resuming"}

@@ -30,10 +30,17 @@ class Job:
     identity: Identity
     sight: Sight
     journal: Journal
+    checks: bool = False
+    """Whether the pass ends for want of a precheck's answer."""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Values that no message may repeat."""
+        return self.entry.secrets | secret_values(dict(self.desired.settings))
 
     def without_values(self, text: str) -> str:
         """PeerDB's words without the secrets among the mirror's settings, if they repeat any."""
-        return without(text, self.entry.secrets | secret_values(dict(self.desired.settings)))
+        return without(text, self.secrets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from peerdb_operator.controllers.held_drops import HeldDrops
 from peerdb_operator.controllers.look import Identity, Observer
 from peerdb_operator.controllers.lookout import Lookout
 from peerdb_operator.controllers.passes import Passes
-from peerdb_operator.controllers.ports import Clock, FleetLook, KubePort, Lane, Rest
+from peerdb_operator.controllers.ports import CONFLICT, Clock, FleetLook, KubePort, Lane, Rest, prechecked_uid
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.registry import Registry
 from peerdb_operator.controllers.report import Reporter, identity, log_decision, log_kube_failure, log_kube_success
@@ -81,11 +81,12 @@ class MirrorController:
             namespace_deletion=settings.namespace_deletion,
         )
         self._held_drops = HeldDrops(registry=self._registry, kube=kube, namespace_deletion=settings.namespace_deletion)
+        self._prechecker = Prechecker(peerdb, clock)
         announcer = Announcer(surroundings=self._surroundings, clock=clock)
         self._passes = Passes(
             surroundings=self._surroundings,
             lookout=lookout,
-            prechecker=Prechecker(peerdb, clock),
+            prechecker=self._prechecker,
             actor=Actor(peerdb, self._reporter, lookout, announcer, clock, limits),
             reporter=self._reporter,
             stopwatch=Stopwatch(clock=clock, metrics=self._metrics),
@@ -114,17 +115,21 @@ class MirrorController:
         self._listed = True
         self._surroundings.begin_limit()
 
-    def lane(self, uid: str) -> Lane:
-        """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request."""
-        entry = self._registry.get(uid)
+    def lane(self, key: str) -> Lane:
+        """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request, and so is a precheck."""
+        if prechecked_uid(key) is not None:
+            return Lane.PRECHECK
+        entry = self._registry.get(key)
         slow = entry is not None and entry.view.deleted_at is not None
         if slow and entry is not None and entry.memory.word in {State.FAILED, State.COMPLETED}:
             return Lane.LONG
         return Lane.NORMAL
 
-    async def reconcile(self, uid: str) -> Rest:
-        """One pass."""
-        entry = self._registry.get(uid)
+    async def reconcile(self, key: str) -> Rest:
+        """One pass, or a precheck beside the passes."""
+        if (uid := prechecked_uid(key)) is not None:
+            return await self._precheck(uid)
+        entry = self._registry.get(key)
         if entry is None or not self._listed:
             return Rest(None)
         entry.busy, entry.basis, entry.told = True, entry.view, None
@@ -140,9 +145,17 @@ class MirrorController:
         finally:
             entry.busy = False
 
+    async def _precheck(self, uid: str) -> Rest:
+        """Ask PeerDB what a pass waits for; the next pass goes first, while the answer is fresh."""
+        entry = self._registry.get(uid)
+        if entry is None:
+            return Rest(None)
+        await self._prechecker.run(entry)
+        return Rest(None, stands_still=True, wakes=(uid,))
+
     def _waits_for_next(self, entry: Entry, rest: Rest) -> bool:
         """Whether a mirror stands paused until the next pass, which comes soon and ends that."""
-        soon = rest.after is not None and rest.after < self._tick and rest.backoff in {None, "conflict"}
+        soon = rest.after is not None and rest.after < self._tick and rest.backoff in {None, CONFLICT}
         return soon and entry.stands_still and entry.memory.word != State.PAUSING
 
     async def _warn(self, entry: Entry) -> None:
@@ -168,6 +181,7 @@ class MirrorController:
     def forget(self, uid: str) -> None:
         """The object is gone; whoever waited for its mirror gets a pass at the next tick."""
         entry = self._registry.remove(uid)
+        self._prechecker.forget(uid)
         if entry is not None:
             entry.course.end_trace("Gone")
             self._fleet.mark([other.view.uid for other in self._registry.claimants(entry.view.mirror)])
@@ -221,7 +235,7 @@ class MirrorController:
         if not same:
             self.forget(entry.view.uid)
             return Rest(None)
-        return Rest(0.05, backoff="conflict", cap=5.0)
+        return Rest(0.05, backoff=CONFLICT, cap=5.0, stands_still=entry.stands_still)
 
     async def _own_fault(self, entry: Entry, error: Exception) -> Rest:
         """A bug of ours: said in the status of this object alone, tried again with patience."""
@@ -254,5 +268,4 @@ class MirrorController:
 def _repeated(entry: Entry, what: str, error: KubeError) -> Rest:
     """Kubernetes is away, or refuses: the pass is repeated, and soon while a mirror stands still meanwhile."""
     log_kube_failure(entry, what, error)
-    stands_still = entry.stands_still
-    return Rest(1.0, error.reason, STANDING_CAP if stands_still else 60.0, stands_still)
+    return Rest(1.0, error.reason, STANDING_CAP if entry.stands_still else 60.0)

@@ -16,7 +16,7 @@ from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.job import Done, Job, StaleObservation
 from peerdb_operator.controllers.look import Identity, Sight
 from peerdb_operator.controllers.lookout import NOT_ASKED, Lookout
-from peerdb_operator.controllers.ports import Clock, Rest
+from peerdb_operator.controllers.ports import Clock, Rest, precheck_key
 from peerdb_operator.controllers.precheck import Prechecker
 from peerdb_operator.controllers.report import Reporter, log_decision, log_failure, log_success, ready_reason
 from peerdb_operator.controllers.stopwatch import Stopwatch
@@ -88,11 +88,15 @@ class Passes:
         observation = await self.lookout.first(job, parting)
         for _ in range(MOST_STALE):
             observation, planned = await self._decide(job, observation, parting)
+            if job.checks:
+                # Nothing is told of it: what the pass has found is what the next one finds, with the answer.
+                entry.journal = None if entry.journal is None else planned.journal
+                return self._rest(job, planned.wait, None)
             try:
                 return await self._end(job, observation, planned, parting)
             except StaleObservation:
                 observation = await self.lookout.look(job)
-        return self._rest(entry, Wait(self.limits.look_first), None)
+        return self._rest(job, Wait(self.limits.look_first), None)
 
     async def _decide(self, job: Job, observation: Observation, parting: Farewell | None) -> tuple[Observation, Plan]:
         """Plan, and look and check as the plan asks for, until it asks for something else."""
@@ -104,10 +108,10 @@ class Passes:
                 case LookTwice(after=after):
                     observation = await self.lookout.look_twice(job, after)
                 case Validate() as action:
-                    await self.prechecker.ask(job, action)
-                    if not self.lookout.is_fresh(job):
-                        # The check may have taken minutes: the mirror may be another one, or somebody else's, by now.
-                        observation = await self.lookout.look(job)
+                    wait = self.prechecker.ask(job, action)
+                    if wait is not None:
+                        job.checks = True
+                        return observation, replace(planned, wait=Wait(min(wait, self.limits.sample)))
                 case _:
                     break
             planned = self._plan(job, observation, parting)
@@ -141,7 +145,7 @@ class Passes:
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
         self.stopwatch.ended(entry.course, job.desired, done.journal, _word(job, observation), planned.verdict)
         due = await self._write(job, observation, planned, done.journal)
-        return self._rest(entry, wait, due)
+        return self._rest(job, wait, due)
 
     async def _carry_out(self, job: Job, observation: Observation, planned: Plan, *, corrects: bool) -> Done | None:
         """The action, under its name in the log and in the trace; None when the object is let go."""
@@ -214,16 +218,17 @@ class Passes:
         following = next_status(entry.view.status, job.desired, observation, entry.memory, report, self.clock.now())
         return await self.reporter.status(entry, following, planned.verdict)
 
-    def _rest(self, entry: Entry, wait: Wait, due: float | None) -> Rest:
+    def _rest(self, job: Job, wait: Wait, due: float | None) -> Rest:
         """The plan's wait, or less if a write is due before; a mirror at rest is looked at when its sample is due."""
-        after = wait.after
+        entry, after = job.entry, wait.after
         if after is not None and after >= self.limits.sample:
             after = max(1.0, entry.sample_at - self.clock.now())
         elif after is not None and after > self.limits.tick:
             after *= self.rng.uniform(0.9, 1.1)
         if due is not None and (after is None or due < after):
             after = due
-        return Rest(after, wait.backoff, wait.cap, entry.stands_still)
+        wakes = (precheck_key(entry.view.uid),) if job.checks else ()
+        return Rest(after, wait.backoff, wait.cap, entry.stands_still, wakes)
 
 
 def _word(job: Job, observation: Observation) -> str | None:

@@ -93,12 +93,14 @@ class Rest:
     ``backoff``: the class of an error. The queue then waits exponentially longer, with jitter, each time this object
     rests with this class; ``after`` is the first delay, ``cap`` the longest. ``None`` is success and resets all counts.
     ``stands_still``: nothing flows until a pass moves the mirror on, so its next one goes before those of others.
+    ``wakes``: other keys that are due now, before those of others if this one ``stands_still``.
     """
 
     after: float | None
     backoff: str | None = None
     cap: float = 300.0
     stands_still: bool = False
+    wakes: tuple[str, ...] = ()
 
 
 class Lane(Enum):
@@ -106,6 +108,23 @@ class Lane(Enum):
 
     NORMAL = "normal"
     LONG = "long"  # may hold a call for minutes: a drop of a FAILED or COMPLETED mirror is synchronous in PeerDB
+    PRECHECK = "precheck"  # may hold a call for minutes: PeerDB connects to both databases to validate tables
+
+
+CONFLICT = "conflict"
+"""The backoff of a pass whose object was changed by somebody else; the only one that keeps the place of its mirror."""
+
+_PRECHECK = "precheck/"
+
+
+def precheck_key(uid: str) -> str:
+    """The key under which the queue runs the prechecks of an object: beside its passes, not instead of one."""
+    return _PRECHECK + uid
+
+
+def prechecked_uid(key: str) -> str | None:
+    """The uid of the object whose precheck this key asks for; None for the uid of an object."""
+    return key.removeprefix(_PRECHECK) if key.startswith(_PRECHECK) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +184,15 @@ class Controller(Protocol):
         """The first full LIST of all watched namespaces has been observed. Called once, before the first pass."""
         ...
 
-    def lane(self, uid: str) -> Lane:
-        """Asked right before a pass; synchronous, cheap, raises nothing, also for a uid it does not know."""
+    def lane(self, key: str) -> Lane:
+        """Asked right before a pass; synchronous, cheap, raises nothing, also for a key it does not know."""
         ...
 
-    async def reconcile(self, uid: str) -> Rest:
-        """One pass over one object. Classifies its own errors; raises nothing but ``CancelledError``."""
+    async def reconcile(self, key: str) -> Rest:
+        """One pass over the object with this uid, or the precheck that it waits for (``precheck_key``).
+
+        Classifies its own errors; raises nothing but ``CancelledError``.
+        """
         ...
 
     def fleet(self, look: FleetLook) -> list[str]:

@@ -2,14 +2,21 @@
 
 Owns the throw-away name, the words of a failed check and when it is asked again. A check leaves nothing behind in
 PeerDB (PeerDB v0.37 flow/cmd/validate_mirror.go); the answer lives in memory only.
+
+PeerDB may take minutes, so no pass waits for the answer: a pass asks for a precheck, the queue runs it under a key and
+a limit of its own, and its end wakes the object. Meanwhile the mirror is reconciled as ever.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 from peerdb_operator.clients.peerdb import PeerDBClient
+from peerdb_operator.clients.redaction import without
+from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.job import Job
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.translate import validation_request
@@ -18,11 +25,27 @@ from peerdb_operator.core.limits import doubling
 from peerdb_operator.core.memory import Precheck
 from peerdb_operator.core.plan_types import Validate
 from peerdb_operator.core.reasons import Reason
-from peerdb_operator.errors import PeerDBError, PeerDBPreconditionFailed, PeerDBRejected
+from peerdb_operator.errors import PeerDBError, PeerDBPreconditionFailed, PeerDBRejected, PeerDBUnavailable
 
 FIRST_REPEAT = 30.0
 LONGEST_REPEAT = 600.0
+LONGEST_STOP = 30.0
+"""Seconds that a paused mirror waits for the answer, the wait for its turn included."""
 FILLED = ("is not empty", "already has existing rows")
+
+
+@dataclass(slots=True, eq=False)
+class PendingCheck:
+    """A precheck that no answer has come to.
+
+    ``paused_since``: since when the mirror has been paused and cannot be resumed for want of the answer; None while it
+    runs.
+    """
+
+    key: str
+    request: dict[str, Any]
+    secrets: frozenset[str]
+    paused_since: float | None = None
 
 
 class Prechecker:
@@ -31,28 +54,68 @@ class Prechecker:
     def __init__(self, peerdb: PeerDBClient, clock: Clock) -> None:
         self._peerdb = peerdb
         self._clock = clock
+        self._pending: dict[str, PendingCheck] = {}
 
-    async def ask(self, job: Job, action: Validate) -> None:
-        """Ask PeerDB about the additions of ``action``; raises nothing of ours."""
-        assert job.sight.config is not None  # noqa: S101 - additions are only ever planned against a config
-        request = validation_request(action.edit, job.sight.config, throw_away_name(job), copy=action.copy)
+    def ask(self, job: Job, action: Validate) -> float | None:
+        """Have PeerDB asked about the additions of ``action``, by ``run``; returns how long its answer is waited for.
+
+        None: a paused mirror has waited long enough, and the check counts as not answered.
+        """
+        entry, now = job.entry, self._clock.now()
+        check = self._pending.get(entry.view.uid)
+        if check is None or check.key != action.key:
+            check = self._pending[entry.view.uid] = _pending(job, action)
+        if not action.short:
+            check.paused_since = None
+            return math.inf
+        check.paused_since = now if check.paused_since is None else check.paused_since
+        left = check.paused_since + LONGEST_STOP - now
+        if left > 0:
+            return left
+        error = PeerDBUnavailable(f"PeerDB did not answer within {LONGEST_STOP:.0f} s", sent=True)
+        self._answer(entry, check, self._refused(entry, check, error))
+        return None
+
+    async def run(self, entry: Entry) -> None:
+        """Ask PeerDB what a pass wanted to know; raises nothing of ours.
+
+        The answer is dropped if passes have stopped waiting for it: they ask about other tables by now, or none.
+        """
+        check = self._pending.get(entry.view.uid)
+        if check is None:
+            return
         try:
-            await self._peerdb.validate(request, short=action.short)
-            answer = Precheck(action.key, self._clock.now())
+            await self._peerdb.validate(check.request, short=check.paused_since is not None)
+            answer = Precheck(check.key, self._clock.now())
         except PeerDBError as error:
-            answer = self._refused(job, action.key, error)
-        job.entry.memory = replace(job.entry.memory, precheck=answer)
+            answer = self._refused(entry, check, error)
+        self._answer(entry, check, answer)
 
-    def _refused(self, job: Job, key: str, error: PeerDBError) -> Precheck:
-        known, now = job.entry.memory.precheck, self._clock.now()
-        failures = 1 + (known.failures if known is not None and known.key == key else 0)
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._pending.pop(uid, None)
+
+    def _answer(self, entry: Entry, check: PendingCheck, answer: Precheck) -> None:
+        if self._pending.get(entry.view.uid) is check:
+            del self._pending[entry.view.uid]
+            entry.memory = replace(entry.memory, precheck=answer)
+
+    def _refused(self, entry: Entry, check: PendingCheck, error: PeerDBError) -> Precheck:
+        known, now = entry.memory.precheck, self._clock.now()
+        failures = 1 + (known.failures if known is not None and known.key == check.key else 0)
         wait = doubling(FIRST_REPEAT, failures - 1, LONGEST_REPEAT)
         # The same words every time: a check that fails again is no news, and news is written.
         told = (
-            f"{job.without_values(words(error))}; it is asked again, at least every {LONGEST_REPEAT / 60:.0f} minutes. "
-            "All edits of this Mirror wait meanwhile"
+            f"{without(words(error), check.secrets)}; it is asked again, at least every {LONGEST_REPEAT / 60:.0f} "
+            "minutes. All edits of this Mirror wait meanwhile"
         )
-        return Precheck(key, now, reason_of(error), told, now + wait, failures)
+        return Precheck(check.key, now, reason_of(error), told, now + wait, failures)
+
+
+def _pending(job: Job, action: Validate) -> PendingCheck:
+    assert job.sight.config is not None  # noqa: S101 - additions are only ever planned against a config
+    request = validation_request(action.edit, job.sight.config, throw_away_name(job), copy=action.copy)
+    return PendingCheck(action.key, request, job.secrets)
 
 
 def throw_away_name(job: Job) -> str:

@@ -54,11 +54,19 @@ class Work:
     watch: Watch
 
 
+def lane_limits(settings: Settings) -> dict[Lane, int]:
+    """How many passes of each lane may run at once."""
+    return {
+        Lane.NORMAL: settings.concurrency,
+        Lane.LONG: settings.long_concurrency,
+        Lane.PRECHECK: settings.precheck_concurrency,
+    }
+
+
 def assemble(parts: Parts, controller: Controller) -> Work:
     """Tie everything to one controller; nothing runs yet."""
     settings, metrics = parts.settings, parts.metrics
-    limits = {Lane.NORMAL: settings.concurrency, Lane.LONG: settings.long_concurrency}
-    queue = WorkQueue(controller.reconcile, controller.lane, limits, parts.rng, metrics)
+    queue = WorkQueue(controller.reconcile, controller.lane, lane_limits(settings), parts.rng, metrics)
     intake = Intake(controller, queue.wake)
     entropy = AntiEntropy(
         kube=parts.kube,

@@ -1,6 +1,6 @@
 """The work queue: which object gets the next pass, and when.
 
-Owns the pace of all reconciliation. An object is known by its uid and has at most one pass at a time; a wake-up during
+Owns the pace of all reconciliation. An object is known by its key and has at most one pass at a time; a wake-up during
 a pass leads to another one right after, a wake-up while it waits cuts the wait short. User edits overtake other looks,
 and a mirror that stands still until its next pass overtakes both: many edits at once stop few mirrors at a time.
 A failed pass waits exponentially longer with jitter, and only a user edit cuts that wait. Passes that may hold a call
@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.controllers.ports import CONFLICT, Lane, Rest
 from peerdb_operator.metrics import Metrics, QueueSample
 
 logger = logging.getLogger(__name__)
@@ -41,27 +41,29 @@ class Urgency(IntEnum):
     LOOK = 1  # a periodic or fleet-wide look: does not cut a back-off
 
 
+_Place = tuple[bool, float]
+"""Where an object queues; the smaller goes first, equal ones as they came."""
+
+
 @dataclass(slots=True)
 class _Entry:
     """What is remembered of one object while it is queued, running, waiting or failing."""
 
     running: bool = False
-    queued: Urgency | None = None
+    queued: bool = False
     due: float = 0.0  # when it was queued, by the loop's time
     ticket: int = 0  # of the valid place in the heap; older places are passed over
     again: Urgency | None = None
     timer: asyncio.TimerHandle | None = None
     backing_off: bool = False
     stands_still: bool = False
+    first: bool = False  # whether its next pass goes before those of others
+    place: _Place = (True, 0.0)
     failures: dict[str, int] = field(default_factory=dict)
 
 
-_Place = tuple[bool, float]
-"""Where an object queues; the smaller goes first, equal ones as they came."""
-
-
 def _place(entry: _Entry, urgency: Urgency) -> _Place:
-    if entry.stands_still:
+    if entry.stands_still or entry.first:
         return False, asyncio.get_running_loop().time()
     if urgency is Urgency.EDIT:
         return False, asyncio.get_running_loop().time() + EDIT_PATIENCE
@@ -110,7 +112,7 @@ class WorkQueue:
 
     def sample(self) -> QueueSample:
         """What waits and what runs at this moment."""
-        due = [entry.due for entry in self._entries.values() if entry.queued is not None]
+        due = [entry.due for entry in self._entries.values() if entry.queued]
         oldest = asyncio.get_running_loop().time() - min(due) if due else 0.0
         active = {lane.value: self._limits[lane] - free for lane, free in self._free.items()}
         return QueueSample(len(due), oldest, active)
@@ -122,7 +124,11 @@ class WorkQueue:
 
     def wake(self, uid: str, urgency: Urgency = Urgency.LOOK) -> None:
         """Ask for a pass over this object as soon as its turn comes."""
+        self._wake(uid, urgency)
+
+    def _wake(self, uid: str, urgency: Urgency, *, first: bool = False) -> None:
         entry = self._entries.setdefault(uid, _Entry())
+        entry.first = entry.first or first
         if entry.running:
             entry.again = urgency if entry.again is None else min(entry.again, urgency)
         elif entry.backing_off and urgency is Urgency.LOOK:
@@ -150,12 +156,13 @@ class WorkQueue:
 
     def _enqueue(self, uid: str, entry: _Entry, urgency: Urgency) -> None:
         self._stop_timer(entry)
-        if entry.queued is not None and entry.queued <= urgency:
+        place = _place(entry, urgency)
+        if entry.queued and entry.place <= place:
             return
-        if entry.queued is None:
+        if not entry.queued:
             entry.due = asyncio.get_running_loop().time()
-        entry.queued = urgency
-        self._push(uid, entry, _place(entry, urgency), self._lane(uid))
+        entry.queued, entry.place = True, place
+        self._push(uid, entry, place, self._lane(uid))
 
     def _push(self, uid: str, entry: _Entry, place: _Place, lane: Lane) -> None:
         self._tickets += 1
@@ -167,7 +174,7 @@ class WorkQueue:
             while self._open and self._free[lane] > 0 and self._heaps[lane]:
                 place, ticket, uid = heapq.heappop(self._heaps[lane])
                 entry = self._entries.get(uid)
-                if entry is None or entry.ticket != ticket or entry.queued is None:
+                if entry is None or entry.ticket != ticket or not entry.queued:
                     continue
                 lane_now = self._lane(uid)
                 if lane_now is lane:
@@ -176,7 +183,7 @@ class WorkQueue:
                     self._push(uid, entry, place, lane_now)
 
     def _begin(self, uid: str, entry: _Entry, lane: Lane) -> None:
-        entry.queued, entry.running, entry.again = None, True, None
+        entry.queued, entry.running, entry.again, entry.first = False, True, None, False
         self._free[lane] -= 1
         loop = asyncio.get_running_loop()
         self._metrics.waited(loop.time() - entry.due)
@@ -201,7 +208,7 @@ class WorkQueue:
     def _settle(self, uid: str, entry: _Entry, rest: Rest) -> None:
         again, entry.again = entry.again, None
         entry.backing_off = rest.backoff is not None
-        entry.stands_still = rest.stands_still and not entry.backing_off
+        entry.stands_still = rest.stands_still and rest.backoff in {None, CONFLICT}
         delay = self._delay(entry, rest)
         if again is Urgency.EDIT or (again is not None and not entry.backing_off):
             entry.backing_off = False
@@ -211,6 +218,8 @@ class WorkQueue:
             entry.timer = loop.call_later(delay, self._time_is_up, uid, entry, context=self._context)
         else:
             del self._entries[uid]
+        for other in rest.wakes:
+            self._wake(other, Urgency.LOOK, first=rest.stands_still)
 
     def _delay(self, entry: _Entry, rest: Rest) -> float | None:
         if rest.backoff is None:

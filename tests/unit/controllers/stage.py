@@ -248,7 +248,16 @@ class Stage:
             self.woken.append(uid)
 
     def run(self, name: str = "orders") -> Rest:
-        """One pass over a Mirror, after the watch has delivered everything."""
+        """One pass over a Mirror, after the watch has delivered everything, or two with the precheck between them."""
+        rest = self.run_once(name)
+        if rest.wakes:
+            for key in rest.wakes:
+                self.do(self.controller.reconcile(key))
+            rest = self.run_once(name)
+        return rest
+
+    def run_once(self, name: str = "orders") -> Rest:
+        """One pass and nothing else."""
         self.deliver()
         return self.do(self.controller.reconcile(self.uid(name)))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from peerdb_operator.controllers.ports import Lane, Rest, precheck_key
 from peerdb_operator.controllers.precheck import reason_of, words
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import (
@@ -119,6 +120,56 @@ def test_the_check_waits_shorter_while_the_mirror_stands_still() -> None:
     stage.follow(5.0)
     assert stage.state() is Status.RUNNING
     assert stage.condition() == ("Unknown", "PeerDBUnavailable")
+
+
+def test_a_pass_asks_for_a_precheck_and_does_not_wait_for_it() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.turn(t_validate=60.0)
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    began, rest = stage.now, stage.run_once()
+    assert (rest.wakes, stage.now - began < 1.0, checks(stage)) == ((precheck_key(stage.uid()),), True, [])
+    assert stage.controller.lane(rest.wakes[0]) is Lane.PRECHECK
+    assert stage.writes() == []
+    answered = stage.do(stage.controller.reconcile(rest.wakes[0]))
+    assert (answered.after, answered.wakes, answered.stands_still) == (None, (stage.uid(),), True)
+    assert len(checks(stage)) == 1
+    assert not stage.run_once().wakes
+    assert len(stage.commands()) == 1
+
+
+def test_the_answer_about_tables_that_nobody_wants_any_more_is_not_remembered() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    (key,) = stage.run_once().wakes
+    stage.peerdb.taps.put(VALIDATE, Tap(takes=60.0, instead=PeerDBPreconditionFailed("a database is away")))
+    check = stage.loop.create_task(stage.controller.reconcile(key))
+    stage.wait(1.0)
+    stage.cluster.edit("orders", {"spec": a_spec("a", "c")})
+    assert stage.run_once().wakes == (key,)
+    stage.wait(70.0)
+    assert check.done()
+    assert stage.entry().memory.precheck is None
+    stage.follow(10.0)
+    assert stage.condition() == ("True", "Running")
+    assert [one["tableMappings"][0]["sourceTableIdentifier"] for one in checks(stage)] == ["public.b", "public.c"]  # type: ignore[index]  # as sent
+
+
+def test_a_precheck_is_made_once_although_its_key_runs_again() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    (key,) = stage.run_once().wakes
+    for _ in range(2):
+        stage.do(stage.controller.reconcile(key))
+    assert len(checks(stage)) == 1
+
+
+def test_nothing_is_asked_about_a_mirror_whose_object_is_gone() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    (key,) = stage.run_once().wakes
+    stage.controller.forget(stage.uid())
+    assert stage.do(stage.controller.reconcile(key)) == Rest(None)
+    assert checks(stage) == []
 
 
 @pytest.mark.parametrize(

@@ -72,21 +72,14 @@ def test_no_resume_is_sent_to_a_mirror_that_became_another_during_a_precheck_tha
     assert stage.condition() == ("False", "MirrorNotOwned")
 
 
-def test_a_pause_follows_a_slow_precheck_in_the_same_pass_once_the_mirror_is_seen_again() -> None:
+def test_a_pause_follows_a_precheck_once_the_mirror_is_seen_again() -> None:
     stage = a_settled_stage("a")
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.peerdb.taps.put(VALIDATE, Tap(takes=100.0))
     stage.run()
-    *_, before, read, pause = [one.path for one in stage.peerdb.asked]
-    assert ({before, read.partition("orders")[0]}, pause) == ({STATUS, TAGS}, STATE_CHANGE)
-
-
-def test_the_mirror_is_not_observed_again_after_a_quick_precheck() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.run()
-    assert states(stage) == ["PAUSED"]
-    assert sum(one.path == STATUS for one in stage.peerdb.asked) == 1
+    *_, check, before, read, pause = [one.path for one in stage.peerdb.asked]
+    assert (check, pause) == (VALIDATE, STATE_CHANGE)
+    assert {before, read.partition("orders")[0]} == {STATUS, TAGS}
 
 
 # -- slow answers and slow writes --------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_kubernetes_is_asked_again_soon_while_a_mirror_stands_still() -> None:
     until_edit(stage)
     stage.kube.taps.put("patch-status", Tap(instead=NO_ANSWER))
     rest = stage.run()
-    assert (rest.backoff, rest.cap, rest.stands_still) == (NO_ANSWER.reason, 5.0, True)
+    assert (rest.backoff, rest.cap) == (NO_ANSWER.reason, 5.0)
 
 
 def test_kubernetes_is_asked_with_patience_while_the_mirror_flows() -> None:

@@ -29,6 +29,7 @@ LIMITS = {
 ELSEWHERE = {
     "concurrency",
     "long_concurrency",
+    "precheck_concurrency",
     "anti_entropy_seconds",
     "phase_quiet_seconds",
     "progress_write_seconds",

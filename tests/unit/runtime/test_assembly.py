@@ -21,6 +21,7 @@ from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB, a_
 
 PASS_SECONDS = 1.0
 MANY = 20
+LANES = [("concurrency", Lane.NORMAL), ("long_concurrency", Lane.LONG), ("precheck_concurrency", Lane.PRECHECK)]
 
 
 class Busy(FakeController):
@@ -72,9 +73,7 @@ def play(
     run_fake(main())
 
 
-@pytest.mark.parametrize(
-    ("setting", "lane"), [("concurrency", Lane.NORMAL), ("long_concurrency", Lane.LONG)], ids=["normal", "long"]
-)
+@pytest.mark.parametrize(("setting", "lane"), LANES, ids=[lane.value for _, lane in LANES])
 def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting: str, lane: Lane) -> None:
     controller = Busy(lane)
 

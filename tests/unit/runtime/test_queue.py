@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from peerdb_operator.controllers.ports import Lane, Rest
+from peerdb_operator.controllers.ports import CONFLICT, Lane, Rest
 from peerdb_operator.runtime.queue import EDIT_PATIENCE, Urgency, WorkQueue
 from tests.harness.fakeloop import run_fake
 
@@ -58,8 +58,10 @@ class FakeReconciler:
         return [uid for _, uid in self.began]
 
 
-def a_queue(reconciler: FakeReconciler, *, normal: int = 10, long: int = 2, seed: int = 1) -> WorkQueue:
-    limits = {Lane.NORMAL: normal, Lane.LONG: long}
+def a_queue(
+    reconciler: FakeReconciler, *, normal: int = 10, long: int = 2, precheck: int = 2, seed: int = 1
+) -> WorkQueue:
+    limits = {Lane.NORMAL: normal, Lane.LONG: long, Lane.PRECHECK: precheck}
     return WorkQueue(reconciler, reconciler.lane, limits, random.Random(seed))
 
 
@@ -459,3 +461,65 @@ def test_a_failing_pass_overtakes_nobody_although_its_mirror_stands_still() -> N
         await asyncio.sleep(10)
 
     assert play(script, normal=1).order == ["failing", "edit0", "edit1", "failing"]
+
+
+def test_a_pass_that_met_a_conflict_keeps_the_place_of_a_mirror_that_stands_still() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["stopped"] = [Rest(after=1.0, backoff=CONFLICT, stands_still=True)]
+        reconciler.takes = {"edit0": 5.0}
+        queue.start()
+        queue.wake("stopped")
+        await asyncio.sleep(0.1)
+        queue.wake("edit0", Urgency.EDIT)
+        queue.wake("edit1", Urgency.EDIT)
+        await asyncio.sleep(10)
+
+    assert play(script, normal=1).order == ["stopped", "edit0", "stopped", "edit1"]
+
+
+# -- keys that a pass wakes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_that_a_pass_wakes_goes_before_others_when_the_pass_says_so(*, first: bool) -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["check"] = [Rest(after=None, wakes=("mirror",), stands_still=first)]
+        reconciler.lanes["check"] = Lane.PRECHECK
+        reconciler.takes = {"edit0": 5.0, "check": 1.0}
+        queue.start()
+        for uid in ("check", "edit0", "edit1", "edit2"):
+            queue.wake(uid, Urgency.EDIT)
+        await asyncio.sleep(10)
+        assert queue.remembered == 0
+
+    order = play(script, normal=1).order
+    assert order.index("mirror") == (2 if first else 4)
+
+
+def test_a_key_that_waits_already_moves_to_the_front_once_when_a_pass_wakes_it() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["check"] = [Rest(after=None, wakes=("mirror",), stands_still=True)]
+        reconciler.rests["mirror"] = [Rest(after=0.1)]
+        reconciler.lanes["check"] = Lane.PRECHECK
+        reconciler.takes = {"edit0": 5.0, "edit1": 5.0}
+        queue.start()
+        for uid in ("edit0", "edit1", "edit2"):
+            queue.wake(uid, Urgency.EDIT)
+        queue.wake("mirror")
+        queue.wake("check")
+        await asyncio.sleep(20)
+
+    assert play(script, normal=1).order == ["edit0", "check", "mirror", "edit1", "edit2", "mirror"]
+
+
+def test_a_key_that_runs_when_it_is_woken_by_a_pass_runs_once_more() -> None:
+    async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
+        reconciler.rests["mirror"] = [Rest(after=None, wakes=("check",))] * 2
+        reconciler.takes = {"check": 5.0}
+        queue.start()
+        queue.wake("mirror")
+        await asyncio.sleep(1)
+        queue.wake("mirror")
+        await asyncio.sleep(20)
+
+    assert play(script).times("check") == [0.0, 5.0]

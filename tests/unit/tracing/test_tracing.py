@@ -120,7 +120,8 @@ def test_edits_of_two_mirrors_do_not_mix_when_they_run_at_once() -> None:
     stage.cluster.edit("other", {"spec": a_spec("o", "p")})
 
     async def both() -> None:
-        await asyncio.gather(*(stage.controller.reconcile(stage.uid(name)) for name in ("orders", "other")))
+        rests = await asyncio.gather(*(stage.controller.reconcile(stage.uid(name)) for name in ("orders", "other")))
+        await asyncio.gather(*(stage.controller.reconcile(key) for rest in rests for key in rest.wakes))
 
     for _ in range(60):
         stage.deliver()
