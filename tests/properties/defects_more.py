@@ -212,9 +212,9 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "deletion",
         "a drop that was not sent forgets the pause before it",
         ACT,
-        "            what = Announcement(plan, action.operation, recorded, job.journal, self._lookout.still_owned)",
+        "            what = Announcement(plan, action.operation, recorded, job.journal, self._may_still_drop)",
         "            unmarked = replace(recorded, operation=None)\n"
-        "            what = Announcement(plan, action.operation, recorded, unmarked, self._lookout.still_owned)",
+        "            what = Announcement(plan, action.operation, recorded, unmarked, self._may_still_drop)",
     ),
     Defect(
         "section 2, I4",

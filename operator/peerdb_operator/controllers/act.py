@@ -22,7 +22,7 @@ from peerdb_operator.controllers.translate import config_update
 from peerdb_operator.core.bounds import after_unproven, for_generation
 from peerdb_operator.core.journal import Journal, Operation
 from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import OwnerKind, Seen, State
+from peerdb_operator.core.observed import OwnerKind, Seen
 from peerdb_operator.core.plan_types import Drop, Pause, Plan, Release, Resume, SendEdit
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
@@ -102,7 +102,7 @@ class Actor:
         if action.first:
             if (refusal := await self._still_refuses(job)) is not None:
                 return Done(job.journal, refusal)
-            what = Announcement(plan, action.operation, recorded, job.journal, self._lookout.still_owned)
+            what = Announcement(plan, action.operation, recorded, job.journal, self._may_still_drop)
             await self._announcer.announce_drop(job, what, write_ahead)
         failure = await self._change(job, lambda: self._terminate(job, action))
         job.entry.memory = replace(job.entry.memory, sent_at=self._clock.now())
@@ -115,14 +115,16 @@ class Actor:
         self._announcer.not_dropped(job, action.operation)
         return Done(job.journal, failure)
 
+    async def _may_still_drop(self, job: Job) -> bool:
+        return await self._lookout.still_owned(job) and not job.needs_long_lane
+
     async def _terminate(self, job: Job, action: Drop) -> None:
-        look = job.sight.look
         await self._peerdb.change_state(
             job.desired.mirror,
             RequestedState.TERMINATING,
             drop_mirror_stats=action.flags.statistics,
             skip_destination_drop=action.flags.keep_destination,
-            closed=isinstance(look, Seen) and look.state in {State.FAILED, State.COMPLETED},
+            closed=job.sight.closed,
         )
 
     async def take_over(self, job: Job) -> Done:

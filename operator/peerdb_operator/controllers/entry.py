@@ -15,6 +15,7 @@ from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.status import MirrorStatus, read_status
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.clients.redaction import secret_values, without
+from peerdb_operator.controllers.ports import Lane
 from peerdb_operator.controllers.stopwatch import Course
 from peerdb_operator.controllers.story import Story
 from peerdb_operator.core.desired import Desired, desired_from
@@ -100,6 +101,9 @@ class Entry:
     A write of ours carries the version that it rests on, so it can land only while that is the newest: of the writes
     before the newest known version none but the one that stands in it is of interest.
     """
+    """Operations by id that may stand in status although they were never sent, and the journals that hold instead."""
+    lane: Lane = Lane.NORMAL
+    """Of the running pass, as the queue was answered right before it."""
     busy: bool = False
     known: bool = True
     secrets: frozenset[str] = frozenset()

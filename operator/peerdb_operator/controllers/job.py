@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from peerdb_operator.clients.redaction import secret_values, without
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.look import Identity, Sight
+from peerdb_operator.controllers.ports import Lane
 from peerdb_operator.core.desired import Desired
 from peerdb_operator.core.journal import Journal
 from peerdb_operator.core.plan_types import Plan
@@ -32,6 +33,11 @@ class Job:
     journal: Journal
     checks: bool = False
     """Whether the pass ends for want of a precheck's answer."""
+
+    @property
+    def needs_long_lane(self) -> bool:
+        """Whether a drop would hold a place that others need for minutes."""
+        return self.sight.closed and self.entry.lane is not Lane.LONG
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.clients.peerdb import MirrorConfig, MirrorStatusReply, PeerDBClient
 from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.controllers.translate import live_config, progress
-from peerdb_operator.core.observed import ConfigGap, Gone, Look, Owner, OwnerKind, Seen, Unknown, Unreadable
+from peerdb_operator.core.observed import ConfigGap, Gone, Look, Owner, OwnerKind, Seen, State, Unknown, Unreadable
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.errors import (
     InvalidSpec,
@@ -59,6 +59,11 @@ class Sight:
     look: Look
     config: MirrorConfig | None = None
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mirror's workflow has ended: PeerDB drops such a mirror inside the request, for minutes."""
+        return isinstance(self.look, Seen) and self.look.state in {State.FAILED, State.COMPLETED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,10 +120,11 @@ class MirrorController:
         if prechecked_uid(key) is not None:
             return Lane.PRECHECK
         entry = self._registry.get(key)
-        slow = entry is not None and entry.view.deleted_at is not None
-        if slow and entry is not None and entry.memory.word in {State.FAILED, State.COMPLETED}:
-            return Lane.LONG
-        return Lane.NORMAL
+        if entry is None:
+            return Lane.NORMAL
+        slow = entry.view.deleted_at is not None and entry.memory.word in {State.FAILED, State.COMPLETED}
+        entry.lane = Lane.LONG if slow else Lane.NORMAL
+        return entry.lane
 
     async def reconcile(self, key: str) -> Rest:
         """One pass, or a precheck beside the passes."""

@@ -92,6 +92,9 @@ class Passes:
                 # Nothing is told of it: what the pass has found is what the next one finds, with the answer.
                 entry.journal = None if entry.journal is None else planned.journal
                 return self._rest(job, planned.wait, None)
+            if isinstance(planned.action, Drop) and job.needs_long_lane:
+                # The state was not known when the lane was chosen; it is now.
+                return self._rest(job, Wait(0.0), None)
             try:
                 return await self._end(job, observation, planned, parting)
             except StaleObservation:

@@ -259,6 +259,7 @@ class Stage:
     def run_once(self, name: str = "orders") -> Rest:
         """One pass and nothing else."""
         self.deliver()
+        self.controller.lane(self.uid(name))
         return self.do(self.controller.reconcile(self.uid(name)))
 
     def follow(self, seconds: float, name: str = "orders") -> Rest:

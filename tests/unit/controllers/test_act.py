@@ -413,6 +413,7 @@ def test_a_failed_mirror_is_dropped_with_patience_inside_the_request() -> None:
     stage.engine.put_mirror("orders", state=Status.FAILED, tables=tables("a"), tags=tags)
     stage.cluster.delete("orders")
     stage.run()
+    stage.run()
     (asked,) = stage.commands()
     assert stage.entry().commanded_at - asked.at >= 100.0
     stage.follow(10.0)

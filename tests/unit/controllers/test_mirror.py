@@ -9,7 +9,17 @@ from peerdb_operator.controllers.ports import Lane
 from peerdb_operator.errors import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.settings import NamespaceDeletion
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import STATUS, Stage, Tap, a_settled_stage, a_spec, a_stage, held_by_us, tables
+from tests.unit.controllers.stage import (
+    STATE_CHANGE,
+    STATUS,
+    Stage,
+    Tap,
+    a_settled_stage,
+    a_spec,
+    a_stage,
+    held_by_us,
+    tables,
+)
 from tests.unit.controllers.test_passes import until_edit
 
 
@@ -219,6 +229,40 @@ def test_a_drop_that_peerdb_does_inside_the_request_has_a_lane_of_its_own(
         stage.deliver()
     assert stage.controller.lane(stage.uid()) is lane
     assert stage.controller.lane("nobody") is Lane.NORMAL
+
+
+@pytest.mark.parametrize("state", [Status.FAILED, Status.COMPLETED])
+def test_the_first_drop_of_a_mirror_that_is_not_known_to_have_ended_is_sent_in_the_long_lane(state: Status) -> None:
+    stage = a_settled_stage("a")
+    created_at = stage.engine.world.row("orders").created_at  # type: ignore[union-attr]  # it is there
+    tags = {OWNER_TAG: str(stage.tag())}
+    stage.engine.put_mirror("orders", state=state, tables=tables("a"), tags=tags, created_at=created_at)
+    stage.cluster.delete("orders")
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(takes=350.0))
+    began, rest = stage.now, stage.run()
+    assert (stage.commands(), rest.after, stage.now - began < 1.0) == ([], 0.0, True)
+    assert stage.controller.lane(stage.uid()) is Lane.LONG
+    stage.follow(400.0)
+    assert [one.state for one in stage.commands()] == ["TERMINATING"]
+    assert stage.cluster.mirrors == {}
+
+
+def test_a_drop_waits_for_the_long_lane_when_the_mirror_ends_while_it_is_written_down() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.delete("orders")
+    created_at = stage.engine.world.row("orders").created_at  # type: ignore[union-attr]  # it is there
+    tags = {OWNER_TAG: str(stage.tag())}
+
+    def ends() -> None:
+        stage.engine.put_mirror("orders", state=Status.FAILED, tables=tables("a"), tags=tags, created_at=created_at)
+
+    stage.kube.taps.put("patch-status", Tap(takes=9.0, after=ends))
+    stage.run()
+    assert stage.commands() == []
+    assert stage.controller.lane(stage.uid()) is Lane.LONG
+    stage.follow(400.0)
+    assert [one.state for one in stage.commands()] == ["TERMINATING"]
+    assert stage.cluster.mirrors == {}
 
 
 # -- why an object goes ----------------------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 import json
 
+from peerdb_operator.controllers.ports import CONFLICT
+from peerdb_operator.errors import KubeUnavailable
 from tests.harness.peerdb.values import Request, Status
-from tests.unit.controllers.stage import Stage, a_settled_stage, a_spec
+from tests.unit.controllers.stage import ASKS, Stage, Tap, a_settled_stage, a_spec
+from tests.unit.controllers.test_passes import until_edit
 
 
 def urgent_states(stage: Stage, seconds: float) -> dict[Status | None, set[bool]]:
@@ -46,3 +49,14 @@ def test_a_hand_that_paused_a_mirror_is_corrected_in_haste() -> None:
     stage.wait(2.0)
     assert stage.state() is Status.PAUSED
     assert stage.run().stands_still
+
+
+def test_an_edit_that_meets_a_conflict_is_still_hurried_and_one_that_meets_a_failure_of_kubernetes_is_not() -> None:
+    stage = a_settled_stage("a")
+    until_edit(stage)
+    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
+    rest = stage.run()
+    assert (rest.backoff, rest.stands_still) == (CONFLICT, True)
+    stage.kube.taps.put("patch-status", Tap(instead=KubeUnavailable("no answer within 10 s")))
+    rest = stage.run()
+    assert (rest.backoff, rest.stands_still) == ("KubeUnavailable", False)
