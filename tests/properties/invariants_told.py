@@ -6,6 +6,7 @@ the moment the API server has made it.
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.api.times import parse_time
+from peerdb_operator.controllers.ports import prechecked_uid
 from tests.harness.fakecluster import Body, Change
 from tests.harness.simulation import Pass
 from tests.properties.evidence import (
@@ -138,7 +139,7 @@ def i6_failed_needs_two_looks(evidence: Evidence, change: Change) -> None:
 
 
 def a_short_outage_is_not_told(evidence: Evidence, change: Change) -> None:
-    """That PeerDB cannot be asked is told only when it could not be asked for half a minute."""
+    """That PeerDB cannot be asked is told only when it could not be for half a minute, or took no command or check."""
     work = evidence.pass_of(change)
     if work is None or change.verb != "patch-status":
         return
@@ -147,6 +148,8 @@ def a_short_outage_is_not_told(evidence: Evidence, change: Change) -> None:
         return
     asked = [one for one in evidence.asked if one.call.who == change.who and one.mirror == mirror_of(work.known)]
     lately = [one for one in asked if isinstance(one, Look) and (one.call.ended or 0.0) > change.at - QUIET]
+    checks = [one for one in evidence.asked if isinstance(one, Check) and one.work is not None]
+    asked += [one for one in checks if one.work is not None and prechecked_uid(one.work.uid) == work.uid]
     refused = any(isinstance(one, Command | TagWrite | Check) and not one.answered for one in asked)
     if not refused and any(one.state in KNOWN_WORDS for one in lately):
         broken("I6", f"{synced['reason']} was told although PeerDB answered a moment ago")
