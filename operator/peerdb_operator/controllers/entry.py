@@ -101,7 +101,6 @@ class Entry:
     A write of ours carries the version that it rests on, so it can land only while that is the newest: of the writes
     before the newest known version none but the one that stands in it is of interest.
     """
-    """Operations by id that may stand in status although they were never sent, and the journals that hold instead."""
     lane: Lane = Lane.NORMAL
     """Of the running pass, as the queue was answered right before it."""
     busy: bool = False
