@@ -36,6 +36,19 @@ def test_the_takeover_is_one_event_with_what_came_of_it() -> None:
     ]
 
 
+def test_a_takeover_that_meets_a_problem_is_two_events() -> None:
+    simulation = Simulation(seed=7, knobs=QUICK)
+    simulation.engine.put_mirror("m0", state=Status.RUNNING, tables=[Table("public.a", "a")])
+    simulation.engine.put_databases(source_tables=["public.a"])
+    simulation.cluster.create("m0", a_spec("a", "nope"))
+    simulation.operator()
+    simulation.run(60)
+
+    assert told(simulation)[:2] == [("Normal", "TakenOver"), ("Warning", "PrecheckFailed")]
+    assert notes(simulation, "TakenOver") == ["the PeerDB mirror is managed by this Mirror from now on"]
+    assert "public.nope" in notes(simulation, "PrecheckFailed")[0]
+
+
 def test_an_edit_is_told_step_by_step() -> None:
     simulation, _ = a_world(knobs=QUICK.patched({"t_add": 10.0}))
     simulation.cluster.edit("m0", {"spec": a_spec("a", "b")})

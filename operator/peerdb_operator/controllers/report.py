@@ -17,7 +17,7 @@ from peerdb_operator.api.text import on_one_line
 from peerdb_operator.controllers.entry import Entry
 from peerdb_operator.controllers.ports import Clock, KubePort
 from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.controllers.story import News
+from peerdb_operator.controllers.story import News, kind_of
 from peerdb_operator.core.plan_types import Plan
 from peerdb_operator.core.spec_warnings import SpecWarning
 from peerdb_operator.core.status import Urgency, urgency
@@ -203,16 +203,21 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 
 
 def log_decision(entry: Entry, planned: Plan) -> None:
-    """One line a decision: an action, or a verdict that is another than before; tried again after a failure: none."""
+    """One line a decision: an action, or a verdict that is another than before; tried again after a failure: none.
+
+    A new verdict has the level of its Event.
+    """
     told = planned.verdict
     reason = entry.logged if told is None else told.reason.value
     action = "" if planned.action is None else type(planned.action).__name__
     if entry.repeats(action) if action else reason == entry.logged:
         return
+    warns = told is not None and reason != entry.logged and kind_of(told) == "Warning"
     entry.logged, entry.announced = reason, action
     message = planned.note or (told.message if told is not None else "")
     extra = {**identity(entry), "rule": planned.rule, "reason": reason, **({"action": action} if action else {})}
-    logger.info("%s", ": ".join(part for part in (action or reason, message) if part), extra=extra)
+    line = ": ".join(part for part in (action or reason, message) if part)
+    logger.log(logging.WARNING if warns else logging.INFO, "%s", line, extra=extra)
 
 
 def log_success(entry: Entry, planned: Plan) -> None:

@@ -70,7 +70,9 @@ class Story:
         """A verdict was written whose reason is not ``before``, that of the verdict before it."""
         turn, self.turn = self.turn, None
         kind, reason, message = kind_of(told), told.reason.value, told.message
-        if turn is not None:
+        if turn is Turn.TAKEN_OVER and kind == "Warning":
+            self.pending.append(News("Normal", turn.value, _PREFACES[turn]))
+        elif turn is not None:
             kind = "Warning" if turn is Turn.CORRECTED else kind
             reason, message = turn.value, f"{_PREFACES[turn]}: {message}"
         elif self.warned and told.settled and kind == "Normal":

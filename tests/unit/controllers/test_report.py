@@ -15,8 +15,8 @@ from peerdb_operator.controllers.report import (
     merge_patch,
     ready_reason,
 )
-from peerdb_operator.controllers.story import News
-from peerdb_operator.core.plan_types import LookFully, Plan, Release, Wait
+from peerdb_operator.controllers.story import News, Story
+from peerdb_operator.core.plan_types import LookFully, Pause, Plan, Release, Resume, Wait
 from peerdb_operator.core.reasons import Reason
 from peerdb_operator.core.verdict import verdict
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable
@@ -217,7 +217,27 @@ def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: p
     for planned in (failed, failed, Plan(None, None, Wait(None)), Plan(LookFully(), None, Wait(None))):
         log_decision(entry, planned)
     log_decision(entry, Plan(Release(hand_over=False), None, Wait(None), note="look at it"))
-    assert decisions(caplog) == ["MirrorFailed: it has failed", "LookFully", "Release: look at it"]
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("WARNING", "MirrorFailed: it has failed"),
+        ("INFO", "LookFully"),
+        ("INFO", "Release: look at it"),
+    ]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_verdict_is_logged_at_the_level_of_its_event_once(reason: Reason, caplog: pytest.LogCaptureFixture) -> None:
+    entry = a_settled_stage("a").entry()
+    caplog.set_level(logging.INFO)
+    told = verdict(reason, "why")
+    story = Story()
+    story.tell(told, "", 0.0)
+    entry.logged = ""
+    for action in (None, Pause(None), Resume(None)):
+        log_decision(entry, Plan(action, told, Wait(None)))
+    (event,) = story.pending
+    first, *others = caplog.records
+    assert first.levelname == {"Warning": "WARNING", "Normal": "INFO"}[event.kind]
+    assert {each.levelname for each in others} == {"INFO"}
 
 
 def test_a_command_that_fails_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -263,8 +283,12 @@ def test_an_outage_of_kubernetes_is_said_once_for_each_mirror_and_cause_and_so_i
     caplog.clear()
     stage.faults.away = False
     stage.follow(60.0)
+    blocked = (
+        "DropBlocked: cannot read from Kubernetes whether the namespace or the CRD is being deleted; the drop waits"
+    )
     assert [line for line in away if line[0] == "WARNING"] == [
         ("WARNING", "Kubernetes: get-crd: connection refused"),
+        ("WARNING", blocked),
         ("WARNING", "Kubernetes: patch-status: connection refused"),
     ]
     assert len(away) <= 5
