@@ -15,22 +15,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from peerdb_operator import __version__
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAuth
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
-from peerdb_operator.clients.proxies import Proxies, without_password
-from peerdb_operator.controllers.mirror import MirrorController
-from peerdb_operator.controllers.ports import Clock, Controller, KubePort
 from peerdb_operator.errors import KubeError
-from peerdb_operator.metrics import Metrics
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.credentials import KubeAuth
+from peerdb_operator.mirror.controller import MirrorController
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.peerdb.http import HttpxTransport, Password
+from peerdb_operator.ports import Clock, Controller, KubePort
+from peerdb_operator.proxies import Proxies, without_password
 from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
-from peerdb_operator.runtime.logging import configure_logging, log_traces
-from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.process import Process
 from peerdb_operator.settings import Settings
-from peerdb_operator.tracing import Tracer, open_tracer
+from peerdb_operator.telemetry.log import configure_logging, log_traces
+from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metrics import Metrics
+from peerdb_operator.telemetry.trace import Tracer, open_tracer
 
 logger = logging.getLogger(__name__)
 

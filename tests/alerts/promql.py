@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from peerdb_operator.metrics import Metrics
-from peerdb_operator.metrics.families import FAMILIES
+from peerdb_operator.telemetry.families import FAMILIES
+from peerdb_operator.telemetry.metrics import Metrics
 
 SCRAPE_LABELS = frozenset({"job", "instance", "namespace", "cluster"})
 """What Prometheus adds to a series; a namespace of the series' own comes first."""

@@ -144,10 +144,12 @@ def test_every_query_parses(promtool: Path, tmp_path: Path) -> None:
     file = tmp_path / "queries.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
 
-    told = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, check=False, timeout=60)
+    reported = subprocess.run(
+        [promtool, "check", "rules", file], capture_output=True, text=True, check=False, timeout=60
+    )
 
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert f"SUCCESS: {len(expressions)} rules found" in told.stdout
+    assert reported.returncode == 0, reported.stdout + reported.stderr
+    assert f"SUCCESS: {len(expressions)} rules found" in reported.stdout
 
 
 def test_every_metric_of_the_operator_is_seen_on_the_dashboard_or_in_an_alert() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
 from tests.alerts.worlds import COARSE, MINUTE, Phase, a_day, a_day_to_the_end, run
 
 NOT_READY = {"PeerDBMirrorNotReady": "warning"}
@@ -271,7 +271,7 @@ def test_a_mirror_is_not_forgotten_when_its_operator_dies_in_the_middle_of_an_ed
 
 
 def test_a_day_fails_when_an_alert_fires_that_was_not_expected(promtool: Path, tmp_path: Path) -> None:
-    told = run(promtool, tmp_path, [a_day("a failure", [Phase(60, Reason.MIRROR_FAILED)], NOBODY)])
+    reported = run(promtool, tmp_path, [a_day("a failure", [Phase(60, Reason.MIRROR_FAILED)], NOBODY)])
 
-    assert "a failure" in told
-    assert "PeerDBMirrorStalled" in told
+    assert "a failure" in reported
+    assert "PeerDBMirrorStalled" in reported

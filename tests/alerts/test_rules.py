@@ -30,8 +30,8 @@ NAMES = {
 
 def promtool_says(promtool: Path, *arguments: str | Path) -> tuple[int, str]:
     """Exit code and output of one call."""
-    told = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=120)
-    return told.returncode, told.stdout + told.stderr
+    reported = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    return reported.returncode, reported.stdout + reported.stderr
 
 
 def of(rule: dict[str, Any]) -> str:
@@ -40,17 +40,17 @@ def of(rule: dict[str, Any]) -> str:
 
 
 def test_the_file_loads_as_it_stands_without_a_remark_of_the_linter(promtool: Path) -> None:
-    code, told = promtool_says(promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES)
+    code, reported = promtool_says(promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
-    assert code == 0, told
-    assert f"SUCCESS: {len(ALERTS)} rules found" in told
+    assert code == 0, reported
+    assert f"SUCCESS: {len(ALERTS)} rules found" in reported
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_alerts_fire_when_they_should_and_only_then(promtool: Path, case: Path) -> None:
-    code, told = promtool_says(promtool, "test", "rules", case)
+    code, reported = promtool_says(promtool, "test", "rules", case)
 
-    assert code == 0, told
+    assert code == 0, reported
 
 
 def test_there_are_these_alerts_and_each_has_cases_of_firing_and_of_silence() -> None:

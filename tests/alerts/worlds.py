@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import AWAY, Truth, Verdict, away, verdict
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.conditions import AWAY, ConditionChange, Verdict, away, verdict
 
 RULES = Path(__file__).parents[2] / "charts" / "peerdb-operator" / "files" / "alerts.yaml"
 STEP = 30
@@ -60,9 +60,14 @@ def conditions_of(reason: Reason, ready_before: str = "True") -> dict[str, str]:
 
     ``ready_before``: the Ready of a Mirror that was settled stays what it was where a verdict keeps it.
     """
-    told: Verdict = away(reason, "", long=True) if reason in AWAY else verdict(reason, "")
-    truths = {"Ready": told.ready, "Synced": told.synced, "Reconciling": told.reconciling, "Stalled": told.stalled}
-    shown = {kind: ready_before if truth is Truth.KEEP else truth.value for kind, truth in truths.items()}
+    reported: Verdict = away(reason, "", long=True) if reason in AWAY else verdict(reason, "")
+    truths = {
+        "Ready": reported.ready,
+        "Synced": reported.synced,
+        "Reconciling": reported.reconciling,
+        "Stalled": reported.stalled,
+    }
+    shown = {kind: ready_before if truth is ConditionChange.KEEP else truth.value for kind, truth in truths.items()}
     return {kind: status for kind, status in shown.items() if kind in {"Ready", "Synced"} or status == "True"}
 
 
@@ -88,8 +93,10 @@ def run(promtool: Path, folder: Path, days: Iterable[dict[str, object]], *, step
     file = folder / "days.yaml"
     tests = {"rule_files": [str(RULES)], "evaluation_interval": f"{step}s", "tests": list(days)}
     file.write_text(yaml.safe_dump(tests, width=float("inf")))
-    told = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False, timeout=120)
-    return "" if told.returncode == 0 else told.stdout + told.stderr
+    reported = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False, timeout=120
+    )
+    return "" if reported.returncode == 0 else reported.stdout + reported.stderr
 
 
 def _moments(phases: Iterable[Phase], step: int) -> list[Phase]:
@@ -98,13 +105,13 @@ def _moments(phases: Iterable[Phase], step: int) -> list[Phase]:
 
 def _group(name: str, moments: list[Phase], step: int, asked: dict[str, object]) -> dict[str, object]:
     samples: dict[str, list[str]] = {}
-    stopped_since, life = 0, Life(0, 0)
+    paused_since, life = 0, Life(0, 0)
     for tick, phase in enumerate(moments):
         if not (phase.stopped and tick and moments[tick - 1].stopped):
-            stopped_since = tick * step
+            paused_since = tick * step
         if phase.scraped and tick and not moments[tick - 1].scraped:
             life = Life(life.number + 1, tick * step)
-        for series, value in _scrape(phase, life, tick * step, stopped_since).items():
+        for series, value in _scrape(phase, life, tick * step, paused_since).items():
             _add(samples, series, tick, value)
     length = len(moments)
     return {
@@ -123,7 +130,7 @@ def _told(expected: Mapping[str, str], *, value: float) -> list[dict[str, object
     ]
 
 
-def _scrape(phase: Phase, life: Life, now: int, stopped_since: int) -> dict[str, float]:
+def _scrape(phase: Phase, life: Life, now: int, paused_since: int) -> dict[str, float]:
     """Everything that the operator serves at one moment and that an alert may look at."""
     if not phase.scraped:
         return {}
@@ -147,7 +154,7 @@ def _scrape(phase: Phase, life: Life, now: int, stopped_since: int) -> dict[str,
     for kind, status in conditions_of(phase.reason).items():
         shown[_series("mirror_condition", **MIRROR, type=kind, status=status)] = 1
     if phase.stopped:
-        shown[_series("mirror_paused_by_operator_since_timestamp_seconds", **MIRROR)] = stopped_since
+        shown[_series("mirror_paused_by_operator_since_timestamp_seconds", **MIRROR)] = paused_since
     return shown
 
 

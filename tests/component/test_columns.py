@@ -40,9 +40,9 @@ def test_a_mirror_is_taken_over_when_its_columns_differ_only_in_what_the_spec_le
 
 
 def test_a_conflict_names_the_field_of_the_column_that_differs() -> None:
-    told = ready(a_world({"sourceName": "id", "ordering": 2, "destinationType": "Int8"}))
-    assert told["reason"] == "AdoptionConflict"
-    assert "public.a (columns[id].destinationType, columns[id].ordering)" in told["message"]
+    reported = ready(a_world({"sourceName": "id", "ordering": 2, "destinationType": "Int8"}))
+    assert reported["reason"] == "AdoptionConflict"
+    assert "public.a (columns[id].destinationType, columns[id].ordering)" in reported["message"]
 
 
 def test_an_added_table_is_proven_by_the_columns_that_peerdb_then_shows() -> None:
@@ -55,7 +55,7 @@ def test_an_added_table_is_proven_by_the_columns_that_peerdb_then_shows() -> Non
     simulation.cluster.edit("m0", {"spec": {"tables": [a_table("a", first), added]}})
     simulation.run(60)
 
-    told = ready(simulation)
-    assert (told["reason"], told["status"], told["operation"]) == ("Running", "True", None)
+    reported = ready(simulation)
+    assert (reported["reason"], reported["status"], reported["operation"]) == ("Running", "True", None)
     pauses = [one for one in simulation.cluster.events() if one.patch["reason"] == "Pausing"]
     assert len(pauses) == 1

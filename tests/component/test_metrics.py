@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from peerdb_operator.controllers.gauges import REASONS, STATES
-from peerdb_operator.metrics import UNSEEN, Metrics
-from peerdb_operator.metrics.families import CONDITIONS, FAMILIES, PREFIX, STATUSES
-from peerdb_operator.runtime.metering import OPERATIONS
+from peerdb_operator.mirror.gauges import REASONS, STATES
+from peerdb_operator.telemetry.families import CONDITIONS, FAMILIES, PREFIX, STATUSES
+from peerdb_operator.telemetry.metering import OPERATIONS
+from peerdb_operator.telemetry.metrics import UNSEEN, Metrics
 from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.knobs import Knobs
@@ -386,7 +386,7 @@ def test_a_bug_of_ours_is_counted_and_its_mirror_told() -> None:
     assert operator.run.controller is not None
     entry = operator.run.controller._registry.get(body["metadata"]["uid"])
     assert entry is not None
-    entry.memory = None  # type: ignore[assignment]  # what a bug may leave behind
+    entry.history = None  # type: ignore[assignment]  # what a bug may leave behind
     simulation.run(5)
 
     shown = in_loop(simulation, operator)

@@ -20,7 +20,7 @@ def events(simulation: Simulation, name: str = "m0") -> list[tuple[str, str, str
     return [(str(one.patch["type"]), str(one.patch["reason"]), str(one.patch["message"])) for one in about]
 
 
-def told(simulation: Simulation, since: int = 0) -> Told:
+def reported(simulation: Simulation, since: int = 0) -> Told:
     return [(kind, reason) for kind, reason, _ in events(simulation)[since:]]
 
 
@@ -44,7 +44,7 @@ def test_a_takeover_that_meets_a_problem_is_two_events() -> None:
     simulation.operator()
     simulation.run(60)
 
-    assert told(simulation)[:2] == [("Normal", "TakenOver"), ("Warning", "PrecheckFailed")]
+    assert reported(simulation)[:2] == [("Normal", "TakenOver"), ("Warning", "PrecheckFailed")]
     assert notes(simulation, "TakenOver") == ["the PeerDB mirror is managed by this Mirror from now on"]
     assert "public.nope" in notes(simulation, "PrecheckFailed")[0]
 
@@ -54,7 +54,7 @@ def test_an_edit_is_told_step_by_step() -> None:
     simulation.cluster.edit("m0", {"spec": a_spec("a", "b")})
     simulation.run(60)
 
-    assert told(simulation, 1) == [
+    assert reported(simulation, 1) == [
         ("Normal", "Pausing"),
         ("Normal", "Editing"),
         ("Normal", "AddingTables"),
@@ -71,7 +71,7 @@ def test_a_mirror_that_somebody_paused_in_peerdb_is_led_back_with_a_warning() ->
     simulation.run(60)
 
     assert simulation.engine.state("m0") is Status.RUNNING
-    assert told(simulation, 1) == [("Warning", "DriftCorrected"), ("Normal", "Running")]
+    assert reported(simulation, 1) == [("Warning", "DriftCorrected"), ("Normal", "Running")]
     assert "was changed in PeerDB" in notes(simulation, "DriftCorrected")[0]
 
 
@@ -81,7 +81,7 @@ def test_a_change_of_the_spec_is_no_correction() -> None:
         simulation.cluster.edit("m0", {"spec": {"state": state}})
         simulation.run(60)
 
-    assert told(simulation, 1) == [
+    assert reported(simulation, 1) == [
         ("Normal", "Pausing"),
         ("Normal", "Paused"),
         ("Normal", "Resuming"),
@@ -95,7 +95,7 @@ def test_an_outage_and_its_end_are_told_once_and_an_hour_of_outages_now_and_then
     simulation.run(100)
     simulation.network.away = False
     simulation.run(60)
-    assert told(simulation, 1) == [("Warning", "PeerDBUnavailable"), ("Normal", "Recovered")]
+    assert reported(simulation, 1) == [("Warning", "PeerDBUnavailable"), ("Normal", "Recovered")]
     assert notes(simulation, "Recovered") == ["running as wished again, after PeerDBUnavailable"]
 
     for _ in range(30):
@@ -104,7 +104,7 @@ def test_an_outage_and_its_end_are_told_once_and_an_hour_of_outages_now_and_then
         simulation.network.away = False
         simulation.run(60)
 
-    assert 8 <= len(told(simulation, 1)) <= 2 * 8
+    assert 8 <= len(reported(simulation, 1)) <= 2 * 8
 
 
 def test_a_held_drop_is_told_from_the_rate_limit_to_the_end() -> None:
@@ -115,7 +115,7 @@ def test_a_held_drop_is_told_from_the_rate_limit_to_the_end() -> None:
     simulation.run(90)
 
     assert simulation.engine.state("m0") is None
-    assert told(simulation, 1) == [("Warning", "DropHeld"), ("Normal", "Dropping"), ("Normal", "Dropped")]
+    assert reported(simulation, 1) == [("Warning", "DropHeld"), ("Normal", "Dropping"), ("Normal", "Dropped")]
 
 
 def test_a_drop_that_waits_for_peerdb_says_so() -> None:
@@ -124,7 +124,7 @@ def test_a_drop_that_waits_for_peerdb_says_so() -> None:
     simulation.cluster.delete("m0")
     simulation.run(60)
 
-    assert ("Warning", "DropBlocked") in told(simulation)
+    assert ("Warning", "DropBlocked") in reported(simulation)
 
 
 @pytest.mark.parametrize(("patch", "why"), [({"deletionPolicy": "Retain"}, "Retain")])
@@ -135,7 +135,7 @@ def test_a_release_is_told_with_its_cause(patch: dict[str, str], why: str) -> No
     simulation.cluster.delete("m0")
     simulation.run(60)
 
-    assert told(simulation)[-1] == ("Normal", "Released")
+    assert reported(simulation)[-1] == ("Normal", "Released")
     assert why in notes(simulation, "Released")[0]
     assert simulation.engine.state("m0") is Status.RUNNING
 
@@ -173,7 +173,7 @@ def test_each_decision_of_an_edit_is_one_line(caplog: pytest.LogCaptureFixture) 
         simulation.run(100)
 
     firsts = [record.getMessage().partition(":")[0] for record in caplog.records]
-    assert firsts == ["Pause", "SendEdit", "AddingTables", "Running"]
+    assert firsts == ["Pause", "SendUpdate", "AddingTables", "Running"]
 
 
 def test_an_outage_is_a_few_lines_and_not_one_for_each_try(caplog: pytest.LogCaptureFixture) -> None:
@@ -199,4 +199,4 @@ def test_a_command_that_is_refused_again_and_again_is_logged_once(caplog: pytest
         simulation.run(120)
 
     firsts = [record.getMessage().partition(":")[0] for record in caplog.records]
-    assert firsts == ["Pause", "Pause failed", "Maintenance", "Pause", "SendEdit", "Running"]
+    assert firsts == ["Pause", "Pause failed", "Maintenance", "Pause", "SendUpdate", "Running"]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
-from peerdb_operator.runtime.logging import configure_logging
 from peerdb_operator.settings import LogFormat, LogLevel
+from peerdb_operator.telemetry.log import configure_logging
 from tests.component.test_metrics import QUICK, a_spec
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status

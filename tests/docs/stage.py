@@ -72,9 +72,9 @@ def put_mirror(cluster: ControlPlane, name: str, spec: Mapping[str, object], sta
         "spec": dict(spec),
     }
     cluster.kubectl("apply", "--server-side", "--filename", "-", input=json.dumps(wish))
-    told = json.dumps({"status": dict(status)})
+    reported = json.dumps({"status": dict(status)})
     place = (f"--namespace={NAMESPACE}", "--type=merge")
-    cluster.kubectl("patch", "mirror", name, *place, "--subresource=status", f"--patch={told}")
+    cluster.kubectl("patch", "mirror", name, *place, "--subresource=status", f"--patch={reported}")
 
 
 def a_status(state: str, reason: str, ready: str, summary: str | None = None) -> dict[str, object]:

@@ -36,24 +36,24 @@ def kubectl(arguments: Sequence[str]) -> int:
     dry = any(argument.startswith("--dry-run") for argument in arguments)
     more = ["--dry-run=server"] if arguments[0] in CHANGES and not dry else []
     if arguments[:2] == ["auth", "can-i"]:
-        return told(run("REAL_KUBECTL", arguments), tolerated=("no\n",))
+        return reported(run("REAL_KUBECTL", arguments), tolerated=("no\n",))
     tolerated = NOT_THERE if arguments[0] in NEEDS_NODES | {"create"} else ()
-    return told(run("REAL_KUBECTL", [*arguments, *more]), tolerated=tolerated)
+    return reported(run("REAL_KUBECTL", [*arguments, *more]), tolerated=tolerated)
 
 
 def helm(arguments: Sequence[str]) -> int:
     """Every command is parsed and every value rendered, nothing is installed."""
     command = arguments[0]
     if command == "template":
-        return told(run("REAL_HELM", [*arguments, *SERVED]))
+        return reported(run("REAL_HELM", [*arguments, *SERVED]))
     if command in {"install", "upgrade"}:
         kept = [one for one in arguments[1:] if one not in NOT_RENDERED]
         given = ["--set", "peerdb.url=http://flow-api:8113"] if command == "upgrade" else []
-        failed = told(run("REAL_HELM", ["template", *kept, *given, *SERVED]), quiet=True)
+        failed = reported(run("REAL_HELM", ["template", *kept, *given, *SERVED]), quiet=True)
         if failed or command == "install":
             return failed
     dry = "--dry-run=client" if command == "upgrade" else "--dry-run"
-    return told(run("REAL_HELM", [*arguments, dry]), tolerated=NOT_THERE if command in RELEASE_IS_THERE else ())
+    return reported(run("REAL_HELM", [*arguments, dry]), tolerated=NOT_THERE if command in RELEASE_IS_THERE else ())
 
 
 def curl(arguments: Sequence[str]) -> int:
@@ -66,7 +66,7 @@ def curl(arguments: Sequence[str]) -> int:
         del rest[place]
     [url] = rest
     if url == f"{RELEASE}/install.yaml":
-        return told(
+        return reported(
             subprocess.run([SCRIPTS / "install-yaml.sh"], text=True, capture_output=True, check=False, timeout=120)
         )
     with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as answer:
@@ -84,7 +84,7 @@ def run(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[s
     return subprocess.run([os.environ[program], *arguments], text=True, capture_output=True, check=False, timeout=120)
 
 
-def told(done: subprocess.CompletedProcess[str], *, tolerated: Sequence[str] = (), quiet: bool = False) -> int:
+def reported(done: subprocess.CompletedProcess[str], *, tolerated: Sequence[str] = (), quiet: bool = False) -> int:
     """Pass on what a program said; its exit code, or 0 for a failure of a kind that is tolerated."""
     if not quiet:
         sys.stdout.write(done.stdout)

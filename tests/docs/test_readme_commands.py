@@ -122,7 +122,7 @@ class AsShown(Launch):
 
     def argv(self, health_port: int) -> list[str]:
         """The address and the folder of the installation are others than in the line, nothing else."""
-        line = moved(self.line.replace("http://localhost:8113", self.peerdb_url), self.home)
+        line = changed_since_full(self.line.replace("http://localhost:8113", self.peerdb_url), self.home)
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -133,7 +133,7 @@ class AsShown(Launch):
         return ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), "bash", "-c", line]
 
 
-def moved(line: str, home: Path) -> str:
+def changed_since_full(line: str, home: Path) -> str:
     """The line with the installation in another folder than that of a user."""
     return line.replace("/tmp/peerdb-operator", str(home / "peerdb-operator"))
 
@@ -147,7 +147,7 @@ def install(home: Path, lines: Sequence[str]) -> None:
     shutil.copytree(ROOT / "operator", checkout / "operator", ignore=shutil.ignore_patterns("__pycache__"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
     environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])}
-    script = "\n".join(moved(line, home) for line in lines)
+    script = "\n".join(changed_since_full(line, home) for line in lines)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=checkout,
@@ -172,9 +172,9 @@ def test_the_operator_works_when_it_is_installed_and_run_as_shown(
     (tmp_path / ".kube" / "config").write_bytes(kubeconfig.read_bytes())
 
     with RunningOperator.start(AsShown(Path("-"), sim.gateway_url, line=line, home=tmp_path)) as operator:
-        told = stage.run(
+        reported = stage.run(
             "kubectl wait --for jsonpath='{.status.mirrorName}'=orders_cdc --timeout 60s mirror/orders-cdc"
         )
 
-        assert told.returncode == 0, told.stderr
+        assert reported.returncode == 0, reported.stderr
         assert operator.stop() == 0

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.controllers.story import RECOVERED, REPEAT_SECONDS, Parting, Turn
-from peerdb_operator.core.spec_warnings import WarningReason
 from peerdb_operator.crdgen import root_schema
+from peerdb_operator.mirror.events import RECOVERED, REPEAT_SECONDS, EndReason, Milestone
+from peerdb_operator.mirror.rules.spec_warnings import WarningReason
 from tests.docs.pages import DOCS
 from tests.harness.docs.__main__ import render
 from tests.harness.docs.fields import Help, objects, read_help, spec_sections, validation
@@ -36,7 +36,7 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("description", "told"),
+    ("description", "reported"),
     [
         ("Rows in one partition.", Help("Rows in one partition.")),
         ("Most rows. Unit: rows. Default: 7. Changes: never.", Help("Most rows.", "rows", "7", "never")),
@@ -48,8 +48,8 @@ def test_nothing_is_left_to_be_filled_in() -> None:
         ),
     ],
 )
-def test_a_help_text_is_taken_apart(description: str, told: Help) -> None:
-    assert read_help(description) == told
+def test_a_help_text_is_taken_apart(description: str, reported: Help) -> None:
+    assert read_help(description) == reported
 
 
 def test_a_field_is_refused_when_help_text_and_schema_differ_about_whether_it_is_required() -> None:
@@ -62,9 +62,9 @@ def test_a_field_is_refused_when_help_text_and_schema_differ_about_whether_it_is
 
 def test_a_list_says_how_it_is_merged_and_what_each_item_may_be() -> None:
     items = {"type": "string", "minLength": 1, "maxLength": 8}
-    told = list(validation({"type": "array", "maxItems": 3, "x-kubernetes-list-type": "set", "items": items}))
+    reported = list(validation({"type": "array", "maxItems": 3, "x-kubernetes-list-type": "set", "items": items}))
 
-    assert told == ["at most 3 items", "each: 1 to 8 characters", "no item twice"]
+    assert reported == ["at most 3 items", "each: 1 to 8 characters", "no item twice"]
 
 
 def test_a_table_keeps_its_cells_when_they_hold_what_ends_one() -> None:
@@ -82,8 +82,8 @@ def test_an_angle_bracket_is_escaped_only_outside_code() -> None:
 
 def test_every_reason_of_an_event_is_told() -> None:
     _, _, section = render().partition("\n## Events\n")
-    told = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
+    reported = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
 
-    ends, warnings = {end.value for end in Parting}, {reason.value for reason in WarningReason}
-    assert told == {turn.value for turn in Turn} | {RECOVERED} | ends | warnings
+    ends, warnings = {end.value for end in EndReason}, {reason.value for reason in WarningReason}
+    assert reported == {turn.value for turn in Milestone} | {RECOVERED} | ends | warnings
     assert f"once in {REPEAT_SECONDS / 60:.0f} minutes" in section

@@ -43,14 +43,14 @@ def rows(heading: str) -> list[list[str]]:
 
 def told_rights() -> set[Right]:
     """The first table as rights in the whole cluster."""
-    told = set()
+    reported = set()
     for resource, verbs, *_ in rows("What it may do in Kubernetes"):
         found = [name.strip("`") for name in re.findall(r"`[^`]+`", resource)]
         path, name = found[0], found[1] if len(found) > 1 else ""
         kind, slash, sub = path.partition("/")
         plural, _, group = kind.partition(".")
-        told |= {Right("", group, plural + slash + sub, verb, name) for verb in verbs.split(", ")}
-    return told
+        reported |= {Right("", group, plural + slash + sub, verb, name) for verb in verbs.split(", ")}
+    return reported
 
 
 @pytest.mark.e2e
@@ -65,28 +65,30 @@ def test_the_calls_are_those_that_the_client_makes() -> None:
     source = CLIENT.read_text(encoding="utf-8")
     pairs = re.findall(r'Request\(\s*"(GET|POST)",\s*f?"([^"]+)"', source)
     made = {f"{method} {re.sub(r'/{.*', '', path)}" for method, path in pairs}
-    told = {call for cells in rows("What it may do in PeerDB") for call in re.findall(r"`([A-Z]+ [^`]+)`", cells[0])}
+    reported = {
+        call for cells in rows("What it may do in PeerDB") for call in re.findall(r"`([A-Z]+ [^`]+)`", cells[0])
+    }
 
-    assert told == made
+    assert reported == made
 
 
 def test_the_ports_are_those_that_the_operator_and_the_chart_open() -> None:
-    told = {cells[1].partition(":")[0]: cells[2] for cells in rows("The network")}
+    reported = {cells[1].partition(":")[0]: cells[2] for cells in rows("The network")}
     fields = Settings.model_fields
     values = yaml.safe_load((ROOT / "charts" / "peerdb-operator" / "values.yaml").read_text(encoding="utf-8"))
 
-    assert told["kubelet"] == str(fields["health_port"].default)
-    assert told["Prometheus"] == str(fields["metrics_port"].default) == str(values["metrics"]["port"])
-    assert told["API server"] == " or ".join(map(str, values["networkPolicy"]["apiServerPorts"]))
+    assert reported["kubelet"] == str(fields["health_port"].default)
+    assert reported["Prometheus"] == str(fields["metrics_port"].default) == str(values["metrics"]["port"])
+    assert reported["API server"] == " or ".join(map(str, values["networkPolicy"]["apiServerPorts"]))
 
 
 def test_what_goes_to_a_trace_collector_is_told() -> None:
-    [told] = [cells[0] for cells in rows("What it stores, and where") if cells[1].startswith("traces")]
+    [reported] = [cells[0] for cells in rows("What it stores, and where") if cells[1].startswith("traces")]
     source = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     sent = set(re.findall(r'"((?:k8s|peerdb_operator|http|error)\.[a-z_.]+)"', source))
 
     assert sent == set(TRACED)
-    assert [words for words in TRACED.values() if words not in told] == []
+    assert [words for words in TRACED.values() if words not in reported] == []
 
 
 def test_the_user_is_the_one_of_the_chart() -> None:

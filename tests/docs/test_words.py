@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.metrics.families import FAMILIES, Family
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.settings import Settings, variable_of
+from peerdb_operator.telemetry.families import FAMILIES, Family
 from tests.docs.pages import DOCS, README, ROOT, Page, all_pages
 
 TROUBLESHOOTING = Page(DOCS / "troubleshooting.md")
@@ -93,12 +93,12 @@ def test_a_path_counts_as_a_value_only_when_it_is_one() -> None:
         ("every 10 s and fully", LIMITS.tick),
         ("at this one every 5 minutes", LIMITS.sample),
         ("from the last 15 minutes", LIMITS.error_window),
-        ("looks every 0.5 s", LIMITS.look_short),
+        ("looks every 0.5 s", LIMITS.requeue_short),
         ("sent again after 15 s", LIMITS.resend),
         ("stays paused for 2 minutes", LIMITS.paused_patience),
         ("every minute until PeerDB shows", LIMITS.drop_repeat),
         ("said twice, 5 s apart", LIMITS.absence_gap),
-        ("FAILED twice, 5 s apart", LIMITS.doubt_gap),
+        ("FAILED twice, 5 s apart", LIMITS.confirmation_gap),
         ("after 10 minutes, then after twice as long", LIMITS.retry_first),
         ("most 6 hours", LIMITS.retry_longest),
         ("PAUSING for 5 minutes", LIMITS.deadline_pausing),

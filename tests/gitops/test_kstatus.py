@@ -16,8 +16,8 @@ def test_kstatus_is_as_users_want_to_see_the_state(state: str) -> None:
 
 
 def a_mirror(*conditions: tuple[str, str], **status: object) -> dict[str, Any]:
-    told = [{"type": kind, "status": value} for kind, value in conditions]
-    return {"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "conditions": told, **status}}
+    reported = [{"type": kind, "status": value} for kind, value in conditions]
+    return {"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "conditions": reported, **status}}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.status import conditions
-from peerdb_operator.core.verdict import AWAY, Truth, Verdict, away, verdict
+from peerdb_operator.mirror.rules.conditions import AWAY, ConditionChange, Verdict, away, conditions, verdict
 from tests.docs.pages import DOCS, Page
 from tests.harness.gitops import fixtures
 from tests.harness.gitops.argolua import health
@@ -33,14 +32,14 @@ class Shown:
 
 def shown(obj: dict[str, Any]) -> Shown:
     """What the tools make of an object; what it says of an older generation is no reason for the new one."""
-    told = {each["type"]: each["reason"] for each in obj["status"].get("conditions", [])}
+    reported = {each["type"]: each["reason"] for each in obj["status"].get("conditions", [])}
     seen = obj["status"].get("observedGeneration") == obj["metadata"]["generation"]
-    reason = told.get("Ready", UNSEEN)
+    reason = reported.get("Ready", UNSEEN)
     script = (MIRROR / "health.lua").read_text(encoding="utf-8")
     return Shown(reason if seen or reason in AWAY else UNSEEN, health(script, obj).status, str(kstatus(obj).value))
 
 
-def told(said: Verdict, *, waits: bool = False) -> dict[str, Any]:
+def reported(said: Verdict, *, waits: bool = False) -> dict[str, Any]:
     """A running Mirror of which this is said; ``waits``: while a change waits that nobody could judge."""
     obj = fixtures.read(TESTDATA / "running.yaml")
     obj["metadata"]["generation"] += waits
@@ -53,13 +52,13 @@ def told(said: Verdict, *, waits: bool = False) -> dict[str, Any]:
 def made() -> Iterator[dict[str, Any]]:
     """Verdicts that no dumped object has."""
     unreadable = verdict(Reason.CONFIG_UNREADABLE, "unreadable")
-    yield told(unreadable.with_ready(Truth.TRUE))
-    yield told(unreadable.with_ready(Truth.UNKNOWN))
-    yield told(verdict(Reason.INTERNAL_ERROR, "a bug"))
-    yield told(verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, "no progress"))
+    yield reported(unreadable.with_ready(ConditionChange.TRUE))
+    yield reported(unreadable.with_ready(ConditionChange.UNKNOWN))
+    yield reported(verdict(Reason.INTERNAL_ERROR, "a bug"))
+    yield reported(verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, "no progress"))
     wrong = away(Reason.CONNECTION_MISCONFIGURED, "wrong", long=True)
-    yield told(wrong)
-    yield told(wrong, waits=True)
+    yield reported(wrong)
+    yield reported(wrong, waits=True)
 
 
 FOUND = {

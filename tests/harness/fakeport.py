@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from peerdb_operator.controllers.ports import Clock, MirrorVersion
 from peerdb_operator.errors import KubeError, KubeForbidden, KubeUnavailable
+from peerdb_operator.ports import Clock, MirrorVersion
 from tests.harness.fakecluster import Body, FakeCluster, WatchEvent
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from peerdb_operator.metrics.families import FAMILIES, Family
+from peerdb_operator.telemetry.families import FAMILIES, Family
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 BEGIN = "<!-- metrics: begin, made by python -m tests.harness.metrics_doc -->"

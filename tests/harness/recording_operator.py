@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peerdb_operator import app
-from peerdb_operator.controllers.ports import Controller, FleetLook, Lane, Rest
+from peerdb_operator.ports import Controller, FleetLook, Pool, Requeue
 from peerdb_operator.settings import load_settings
 
 PASS_SECONDS = "test/pass-seconds"
@@ -54,13 +54,13 @@ class RecordingController:
     def listed(self) -> None:
         write("listed", known=len(self._versions))
 
-    def lane(self, _uid: str) -> Lane:
-        return Lane.NORMAL
+    def pool(self, _uid: str) -> Pool:
+        return Pool.NORMAL
 
-    async def reconcile(self, uid: str) -> Rest:
+    async def reconcile(self, uid: str) -> Requeue:
         body = self._bodies.get(uid)
         if body is None:
-            return Rest(after=None)
+            return Requeue(after=None)
         name = body["metadata"]["name"]
         write("pass", name=name, generation=body["metadata"]["generation"])
         seconds = float(body["metadata"].get("annotations", {}).get(PASS_SECONDS, "0"))
@@ -70,7 +70,7 @@ class RecordingController:
             write("cancelled", name=name)
             raise
         write("passed", name=name)
-        return Rest(after=None)
+        return Requeue(after=None)
 
     def fleet(self, look: FleetLook) -> list[str]:
         error = None if look.error is None else look.error.reason

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from peerdb_operator.clients import peerdb_transport as wire
-from peerdb_operator.clients.peerdb_http import READ_SECONDS, translate
+from peerdb_operator.peerdb import transport as wire
+from peerdb_operator.peerdb.http import READ_SECONDS, translate
 from tests.harness.peerdb.engine import Engine
 from tests.harness.peerdb.values import Deferred, Reply, Request
 

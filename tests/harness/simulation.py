@@ -17,18 +17,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.mirror import MirrorController
-from peerdb_operator.controllers.ports import Rest
-from peerdb_operator.metrics import Metrics
-from peerdb_operator.runtime.antientropy import AntiEntropy
+from peerdb_operator.mirror.controller import MirrorController
+from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.ports import Requeue
+from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.assembly import lane_limits
-from peerdb_operator.runtime.fleet import FleetObserver
 from peerdb_operator.runtime.held import HeldDropCheck
-from peerdb_operator.runtime.intake import Intake
-from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metrics import Metrics
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
 from tests.harness.peerdb.engine import EPOCH, Engine
@@ -125,17 +124,17 @@ class Operator:
             peerdb=peerdb, kube=MeteredKube(kube, metrics), clock=clock, rng=chance, settings=settings,
             cluster_id=self.cluster.uid, metrics=metrics,
         )  # fmt: skip
-        queue = WorkQueue(self._watched(run, controller), controller.lane, lane_limits(settings), chance, metrics)
-        intake = Intake(controller, queue.wake)
+        queue = WorkQueue(self._watched(run, controller), controller.pool, lane_limits(settings), chance, metrics)
+        watch_handler = WatchHandler(controller, queue.wake)
 
         def deliver(kind: str | None, body: Body) -> None:
             run.learn(body)
             metrics.watched(clock.now())
-            intake.watched(kind, body)
+            watch_handler.watched(kind, body)
 
         run.watch = FakeWatch(self.cluster, loop, deliver, self.kube, chance, run.process.context.copy())
         entropy = AntiEntropy(
-            kube=kube, controller=controller, intake=intake, wake=queue.wake, clock=clock, rng=chance,
+            kube=kube, controller=controller, watch_handler=watch_handler, wake=queue.wake, clock=clock, rng=chance,
             period=settings.anti_entropy_seconds, metrics=metrics,
         )  # fmt: skip
         fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics)
@@ -144,8 +143,8 @@ class Operator:
 
         async def main() -> None:
             for body in await kube.first_list(clock):
-                intake.observed(None, body)
-            intake.listed()
+                watch_handler.observed(None, body)
+            watch_handler.listed()
             queue.start()
             loop.spawn(run.process, fleet.run(), "fleet")
             loop.spawn(run.process, held.run(), "held drops")
@@ -158,7 +157,7 @@ class Operator:
     def _watched(self, run: Run, controller: MirrorController) -> "Callable[[str], Any]":
         """The controller's pass, with a note of what was known when it began."""
 
-        async def reconcile(uid: str) -> Rest:
+        async def reconcile(uid: str) -> Requeue:
             noted = self._simulation.note_pass(run, uid)
             run.passes[noted.n] = noted
             _PASS.set(noted)

@@ -106,7 +106,7 @@ class DeleteAround:
     def apply(self, stage: Stage) -> None:
         """Delete it."""
         cluster, now = stage.cluster, stage.simulation.now
-        stage.judge.hands.gone_since.setdefault(f"{cluster.uid}/data", now)
+        stage.judge.hands.not_found_since.setdefault(f"{cluster.uid}/data", now)
         if self.what == "namespace" and "data" in cluster.namespaces:
             cluster.delete_namespace()
         elif self.what == "crd" and cluster.crd is False:

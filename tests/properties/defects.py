@@ -6,10 +6,15 @@ Each is a small slip that a tired author could make.
 from tests.properties.defect import Defect
 from tests.properties.defects_more import DEFECTS as MORE
 
-DOUBT, CLAIM, PHASE = "core/rules_doubt.py", "core/rules_claim.py", "core/rules_phase.py"
-FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/journal.py"
-DELETION, DROP, CHANGE = "core/deletion.py", "core/drop.py", "core/change.py"
-BOUNDS, MEMORY, STATUS, ACT = "core/bounds.py", "core/memory.py", "core/status.py", "controllers/act.py"
+DOUBT, CLAIM, PHASE = "mirror/rules/gates.py", "mirror/rules/gates.py", "mirror/rules/phases.py"
+FLIGHT, STEP, JOURNAL = "mirror/rules/in_flight.py", "mirror/rules/steps.py", "mirror/rules/journal.py"
+DELETION, DROP, CHANGE = "mirror/rules/finalize.py", "mirror/rules/finalize.py", "mirror/rules/change.py"
+BOUNDS, MEMORY, STATUS, ACT = (
+    "mirror/rules/bounds.py",
+    "mirror/rules/history.py",
+    "mirror/rules/conditions.py",
+    "mirror/execute.py",
+)
 
 _DEFECTS: tuple[Defect, ...] = (
     Defect("rule 1", "frozen objects are worked on", DOUBT, "if not case.situation.frozen:", "if True:"),
@@ -47,7 +52,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 5",
         "a missing tag is believed at once",
         CLAIM,
-        "return since + case.limits.doubt_gap - case.seen.at",
+        "return since + case.limits.confirmation_gap - case.seen.at",
         "return 0.0",
     ),
     Defect(
@@ -77,7 +82,7 @@ _DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "rule 7",
-        "a phase without progress is never told",
+        "a phase without progress is never reported",
         PHASE,
         "case.now - since < allowed",
         "case.now - since < allowed * 1000",
@@ -93,14 +98,14 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 8, I10",
         "no resume while an edit is unproven",
         FLIGHT,
-        "if edits and case.stopped_too_long and",
+        "if edits and case.paused_too_long and",
         "if False and",
     ),
     Defect(
         "rule 8",
         "an unwanted edit stays armed",
         FLIGHT,
-        "if still_goal or (case.desired.wants_running and isinstance(change, Edit)):",
+        "if still_goal or (case.desired.wants_running and isinstance(change, ConfigUpdate)):",
         "if True:",
     ),
     Defect(
@@ -128,7 +133,7 @@ _DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "rule 9",
-        "a removal is sent though its addition is withheld",
+        "a removal is sent though its addition is blocked",
         CHANGE,
         "        if refusal is not None:\n            return refusal",
         "        if refusal is not None:\n            return _cut(config, TableDiff((), diff.removed, ()), settings, edit_bytes) if diff.removed else refusal",
@@ -145,7 +150,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "a mirror wished paused is edited",
         STEP,
         '    if case.desired.wants_running or case.state is not State.PAUSED:\n        return None\n    return case.plan("paused"',
-        '    if case.desired.wants_running or case.state is not State.PAUSED or isinstance(case.change, Edit):\n        return None\n    return case.plan("paused"',
+        '    if case.desired.wants_running or case.state is not State.PAUSED or isinstance(case.change, ConfigUpdate):\n        return None\n    return case.plan("paused"',
     ),
     Defect(
         "rule 10",
@@ -161,7 +166,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "    if not _prechecked(case, case.change):\n        return _validate(case, case.change)\n",
         "",
     ),
-    Defect("rule 12, I1", "an edit rests on one look at PAUSED", STEP, "if not case.memory.confirmed:", "if False:"),
+    Defect("rule 12, I1", "an edit rests on one look at PAUSED", STEP, "if not case.history.confirmed:", "if False:"),
     Defect(
         "rule 12",
         "additions are not checked in a stop that others made",
@@ -173,7 +178,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 13, I10",
         "a long stop is not ended",
         STEP,
-        "    if not case.stopped_too_long:\n        return None\n",
+        "    if not case.paused_too_long:\n        return None\n",
         "    return None\n",
     ),
     Defect(
@@ -185,10 +190,10 @@ _DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "rule 13",
-        "a withheld change keeps a mirror paused",
+        "a blocked change keeps a mirror paused",
         STEP,
         '    if case.state is not State.PAUSED:\n        return None\n    message = "the spec wants',
-        '    if case.state is not State.PAUSED or isinstance(case.change, Withheld):\n        return None\n    message = "the spec wants',
+        '    if case.state is not State.PAUSED or isinstance(case.change, Blocked):\n        return None\n    message = "the spec wants',
     ),
     Defect(
         "rule 14, I7",
@@ -222,14 +227,14 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal",
         "a pause that an armed update ate is waited out",
         JOURNAL,
-        "if seen.state is State.RUNNING and memory.pausing_seen:",
+        "if seen.state is State.RUNNING and history.pausing_seen:",
         "if False:",
     ),
     Defect(
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await self._announcer.announce(job, what, write_ahead)\n        mirror",
+        "        await self._announcer.announce(work, what, write_ahead)\n        mirror",
         "        mirror",
     ),
     Defect(
@@ -265,7 +270,11 @@ _DEFECTS: tuple[Defect, ...] = (
         "    if False:\n",
     ),
     Defect(
-        "deletion", "a mirror is dropped under another Mirror", DELETION, "if farewell.heir is not None:", "if False:"
+        "deletion",
+        "a mirror is dropped under another Mirror",
+        DELETION,
+        "if farewell.successor is not None:",
+        "if False:",
     ),
     Defect(
         "deletion, I6",
@@ -308,13 +317,13 @@ _DEFECTS: tuple[Defect, ...] = (
         "I9",
         "Ready speaks of a generation that was not evaluated",
         STATUS,
-        "speaks_of = before.observed_generation if truth is Truth.KEEP and before is not None else generation",
+        "speaks_of = before.observed_generation if truth is ConditionChange.KEEP and before is not None else generation",
         "speaks_of = generation",
     ),
     Defect(
         "I9",
         "Reconciling and Stalled stand together",
-        "core/verdict.py",
+        "mirror/rules/conditions.py",
         "_STALLED = _Row(_F, _F, stalled=_T)",
         "_STALLED = _Row(_F, _F, reconciling=_T, stalled=_T)",
     ),

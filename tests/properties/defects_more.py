@@ -2,20 +2,30 @@
 
 from tests.properties.defect import Defect
 
-DOUBT, CLAIM, PHASE = "core/rules_doubt.py", "core/rules_claim.py", "core/rules_phase.py"
-FLIGHT, STEP, JOURNAL = "core/rules_flight.py", "core/rules_step.py", "core/journal.py"
-DELETION, DROP, CHANGE, LIMITS = "core/deletion.py", "core/drop.py", "core/change.py", "core/limits.py"
-BOUNDS, MEMORY, STATUS, LEDGER = "core/bounds.py", "core/memory.py", "core/status.py", "core/ledger.py"
-ACT, ENTRY, REPORT = "controllers/act.py", "controllers/entry.py", "controllers/report.py"
-ANNOUNCE, OBSERVED = "controllers/announce.py", "core/observed.py"
+DOUBT, CLAIM, PHASE = "mirror/rules/gates.py", "mirror/rules/gates.py", "mirror/rules/phases.py"
+FLIGHT, STEP, JOURNAL = "mirror/rules/in_flight.py", "mirror/rules/steps.py", "mirror/rules/journal.py"
+DELETION, DROP, CHANGE, LIMITS = (
+    "mirror/rules/finalize.py",
+    "mirror/rules/finalize.py",
+    "mirror/rules/change.py",
+    "mirror/rules/limits.py",
+)
+BOUNDS, MEMORY, STATUS, LEDGER = (
+    "mirror/rules/bounds.py",
+    "mirror/rules/history.py",
+    "mirror/rules/conditions.py",
+    "mirror/rules/ledger.py",
+)
+ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/report.py"
+ANNOUNCE, OBSERVED = "mirror/execute.py", "mirror/rules/observation.py"
 
 PLANNER: tuple[Defect, ...] = (
     Defect(
         "rule 2, I6",
         "every failed look is an absence",
-        "controllers/look.py",
-        "            return Sight(unknown(error, began))",
-        "            return Sight(Gone(began, began))",
+        "mirror/observe.py",
+        "            return Observed(unknown(error, began))",
+        "            return Observed(NotFound(began, began))",
     ),
     Defect(
         "rule 4",
@@ -34,7 +44,7 @@ PLANNER: tuple[Defect, ...] = (
     Defect(
         "rule 5",
         "a mirror is taken over although PeerDB treats a column specially that the list lacks",
-        "core/desired.py",
+        "mirror/rules/desired.py",
         "if not all(entry.is_plain for entry in entries)",
         "if False",
     ),
@@ -42,15 +52,15 @@ PLANNER: tuple[Defect, ...] = (
         "rule 6",
         "a mirror without a workflow is asked without end",
         PHASE,
-        "if not case.memory.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
+        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
         "if True:",
     ),
     Defect(
         "rule 6, I8",
         "an edit of another process is forgotten for a workflow that was gone before it",
         PHASE,
-        "if not case.memory.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
-        "if not case.memory.orphaned or due <= 0:",
+        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
+        "if not case.history.orphaned or due <= 0:",
     ),
     Defect(
         "rule 7",
@@ -84,7 +94,7 @@ PLANNER: tuple[Defect, ...] = (
         "rule 11",
         "no mirror is paused for an edit",
         STEP,
-        "if case.state is not State.RUNNING or not isinstance(case.change, Edit):",
+        "if case.state is not State.RUNNING or not isinstance(case.change, ConfigUpdate):",
         "if True:",
     ),
     Defect(
@@ -100,7 +110,7 @@ PLANNER: tuple[Defect, ...] = (
     Defect("I10", "patience has no end", LIMITS, "paused_patience: float = 2 * MINUTE", "paused_patience: float = 9e9"),
     Defect(
         "rule 14",
-        "errors of a running mirror are not told",
+        "errors of a running mirror are not reported",
         STEP,
         "    if error is not None and case.now - error[1] < case.limits.error_window:\n        return verdict(",
         "    if False:\n        return verdict(",
@@ -149,35 +159,35 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal, I8",
         "a drop is sent before it is recorded",
         ACT,
-        "            await self._announcer.announce_drop(job, what, write_ahead)\n",
+        "            await self._announcer.announce_drop(work, what, write_ahead)\n",
         "",
     ),
     Defect(
         "journal, I3",
         "an edit rests on a look of long ago",
         ANNOUNCE,
-        "if what.holds is not None and not await what.holds(job):",
+        "if what.holds is not None and not await what.holds(work):",
         "if False:",
     ),
     Defect(
         "journal",
         "an edit counts from its plan, not from its answer",
         ACT,
-        "        sent = _sent_again(job, recorded, replace(action.operation, accepted=failure is None))",
+        "        sent = _sent_again(work, recorded, replace(action.operation, accepted=failure is None))",
         "        sent = replace(recorded, operation=replace(action.operation, accepted=failure is None))",
     ),
     Defect(
         "journal, I10",
         "what was never sent is believed to be in flight",
         ANNOUNCE,
-        "            entry.unsent[what.operation.id] = what.otherwise\n            raise",
+        "            entry.journal_overrides[what.operation.id] = what.otherwise\n            raise",
         "            raise",
     ),
     Defect(
         "deletion",
         "a drop takes the mirror from another that claims it meanwhile",
         ANNOUNCE,
-        "        self.surroundings.require_no_heir(entry)",
+        "        self.claim_reader.require_no_successor(entry)",
         "        pass",
     ),
     Defect(
@@ -204,7 +214,7 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     Defect(
         "journal, I10",
         "a command that was not sent is believed once a new version shows it",
-        "controllers/registry.py",
+        "mirror/store.py",
         "if operation and known == operation.id",
         "if False",
     ),
@@ -212,9 +222,9 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "deletion",
         "a drop that was not sent forgets the pause before it",
         ACT,
-        "            what = Announcement(plan, action.operation, recorded, job.journal, self._may_still_drop)",
+        "            what = PendingCommand(plan, action.operation, recorded, work.journal, self._may_still_drop)",
         "            unmarked = replace(recorded, operation=None)\n"
-        "            what = Announcement(plan, action.operation, recorded, unmarked, self._may_still_drop)",
+        "            what = PendingCommand(plan, action.operation, recorded, unmarked, self._may_still_drop)",
     ),
     Defect(
         "section 2, I4",
@@ -233,43 +243,43 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     Defect(
         "section 2, I4",
         "commands are sent whatever was seen",
-        "controllers/lookout.py",
-        "        if not ours or not self.is_fresh(job):",
+        "mirror/lookout.py",
+        "        if not ours or not self.is_fresh(work):",
         "        if False:",
     ),
     Defect(
         "section 2, I4",
         "the owner of the mirror before counts for the one that took its place",
-        "controllers/look.py",
+        "mirror/observe.py",
         "        if shown == created_at and abs(status.heard_at - at) <= TOGETHER:",
         "        if abs(status.heard_at - at) <= TOGETHER:",
     ),
     Defect(
         "rule 13, I10",
         "a mirror stands still for an invalid spec",
-        "controllers/mirror.py",
-        "        followed = entry.run_state_wish()",
+        "mirror/controller.py",
+        "        followed = entry.desired_run_state()",
         "        followed = None",
     ),
     Defect(
         "journal",
         "a status is written over a newer one",
         REPORT,
-        '                metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.basis.version)}',
+        '                metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.base.version)}',
         '                metadata = dict(body.get("metadata", {}))',
     ),
     Defect(
         "journal",
         "a status of somebody else is written over after a conflict",
         REPORT,
-        "if not entry.known or not entry.view.reads_as(entry.basis):",
+        "if not entry.known or not entry.view.equivalent_to(entry.base):",
         "if not entry.known:",
     ),
     Defect(
         "I5",
-        "a command follows orders that were withdrawn",
+        "a command follows intent that were withdrawn",
         ENTRY,
-        "        if not self.known or self.view.orders != self.basis.orders:",
+        "        if not self.known or self.view.intent != self.base.intent:",
         "        if not self.known:",
     ),
     Defect("bounds", "an edit is tried without end", BOUNDS, "if not 0.0 < waits <= limits.retry_longest:", "if True:"),
@@ -285,8 +295,8 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "I9",
         "an outage is taken for an evaluation",
         STATUS,
-        "evaluated = told is not None and told.reason not in UNEVALUATED",
-        "evaluated = told is not None",
+        "evaluated = reported is not None and reported.reason not in UNEVALUATED",
+        "evaluated = reported is not None",
     ),
 )
 
@@ -302,41 +312,41 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion, I6",
         "a tag that was not read is nobody's",
         DELETION,
-        '    return None if case.is_full else case.plan("look fully", Wait(0.0), action=LookFully())\n\n\ndef not_ours',
+        '    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())\n\n\ndef not_ours',
         "    return None\n\n\ndef not_ours",
     ),
     Defect(
         "deletion",
         "the drop of an earlier mirror counts for this one",
         DELETION,
-        "return not isinstance(case.observation, Seen) or operation.created_at == case.seen.created_at",
+        "return not isinstance(case.observation, Found) or operation.created_at == case.seen.created_at",
         "return True",
     ),
     Defect(
         "deletion, I4",
         "a release resumes what is being dropped",
         DELETION,
-        "    if drop_sent(case):\n        return _let_go",
-        "    if False:\n        return _let_go",
+        "    if drop_sent(case):\n        return _release_now",
+        "    if False:\n        return _release_now",
     ),
     Defect(
         "deletion",
         "the rate limit on drops does not count",
-        "controllers/drop_rate_limiter.py",
+        "mirror/drop_rate_limiter.py",
         "self._tokens = max(0.0, self._tokens - 1.0)",
         "pass",
     ),
     Defect(
         "deletion",
         "a held drop keeps its namespace Terminating",
-        "controllers/held_drops.py",
+        "mirror/held_drops.py",
         "        if not held:",
         "        if True:",
     ),
     Defect(
         "deletion",
         "a restart forgets the drops that are done",
-        "controllers/surroundings.py",
+        "mirror/claims.py",
         "        if len(sent) < len(going):",
         "        if False:",
     ),
@@ -358,7 +368,7 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "the tag stays when a mirror is let go",
         DELETION,
-        "hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.heir is not None",
+        "hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.successor is not None",
         "hands_over = False",
     ),
 )

@@ -98,7 +98,7 @@ class Asked:
         return found if isinstance(found, dict) else {}
 
 
-class Look(Asked):
+class Reading(Asked):
     """A question for a mirror's status."""
 
     @property
@@ -197,13 +197,13 @@ class Check(Asked):
 
 @dataclass
 class Evidence:
-    """All records, oldest first. ``told`` are called with each new one: a request on arrival, a change when made."""
+    """All records, oldest first. ``reported`` are called with each new one: a request on arrival, a change when made."""
 
     simulation: Simulation
     asked: list[Asked] = field(default_factory=list)
     by_pass: dict[int, list[Asked]] = field(default_factory=dict)
     changes: dict[int, list[Change]] = field(default_factory=dict)
-    told: list[Callable[[Asked | Change], None]] = field(default_factory=list)
+    reported: list[Callable[[Asked | Change], None]] = field(default_factory=list)
     _by_number: dict[int, Asked] = field(default_factory=dict)
     _seen_events: int = 0
     _seen_changes: dict[str, int] = field(default_factory=dict)
@@ -238,14 +238,14 @@ class Evidence:
         self._by_number[event.n] = one
         if one.work is not None:
             self.by_pass.setdefault(one.work.n, []).append(one)
-        for tell in self.told:
+        for tell in self.reported:
             tell(one)
 
     def _take_change(self, change: Change) -> None:
         work = self.pass_of(change)
         if work is not None:
             self.changes.setdefault(work.n, []).append(change)
-        for tell in self.told:
+        for tell in self.reported:
             tell(change)
 
     # -- questions -------------------------------------------------------------------------------------------------
@@ -270,12 +270,12 @@ class Evidence:
         run = self.run(who)
         return self.simulation.cluster if run is None else run.cluster
 
-    def looks(self, work: Pass, mirror: str) -> list[Look]:
+    def looks(self, work: Pass, mirror: str) -> list[Reading]:
         """The looks of a pass at a mirror, finished ones only."""
         return [
             one
             for one in self.by_pass.get(work.n, ())
-            if isinstance(one, Look) and one.mirror == mirror and one.call.ended is not None
+            if isinstance(one, Reading) and one.mirror == mirror and one.call.ended is not None
         ]
 
     def before(self, one: Asked) -> list[Asked]:
@@ -285,7 +285,7 @@ class Evidence:
 
 
 _KINDS: dict[str, type[Asked]] = {
-    "/v1/mirrors/status": Look,
+    "/v1/mirrors/status": Reading,
     "/v1/mirrors/state_change": Command,
     "/v1/flows/tags": TagWrite,
     "/v1/mirrors/cdc/validate": Check,

@@ -11,7 +11,7 @@ from typing import Any
 from tests.harness.fakecluster import Body, Change, FakeCluster
 from tests.harness.peerdb.events import HandMoved
 from tests.harness.simulation import HUMAN, Pass
-from tests.properties.evidence import Asked, Command, Evidence, Look, TagRead, mirror_of, spec_of
+from tests.properties.evidence import Asked, Command, Evidence, Reading, TagRead, mirror_of, spec_of
 
 SLACK = 0.01
 DOUBT_GAP = 5.0
@@ -25,7 +25,7 @@ class Hands:
 
     evidence: Evidence
     trouble: Callable[[], bool] = lambda: False
-    gone_since: dict[str, float] = field(default_factory=dict)
+    not_found_since: dict[str, float] = field(default_factory=dict)
     """Since when namespaces (cluster/namespace) are on their way out, with the CRD or without."""
 
     def recreated(self, mirror: str, since: float) -> bool:
@@ -57,9 +57,9 @@ class Hands:
     def going(self, work: Pass) -> bool:
         """Whether namespace or CRD were going when this pass began."""
         cluster, namespace = self.evidence.cluster_of(work.who), work.known["metadata"]["namespace"]
-        return self.gone_since.get(f"{cluster.uid}/{namespace}", float("inf")) < work.began
+        return self.not_found_since.get(f"{cluster.uid}/{namespace}", float("inf")) < work.began
 
-    def heir(self, work: Pass) -> bool:
+    def successor(self, work: Pass) -> bool:
         """Whether another live object claims (or lately claimed) the same mirror."""
         uid, mirror = work.known["metadata"]["uid"], mirror_of(work.known)
         return any(
@@ -111,7 +111,7 @@ def is_ours(owner: str | None, cluster: FakeCluster, body: Body) -> bool:
 
 def is_gone(one: Asked) -> bool:
     """Whether this answer names the mirror as missing."""
-    if isinstance(one, Look):
+    if isinstance(one, Reading):
         return one.gone
     return one.call.status == 404 and one.mirror in str(one.content.get("message"))
 
@@ -122,7 +122,7 @@ def proven_gone(evidence: Evidence, work: Pass, gap: float) -> bool:
     answers: list[Asked] = [
         one
         for one in evidence.asked
-        if one.call.who == work.who and one.mirror == mirror and isinstance(one, Look | TagRead) and one.call.ended
+        if one.call.who == work.who and one.mirror == mirror and isinstance(one, Reading | TagRead) and one.call.ended
     ]
     gone: list[Asked] = []
     for one in reversed(answers):
@@ -152,7 +152,7 @@ def missing_twice(evidence: Evidence, read: TagRead) -> bool:
 
 def looked_at(evidence: Evidence, one: Asked) -> float:
     """When the look began that a request belongs to: that of a tag begins with the question for the status."""
-    if isinstance(one, Look) or one.work is None:
+    if isinstance(one, Reading) or one.work is None:
         return one.call.began
     looks = [other for other in evidence.looks(one.work, one.mirror) if other.call.began <= one.call.began]
     return looks[-1].call.began if looks else one.call.began
@@ -169,7 +169,7 @@ def last_edit(evidence: Evidence, who: str, mirror: str, *, before: Command | No
     return None
 
 
-def proves(evidence: Evidence, edit: Command, look: Look) -> bool:
+def proves(evidence: Evidence, edit: Command, look: Reading) -> bool:
     """Whether a look shows what the edit was to bring about."""
     if look.config is None or look.state not in {"RUNNING", "PAUSED"} or edit.work is None:
         return False
@@ -177,7 +177,7 @@ def proves(evidence: Evidence, edit: Command, look: Look) -> bool:
     return based_on is not None and look.config == based_on.after(edit.update or {})
 
 
-def takes_away(body: Body, look: Look) -> bool:
+def takes_away(body: Body, look: Reading) -> bool:
     """Whether an object's list of tables leaves out or remaps a live one."""
     wishes = spec_of(body).get("tables")
     if wishes is None:

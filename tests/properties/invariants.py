@@ -7,7 +7,7 @@ command reaches PeerDB. ``invariants_told`` has the others.
 
 from typing import NoReturn
 
-from tests.properties.evidence import Command, Evidence, Look, TagRead, TagWrite, spec_of, wants_running
+from tests.properties.evidence import Command, Evidence, Reading, TagRead, TagWrite, spec_of, wants_running
 from tests.properties.hands import SLACK, Hands, is_ours, last_edit, operation, proves
 
 CONFIRM_GAP = 0.5
@@ -91,17 +91,17 @@ def i3_one_command_in_flight(evidence: Evidence, command: Command, hands: Hands)
     last = earlier[-1]
     if last.call.ended is None or last.call.ended > command.call.began:
         broken("I3", "a command was sent before the one before it was answered")
-    since = [one for one in evidence.before(command) if isinstance(one, Look) and one.call.began >= last.call.ended]
+    since = [one for one in evidence.before(command) if isinstance(one, Reading) and one.call.began >= last.call.ended]
     if not any(one.state is not None for one in since if one.call.ended is not None):
         broken("I3", "a command was sent though nothing was seen since the one before it was answered")
     if command.wanted != last.wanted or command.is_edit or last.is_edit or command.wanted == "TERMINATING":
         return
     other = {"PAUSED": "RUNNING", "RUNNING": "PAUSED"}[command.wanted]
-    moved = any(one.state not in {other, None} for one in since) or last.refused
+    changed_since_full = any(one.state not in {other, None} for one in since) or last.refused
     another = len({one.created_at for one in since if one.answered}) > 1
     soon = command.call.began - last.call.ended < REPEAT_GAP
     began = last.call.began if last.work is None else last.work.began
-    if soon and not moved and not another and not hands.changed_by_others(command, began - WATCH_LAG):
+    if soon and not changed_since_full and not another and not hands.changed_by_others(command, began - WATCH_LAG):
         broken("I3", f"{command.wanted} was repeated after {command.call.began - last.call.ended:.1f} s")
 
 
@@ -113,8 +113,8 @@ def i3_an_open_edit_is_waited_out(evidence: Evidence, command: Command, hands: H
     if edit is None or edit.refused or edit.unreceived or command.work is None:
         return
     known = command.work.known
-    told = edit.call.who == command.call.who or operation(known).get("step") == "Edit"
-    if not (told or command.is_edit or command.wanted == "TERMINATING"):
+    reported = edit.call.who == command.call.who or operation(known).get("step") == "Edit"
+    if not (reported or command.is_edit or command.wanted == "TERMINATING"):
         return
     if hands.touched_since(command.call.who, known, edit.at, "patch-status", "create", "remove"):
         return
@@ -130,12 +130,12 @@ def i3_an_open_edit_is_waited_out(evidence: Evidence, command: Command, hands: H
         broken("I3", f"{command.wanted} was sent {age:.1f} s after an edit that was neither proven nor given up")
 
 
-def _looks_since(evidence: Evidence, edit: Command, command: Command) -> list[Look]:
+def _looks_since(evidence: Evidence, edit: Command, command: Command) -> list[Reading]:
     family = evidence.cluster_of(command.call.who)
     return [
         one
         for one in evidence.asked
-        if isinstance(one, Look) and one.mirror == command.mirror and one.call.began >= edit.at
+        if isinstance(one, Reading) and one.mirror == command.mirror and one.call.began >= edit.at
         if evidence.cluster_of(one.call.who) is family
     ]
 
@@ -183,7 +183,7 @@ def i4_commands_rest_on_a_fresh_observation(evidence: Evidence, command: Command
     if work is None:
         return
     wanted = command.wanted if isinstance(command, Command) else "a tag"
-    for kind in (Look, TagRead):
+    for kind in (Reading, TagRead):
         reads = [one for one in evidence.by_pass[work.n] if isinstance(one, kind) and one.mirror == command.mirror]
         read = next((one for one in reversed(reads) if one.answered), None)
         if read is None or read.call.ended is None:

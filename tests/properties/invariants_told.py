@@ -6,7 +6,7 @@ the moment the API server has made it.
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.api.times import parse_time
-from peerdb_operator.controllers.ports import prechecked_uid
+from peerdb_operator.ports import prechecked_uid
 from tests.harness.fakecluster import Body, Change
 from tests.harness.simulation import Pass
 from tests.properties.evidence import (
@@ -14,7 +14,7 @@ from tests.properties.evidence import (
     Check,
     Command,
     Evidence,
-    Look,
+    Reading,
     TagRead,
     TagWrite,
     condition,
@@ -102,7 +102,7 @@ def i6_release_needs_a_reason(evidence: Evidence, change: Change, hands: Hands) 
         broken("I6", "the finalizer was removed from an object that is not being deleted")
     if spec_of(body).get("deletionPolicy", "Drop") == "Retain" or is_invalid(body):
         return
-    if hands.heir(work) or hands.going(work):
+    if hands.successor(work) or hands.going(work):
         return
     if not proven_gone(evidence, work, _gap(work, change, hands)) and not proven_foreign(evidence, work):
         broken("I6", "a mirror was released that is neither gone nor somebody else's, and that nobody wished to keep")
@@ -132,7 +132,7 @@ def i6_failed_needs_two_looks(evidence: Evidence, change: Change) -> None:
     if condition(change.before, "Ready").get("reason") == "MirrorFailed":
         return
     mirror = mirror_of(work.known)
-    seen = [one.call.began for one in evidence.asked if isinstance(one, Look) and one.mirror == mirror
+    seen = [one.call.began for one in evidence.asked if isinstance(one, Reading) and one.mirror == mirror
             if one.call.who == change.who and one.state == "FAILED"]  # fmt: skip
     if not seen or seen[-1] - seen[0] < DOUBT_GAP - SLACK:
         broken("I6", "MirrorFailed was told after one look")
@@ -147,7 +147,7 @@ def a_short_outage_is_not_told(evidence: Evidence, change: Change) -> None:
     if synced.get("reason") not in AWAY or synced.get("status") != "Unknown" or was.get("reason") == synced["reason"]:
         return
     asked = [one for one in evidence.asked if one.call.who == change.who and one.mirror == mirror_of(work.known)]
-    lately = [one for one in asked if isinstance(one, Look) and (one.call.ended or 0.0) > change.at - QUIET]
+    lately = [one for one in asked if isinstance(one, Reading) and (one.call.ended or 0.0) > change.at - QUIET]
     checks = [one for one in evidence.asked if isinstance(one, Check) and one.work is not None]
     asked += [one for one in checks if one.work is not None and prechecked_uid(one.work.uid) == work.uid]
     refused = any(isinstance(one, Command | TagWrite | Check) and not one.answered for one in asked)
@@ -181,7 +181,10 @@ def i8_accepted_edits_are_proven_or_counted(evidence: Evidence, change: Change, 
     looks = [
         one
         for one in evidence.asked
-        if isinstance(one, Look) and one.mirror == mirror and one.call.who == change.who and one.call.began >= edit.at
+        if isinstance(one, Reading)
+        and one.mirror == mirror
+        and one.call.who == change.who
+        and one.call.began >= edit.at
     ]
     if any(one.gone or proves(evidence, edit, one) or one.state in OVER for one in looks):
         return

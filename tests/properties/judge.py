@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tests.harness.fakecluster import Change
 from tests.harness.simulation import HUMAN, Simulation
 from tests.properties import invariants_rest as rest
-from tests.properties import invariants_told as told
+from tests.properties import invariants_told as reported
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
 from tests.properties.invariants import i4_commands_rest_on_a_fresh_observation, judge_command
@@ -26,7 +26,7 @@ class Judge:
         evidence = Evidence(simulation)
         hands = Hands(evidence)
         judge = cls(evidence, hands, rest.I10(evidence, hands))
-        evidence.told.append(judge.take)
+        evidence.reported.append(judge.take)
         simulation.watchdogs.append(judge.step)
         return judge
 
@@ -45,9 +45,9 @@ class Judge:
             self._asked(one)
 
     def _asked(self, one: Asked) -> None:
-        told.i6_doubt_sends_nothing(self.evidence, one)
+        reported.i6_doubt_sends_nothing(self.evidence, one)
         if isinstance(one, TagWrite):
-            told.i6_adoption_needs_a_missing_tag(self.evidence, one)
+            reported.i6_adoption_needs_a_missing_tag(self.evidence, one)
             i4_commands_rest_on_a_fresh_observation(self.evidence, one)
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
@@ -56,11 +56,11 @@ class Judge:
 
     def _change(self, change: Change) -> None:
         evidence, hands = self.evidence, self.hands
-        told.i6_release_needs_a_reason(evidence, change, hands)
-        told.i6_missing_needs_two_answers(evidence, change, hands)
-        told.i6_failed_needs_two_looks(evidence, change)
-        told.a_short_outage_is_not_told(evidence, change)
+        reported.i6_release_needs_a_reason(evidence, change, hands)
+        reported.i6_missing_needs_two_answers(evidence, change, hands)
+        reported.i6_failed_needs_two_looks(evidence, change)
+        reported.a_short_outage_is_not_told(evidence, change)
         rest.a_release_leaves_nothing_stopped(evidence, change, hands)
-        told.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
-        told.i9_conditions_are_consistent(evidence, change)
-        told.i9_ready_speaks_of_what_was_evaluated(evidence, change)
+        reported.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
+        reported.i9_conditions_are_consistent(evidence, change)
+        reported.i9_ready_speaks_of_what_was_evaluated(evidence, change)

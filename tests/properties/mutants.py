@@ -56,8 +56,11 @@ def main() -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for verdict in pool.map(lambda defect: judge(defect, suites, options.programs), chosen):
             survivors += verdict.caught_by is None
-            told = verdict.caught_by or verdict.problem or "SURVIVED"
-            print(f"{told:<10} {verdict.seconds:5.0f} s  {verdict.defect.guards:<22} {verdict.defect.name}", flush=True)
+            reported = verdict.caught_by or verdict.problem or "SURVIVED"
+            print(
+                f"{reported:<10} {verdict.seconds:5.0f} s  {verdict.defect.guards:<22} {verdict.defect.name}",
+                flush=True,
+            )
     print(f"{len(chosen) - survivors} of {len(chosen)} seeded defects caught")
     return 1 if survivors or not chosen else 0
 

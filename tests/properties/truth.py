@@ -109,10 +109,10 @@ def is_under_way(mirror: Mirror) -> bool:
     return workflow is not None and (bool(workflow.inbox) or workflow.phase not in RESTING)
 
 
-def _counts_are_right(facts: Facts, told: Body) -> bool:
+def _counts_are_right(facts: Facts, reported: Body) -> bool:
     wished = len(facts.wishes or {})
     there = wished - len(facts.added)
-    return (told.get("summary"), told.get("adding"), told.get("removing")) == (
+    return (reported.get("summary"), reported.get("adding"), reported.get("removing")) == (
         f"{there}/{wished}", len(facts.added), len(facts.removed)
     )  # fmt: skip
 
@@ -133,9 +133,9 @@ def _in_use(facts: Facts) -> bool:
     return bool(set(wanted) & (held | filled)) or len(set(wanted)) < len(wanted)
 
 
-Truth = Callable[[Facts], bool]
+ConditionChange = Callable[[Facts], bool]
 
-TRUTHS: dict[str, Truth] = {
+TRUTHS: dict[str, ConditionChange] = {
     "Running": lambda facts: (
         facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and not facts.is_failing
     ),

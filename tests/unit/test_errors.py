@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from peerdb_operator import errors
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import (
     InvalidSpec,
     KubeError,

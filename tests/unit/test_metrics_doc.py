@@ -2,8 +2,8 @@
 
 import pytest
 
-from peerdb_operator.metrics.families import FAMILIES
-from peerdb_operator.runtime.metering import OPERATIONS
+from peerdb_operator.telemetry.families import FAMILIES
+from peerdb_operator.telemetry.metering import OPERATIONS
 from tests.harness.metrics_doc import BEGIN, END, PAGE, fresh
 
 

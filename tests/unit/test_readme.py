@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import ROWS
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.conditions import ROWS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -11,18 +11,17 @@ from typing import Any
 
 import aiohttp
 
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.ports import Clock, Controller, Lane
-from peerdb_operator.metrics import Metrics
-from peerdb_operator.runtime.antientropy import AntiEntropy
-from peerdb_operator.runtime.fleet import FleetObserver
-from peerdb_operator.runtime.health import Check
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.watch import Watch
+from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.ports import Clock, Controller, Pool
+from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.held import HeldDropCheck
-from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.runtime.http_server import Check
 from peerdb_operator.runtime.queue import WorkQueue
-from peerdb_operator.runtime.watch import Watch
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,31 +46,31 @@ class Work:
 
     controller: Controller
     queue: WorkQueue
-    intake: Intake
+    watch_handler: WatchHandler
     fleet: FleetObserver
     held: HeldDropCheck
     entropy: AntiEntropy
     watch: Watch
 
 
-def lane_limits(settings: Settings) -> dict[Lane, int]:
+def lane_limits(settings: Settings) -> dict[Pool, int]:
     """How many passes of each lane may run at once."""
     return {
-        Lane.NORMAL: settings.concurrency,
-        Lane.LONG: settings.long_concurrency,
-        Lane.PRECHECK: settings.precheck_concurrency,
+        Pool.NORMAL: settings.concurrency,
+        Pool.LONG: settings.long_concurrency,
+        Pool.PRECHECK: settings.precheck_concurrency,
     }
 
 
 def assemble(parts: Parts, controller: Controller) -> Work:
     """Tie everything to one controller; nothing runs yet."""
     settings, metrics = parts.settings, parts.metrics
-    queue = WorkQueue(controller.reconcile, controller.lane, lane_limits(settings), parts.rng, metrics)
-    intake = Intake(controller, queue.wake)
+    queue = WorkQueue(controller.reconcile, controller.pool, lane_limits(settings), parts.rng, metrics)
+    watch_handler = WatchHandler(controller, queue.wake)
     entropy = AntiEntropy(
         kube=parts.kube,
         controller=controller,
-        intake=intake,
+        watch_handler=watch_handler,
         wake=queue.wake,
         clock=parts.clock,
         rng=parts.rng,
@@ -81,7 +80,7 @@ def assemble(parts: Parts, controller: Controller) -> Work:
 
     def watched(event_type: str | None, body: Mapping[str, Any]) -> None:
         metrics.watched(parts.clock.now())
-        intake.watched(event_type, body)
+        watch_handler.watched(event_type, body)
 
     watch = Watch(
         watched=watched,
@@ -92,4 +91,12 @@ def assemble(parts: Parts, controller: Controller) -> Work:
     )
     fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics)
     held = HeldDropCheck(controller, queue.wake, parts.clock, settings.tick_seconds)
-    return Work(controller=controller, queue=queue, intake=intake, fleet=fleet, held=held, entropy=entropy, watch=watch)
+    return Work(
+        controller=controller,
+        queue=queue,
+        watch_handler=watch_handler,
+        fleet=fleet,
+        held=held,
+        entropy=entropy,
+        watch=watch,
+    )

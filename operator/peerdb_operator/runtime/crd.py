@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from peerdb_operator.api.constants import GROUP, PLURAL
 from peerdb_operator.api.installed import unable_to_hold
-from peerdb_operator.controllers.ports import Clock
 from peerdb_operator.errors import KubeError
+from peerdb_operator.ports import Clock
 
 logger = logging.getLogger(__name__)
 

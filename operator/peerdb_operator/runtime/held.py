@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from peerdb_operator.controllers.ports import Clock, Controller
+from peerdb_operator.ports import Clock, Controller
 
 logger = logging.getLogger(__name__)
 

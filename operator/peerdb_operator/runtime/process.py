@@ -18,9 +18,7 @@ from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.runtime.assembly import Parts, Work, assemble
 from peerdb_operator.runtime.crd import InstalledCrd
-from peerdb_operator.runtime.exposition import MetricsServer
-from peerdb_operator.runtime.health import HealthServer, LoopLag
-from peerdb_operator.runtime.listener import Listener
+from peerdb_operator.runtime.http_server import HealthServer, Listener, LoopLag, MetricsServer
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +106,7 @@ class Process:
         async def list_all() -> None:
             async for page in parts.kube.mirror_pages():
                 for body in page:
-                    work.intake.observed(None, body)
+                    work.watch_handler.observed(None, body)
             # The watch finds the kind by discovery, once; where it finds nothing it would wait for ever. Discovery lags
             # behind when the API server or the kind is new, so only the list can say that there is no such kind.
             if not await parts.kube.kind_is_served():
@@ -145,7 +143,7 @@ class Process:
     async def _keep_working(self, work: Work) -> None:
         """Ends only by FatalError or by being cancelled."""
         settings = self._parts.settings
-        work.intake.listed()
+        work.watch_handler.listed()
         work.queue.start()
         # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
         self._begin(work.fleet.run(), "fleet observer")
@@ -209,7 +207,7 @@ class Process:
     def _deaf_watch(self) -> str | None:
         if self._work is None:
             return None
-        return "the watch has ended" if self._work.watch.has_ended() else self._work.entropy.deaf()
+        return "the watch has ended" if self._work.watch.has_ended() else self._work.entropy.watch_stalled()
 
     def _not_watching(self) -> str | None:
         if self._work is None:

@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from peerdb_operator.controllers.ports import CONFLICT, Lane, Rest
-from peerdb_operator.metrics import Metrics, QueueSample
+from peerdb_operator.ports import CONFLICT, Pool, Requeue
+from peerdb_operator.telemetry.metrics import Metrics, QueueSample
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ FIRST_DELAY = 1.0
 EDIT_PATIENCE = 120.0
 """Seconds that a user edit can be overtaken by mirrors that stand still: some that never stop must not starve it."""
 
-_CRASHED = Rest(after=FIRST_DELAY, backoff="InternalError")
+_CRASHED = Requeue(after=FIRST_DELAY, backoff="InternalError")
 _LONGEST_EXPONENT = 32
 
 
@@ -56,14 +56,14 @@ class _Entry:
     again: Urgency | None = None
     timer: asyncio.TimerHandle | None = None
     backing_off: bool = False
-    stands_still: bool = False
+    must_resume: bool = False
     first: bool = False  # whether its next pass goes before those of others
     place: _Place = (True, 0.0)
     failures: dict[str, int] = field(default_factory=dict)
 
 
 def _place(entry: _Entry, urgency: Urgency) -> _Place:
-    if entry.stands_still or entry.first:
+    if entry.must_resume or entry.first:
         return False, asyncio.get_running_loop().time()
     if urgency is Urgency.EDIT:
         return False, asyncio.get_running_loop().time() + EDIT_PATIENCE
@@ -78,22 +78,22 @@ class WorkQueue:
 
     def __init__(
         self,
-        reconcile: Callable[[str], Awaitable[Rest]],
-        lane: Callable[[str], Lane],
-        limits: Mapping[Lane, int],
+        reconcile: Callable[[str], Awaitable[Requeue]],
+        pool: Callable[[str], Pool],
+        limits: Mapping[Pool, int],
         rng: random.Random,
         metrics: Metrics | None = None,
     ) -> None:
         self._reconcile = reconcile
-        self._lane = lane
-        self._free = {each: limits[each] for each in Lane}
+        self._lane = pool
+        self._free = {each: limits[each] for each in Pool}
         self._limits = dict(self._free)
         self._rng = rng
         self._metrics = metrics or Metrics()
         self._metrics.ask_queue(self.sample)
         self._entries: dict[str, _Entry] = {}
-        self._heaps: dict[Lane, list[tuple[_Place, int, str]]] = {each: [] for each in Lane}
-        self._passes: set[asyncio.Task[None]] = set()
+        self._heaps: dict[Pool, list[tuple[_Place, int, str]]] = {each: [] for each in Pool}
+        self._reconciler: set[asyncio.Task[None]] = set()
         self._tickets = 0
         self._open = False
         # A task or a timer keeps the context it was made in alive. A wake-up comes from inside a kopf handler, whose
@@ -103,7 +103,7 @@ class WorkQueue:
     @property
     def active(self) -> int:
         """How many passes run at this moment."""
-        return len(self._passes)
+        return len(self._reconciler)
 
     @property
     def remembered(self) -> int:
@@ -114,7 +114,7 @@ class WorkQueue:
         """What waits and what runs at this moment."""
         due = [entry.due for entry in self._entries.values() if entry.queued]
         oldest = asyncio.get_running_loop().time() - min(due) if due else 0.0
-        active = {lane.value: self._limits[lane] - free for lane, free in self._free.items()}
+        active = {pool.value: self._limits[pool] - free for pool, free in self._free.items()}
         return QueueSample(len(due), oldest, active)
 
     def start(self) -> None:
@@ -145,9 +145,9 @@ class WorkQueue:
         self._open = False
         for entry in self._entries.values():
             self._stop_timer(entry)
-        if not self._passes:
+        if not self._reconciler:
             return 0
-        _, late = await asyncio.wait(self._passes, timeout=seconds)
+        _, late = await asyncio.wait(self._reconciler, timeout=seconds)
         for task in late:
             task.cancel()
         if late:
@@ -164,34 +164,34 @@ class WorkQueue:
         entry.queued, entry.place = True, place
         self._push(uid, entry, place, self._lane(uid))
 
-    def _push(self, uid: str, entry: _Entry, place: _Place, lane: Lane) -> None:
+    def _push(self, uid: str, entry: _Entry, place: _Place, pool: Pool) -> None:
         self._tickets += 1
         entry.ticket = self._tickets
-        heapq.heappush(self._heaps[lane], (place, entry.ticket, uid))
+        heapq.heappush(self._heaps[pool], (place, entry.ticket, uid))
 
     def _dispatch(self) -> None:
-        for lane in Lane:
-            while self._open and self._free[lane] > 0 and self._heaps[lane]:
-                place, ticket, uid = heapq.heappop(self._heaps[lane])
+        for pool in Pool:
+            while self._open and self._free[pool] > 0 and self._heaps[pool]:
+                place, ticket, uid = heapq.heappop(self._heaps[pool])
                 entry = self._entries.get(uid)
                 if entry is None or entry.ticket != ticket or not entry.queued:
                     continue
                 lane_now = self._lane(uid)
-                if lane_now is lane:
-                    self._begin(uid, entry, lane)
+                if lane_now is pool:
+                    self._begin(uid, entry, pool)
                 else:
                     self._push(uid, entry, place, lane_now)
 
-    def _begin(self, uid: str, entry: _Entry, lane: Lane) -> None:
+    def _begin(self, uid: str, entry: _Entry, pool: Pool) -> None:
         entry.queued, entry.running, entry.again, entry.first = False, True, None, False
-        self._free[lane] -= 1
+        self._free[pool] -= 1
         loop = asyncio.get_running_loop()
         self._metrics.waited(loop.time() - entry.due)
-        task = loop.create_task(self._pass(uid, entry, lane), name=f"pass over {uid}", context=self._context.copy())
-        self._passes.add(task)
-        task.add_done_callback(self._passes.discard, context=self._context)
+        task = loop.create_task(self._pass(uid, entry, pool), name=f"pass over {uid}", context=self._context.copy())
+        self._reconciler.add(task)
+        task.add_done_callback(self._reconciler.discard, context=self._context)
 
-    async def _pass(self, uid: str, entry: _Entry, lane: Lane) -> None:
+    async def _pass(self, uid: str, entry: _Entry, pool: Pool) -> None:
         rest = _CRASHED
         try:
             rest = await self._reconcile(uid)
@@ -200,15 +200,15 @@ class WorkQueue:
             self._metrics.panicked()
             logger.exception("A pass ended with an error that nobody classified", extra={"object": {"uid": uid}})
         finally:
-            self._free[lane] += 1
+            self._free[pool] += 1
             entry.running = False
         self._settle(uid, entry, rest)
         self._dispatch()
 
-    def _settle(self, uid: str, entry: _Entry, rest: Rest) -> None:
+    def _settle(self, uid: str, entry: _Entry, rest: Requeue) -> None:
         again, entry.again = entry.again, None
         entry.backing_off = rest.backoff is not None
-        entry.stands_still = rest.stands_still and rest.backoff in {None, CONFLICT}
+        entry.must_resume = rest.must_resume and rest.backoff in {None, CONFLICT}
         delay = self._delay(entry, rest)
         if again is Urgency.EDIT or (again is not None and not entry.backing_off):
             entry.backing_off = False
@@ -219,9 +219,9 @@ class WorkQueue:
         else:
             del self._entries[uid]
         for other in rest.wakes:
-            self._wake(other, Urgency.LOOK, first=rest.stands_still)
+            self._wake(other, Urgency.LOOK, first=rest.must_resume)
 
-    def _delay(self, entry: _Entry, rest: Rest) -> float | None:
+    def _delay(self, entry: _Entry, rest: Requeue) -> float | None:
         if rest.backoff is None:
             entry.failures.clear()
             return rest.after

@@ -24,18 +24,18 @@ def test_helm_tells_the_release_of_its_module_and_renders_a_chart(helm: Path, tm
     (tmp_path / "chart" / "Chart.yaml").write_text(json.dumps(CHART), encoding="utf-8")
     (tmp_path / "chart" / "templates" / "x.yaml").write_text("name: {{ .Release.Name }}\n", encoding="utf-8")
 
-    told = run(helm, "version", "--template={{.Version}}", folder=tmp_path)
+    reported = run(helm, "version", "--template={{.Version}}", folder=tmp_path)
     rendered = run(helm, "template", "mine", tmp_path / "chart", folder=tmp_path)
 
-    assert is_enough(parsed(told), parsed(release_of(read_recipe(HELM).required)))
+    assert is_enough(parsed(reported), parsed(release_of(read_recipe(HELM).required)))
     assert rendered.endswith("name: mine\n")
 
 
 def test_promtool_tells_the_release_of_its_module_and_checks_rules(promtool: Path, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(json.dumps(RULES), encoding="utf-8")
 
-    told = run(promtool, "--version", folder=tmp_path)
+    reported = run(promtool, "--version", folder=tmp_path)
     checked = run(promtool, "check", "rules", tmp_path / "rules.yaml", folder=tmp_path)
 
-    assert is_enough(parsed(told), parsed(release_of(read_recipe(PROMTOOL).required)))
+    assert is_enough(parsed(reported), parsed(release_of(read_recipe(PROMTOOL).required)))
     assert "1 rules found" in checked

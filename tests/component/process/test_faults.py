@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAuth
-from peerdb_operator.clients.kubeconfig import KubeAccess
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.ports import Clock, Rest
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.credentials import KubeAuth
+from peerdb_operator.kube.kubeconfig import KubeAccess
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.ports import Clock, Requeue
 from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
 from peerdb_operator.runtime.process import Process
@@ -35,14 +35,14 @@ class Recorder(FakeController):
         self.passes: list[str] = []
         self.cancelled: list[str] = []
 
-    async def reconcile(self, uid: str) -> Rest:
+    async def reconcile(self, uid: str) -> Requeue:
         self.passes.append(uid)
         try:
             await asyncio.sleep(600 if uid.endswith("hanging") else 0)
         except asyncio.CancelledError:
             self.cancelled.append(uid)
             raise
-        return Rest(after=None)
+        return Requeue(after=None)
 
 
 class Scene:
@@ -94,11 +94,11 @@ class Scene:
         self.process.stop()
 
 
-Story = Callable[[Scene], Awaitable[None]]
+EventRecorder = Callable[[Scene], Awaitable[None]]
 
 
 def play(
-    story: Story, *, token: str | None = None, prepare: Callable[[Scene], object] = lambda _: None
+    story: EventRecorder, *, token: str | None = None, prepare: Callable[[Scene], object] = lambda _: None
 ) -> tuple[int, Scene]:
     """Run the process with a story beside it; returns the exit code."""
     kube = FakeKube(token=token)
@@ -121,21 +121,21 @@ def play(
             make_controller=scene.make_controller,
         )
         scene.process = Process(parts)
-        told = asyncio.create_task(_tell(story, scene))
+        reported = asyncio.create_task(_tell(story, scene))
         try:
             return await scene.process.run(), scene
         finally:
-            told.cancel()
-            await asyncio.gather(told, return_exceptions=True)
+            reported.cancel()
+            await asyncio.gather(reported, return_exceptions=True)
             await client.close()
-            if not told.cancelled() and (error := told.exception()) is not None:
+            if not reported.cancelled() and (error := reported.exception()) is not None:
                 raise error
 
     with kube.served():
         return asyncio.run(main())
 
 
-async def _tell(story: Story, scene: Scene) -> None:
+async def _tell(story: EventRecorder, scene: Scene) -> None:
     try:
         await story(scene)
     except BaseException:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from peerdb_operator.controllers.ports import Rest
+from peerdb_operator.ports import Requeue
 from tests.component.process.test_faults import Recorder, Scene, play
 from tests.harness.recorded_process import free_port
 
@@ -19,18 +19,18 @@ class Slow(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.let_go = asyncio.Event()
+        self.release_now = asyncio.Event()
         self.ended: list[str] = []
 
-    async def reconcile(self, uid: str) -> Rest:
+    async def reconcile(self, uid: str) -> Requeue:
         self.passes.append(uid)
         try:
-            await self.let_go.wait()
+            await self.release_now.wait()
         except asyncio.CancelledError:
             self.cancelled.append(uid)
             raise
         self.ended.append(uid)
-        return Rest(after=None)
+        return Requeue(after=None)
 
 
 @pytest.mark.parametrize(("seconds", "ends_by_itself"), [(0.0, False), (60.0, True)], ids=["no time", "enough time"])
@@ -44,7 +44,7 @@ def test_a_running_pass_gets_the_time_to_end_that_was_set(seconds: float, *, end
     async def story(scene: Scene) -> None:
         await scene.sees("orders")
         scene.stop()
-        asyncio.get_running_loop().call_later(2.0, controller.let_go.set)
+        asyncio.get_running_loop().call_later(2.0, controller.release_now.set)
 
     assert play(story, prepare=prepare)[0] == 0
     ended, cancelled = (["uid-data-orders"], []) if ends_by_itself else ([], ["uid-data-orders"])

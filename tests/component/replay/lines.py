@@ -43,8 +43,8 @@ class Pencil:
         """A call. ``answer``: the JSON of a 200; with ``code`` the message of a refusal."""
         reply: dict[str, object] = {"status": 200, "ms": ms, "json": {} if answer is None else answer}
         if code is not None:
-            told = {"code": code, "message": answer, "details": extra.pop("details", [])}
-            reply = {"status": STATUS[code], "ms": ms, "json": told}
+            reported = {"code": code, "message": answer, "details": extra.pop("details", [])}
+            reply = {"status": STATUS[code], "ms": ms, "json": reported}
         request: dict[str, object] = {"method": method, "path": f"/v1/{path}"}
         if body is not None:
             request["json"] = body

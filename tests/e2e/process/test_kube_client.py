@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from peerdb_operator.api.constants import FINALIZER
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAuth
 from peerdb_operator.errors import KubeConflict, KubeForbidden, KubeNotFound
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.credentials import KubeAuth
 from tests.e2e.process.test_process import a_mirror, apply
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.identity import Identities

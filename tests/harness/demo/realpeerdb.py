@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
-from peerdb_operator.clients.peerdb import MirrorStatusReply, PeerDBClient, RequestedState
-from peerdb_operator.clients.peerdb_http import HttpxTransport, Password
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.peerdb.client import MirrorStatusReply, PeerDBClient, RequestedState
+from peerdb_operator.peerdb.http import HttpxTransport, Password
 from peerdb_operator.settings import SettingsError, load_settings
 from tests.harness.demo.screen import RefusedError
 

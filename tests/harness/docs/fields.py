@@ -80,24 +80,26 @@ def _spec_table(schema: Schema) -> str:
 
 
 def _spec_row(name: str, parent: Schema, schema: Schema) -> tuple[str, ...]:
-    told = read_help(schema["description"])
-    if (told.default == "required") != (name in parent.get("required", [])):
+    reported = read_help(schema["description"])
+    if (reported.default == "required") != (name in parent.get("required", [])):
         raise ValueError(f"{name}: the help text and the schema differ about whether it is required")
-    default = code(str(schema["default"])) if "default" in schema else plain(told.default)
+    default = code(str(schema["default"])) if "default" in schema else plain(reported.default)
     return (
         code(name),
         type_of(schema),
-        told.unit,
+        reported.unit,
         default,
-        plain(told.changes),
+        plain(reported.changes),
         "; ".join(validation(schema)),
-        plain(told.text),
+        plain(reported.text),
     )
 
 
 def _status_table(schema: Schema) -> str:
     rows = ((name, below, read_help(below["description"])) for name, below in schema["properties"].items())
-    return table(_STATUS, ((code(name), type_of(below), told.unit, plain(told.text)) for name, below, told in rows))
+    return table(
+        _STATUS, ((code(name), type_of(below), reported.unit, plain(reported.text)) for name, below, reported in rows)
+    )
 
 
 def type_of(schema: Schema) -> str:

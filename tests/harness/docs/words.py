@@ -14,9 +14,9 @@ from pydantic_core import PydanticUndefined
 
 from peerdb_operator.api import constants
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.controllers.story import kind_of
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import NEEDS_A_HUMAN, ROWS, Truth, verdict
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.events import kind_of
+from peerdb_operator.mirror.rules.conditions import NEEDS_A_HUMAN, ROWS, ConditionChange, verdict
 from peerdb_operator.settings import Settings, flag_of, is_secret, variable_of
 from tests.harness.docs.table import code, plain, table
 
@@ -70,11 +70,11 @@ def _reason_row(reason: Reason) -> tuple[str, ...]:
     return (f"[`{reason}`](troubleshooting.md#{reason.lower()})", *always, *passing, kind_of(verdict(reason, "")))
 
 
-def _passing(truth: Truth) -> str:
+def _passing(truth: ConditionChange) -> str:
     match truth:
-        case Truth.TRUE:
+        case ConditionChange.TRUE:
             return "True"
-        case Truth.KEEP:
+        case ConditionChange.KEEP:
             return AS_IT_WAS
         case _:
             return ABSENT

@@ -18,21 +18,21 @@ CONDITIONS = ("Ready", "Stalled", "Reconciling")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The verdicts on one state; ``told`` is the condition whose message Argo CD shows, or the message itself."""
+    """The verdicts on one state; ``reported`` is the condition whose message Argo CD shows, or the message itself."""
 
     health: str
     kstatus: Kstatus
-    told: str = "Ready"
+    reported: str = "Ready"
     suspended: str = ""
     """Health in the variant that shows paused mirrors as Suspended, where it differs."""
 
     def shown(self, obj: Mapping[str, Any], *, suspended: bool = False) -> Health:
         """What Argo CD should show of the object."""
         status = (self.suspended if suspended else "") or self.health
-        if self.told not in CONDITIONS:
-            return Health(status, self.told)
+        if self.reported not in CONDITIONS:
+            return Health(status, self.reported)
         return Health(
-            status, next(str(each["message"]) for each in obj["status"]["conditions"] if each["type"] == self.told)
+            status, next(str(each["message"]) for each in obj["status"]["conditions"] if each["type"] == self.reported)
         )
 
 

@@ -81,8 +81,8 @@ def health_test(*, suspended: bool) -> str:
     tests = []
     for state, expected in EXPECTED.items():
         shown = expected.shown(fixtures.read(TESTDATA / f"{state}.yaml"), suspended=suspended)
-        told = {"status": shown.status, "message": shown.message}
-        tests.append({"healthStatus": told, "inputPath": f"{prefix}testdata/{state}.yaml"})
+        reported = {"status": shown.status, "message": shown.message}
+        tests.append({"healthStatus": reported, "inputPath": f"{prefix}testdata/{state}.yaml"})
     return _HEADER.format(source="testdata and tests/harness/gitops/expected.py") + _dump({"tests": tests})
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from peerdb_operator.clients.peerdb import PeerDBClient, Reply, Request
+from peerdb_operator.peerdb.client import PeerDBClient, Reply, Request
 
 _T = TypeVar("_T")
 

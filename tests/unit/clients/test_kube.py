@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 
 from peerdb_operator import __version__
-from peerdb_operator.clients import kube
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.kube_auth import KubeAuth
-from peerdb_operator.clients.kubeconfig import KubeAccess
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable
+from peerdb_operator.kube import client as client_module
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.credentials import KubeAuth
+from peerdb_operator.kube.kubeconfig import KubeAccess
 from tests.harness.fakekube import FakeKube
 
 Body = Callable[[FakeKube, KubeClient], Awaitable[None]]
@@ -100,14 +100,14 @@ def test_conflict_is_raised_when_the_version_is_stale(method: str) -> None:
 
 def test_every_page_of_every_namespace_is_read_when_mirrors_are_listed() -> None:
     async def body(fake: FakeKube, client: KubeClient) -> None:
-        for number in range(kube.PAGE + 3):
+        for number in range(client_module.PAGE + 3):
             fake.add("a", f"m{number:04}")
         fake.add("b", "one")
         fake.add("hidden", "two")
         pages = [page async for page in client.mirror_pages()]
-        assert [len(page) for page in pages] == [kube.PAGE, 3, 1]
+        assert [len(page) for page in pages] == [client_module.PAGE, 3, 1]
         names = [item["metadata"]["name"] for item in await client.list_mirrors()]
-        assert len(set(names)) == kube.PAGE + 4
+        assert len(set(names)) == client_module.PAGE + 4
         assert "two" not in names
 
     play(body, ["a", "b"])
@@ -115,7 +115,7 @@ def test_every_page_of_every_namespace_is_read_when_mirrors_are_listed() -> None
 
 def test_a_page_of_the_largest_objects_fits_into_memory() -> None:
     largest = 1.5 * 2**20  # what etcd takes
-    assert kube.PAGE * largest < 40 * 2**20
+    assert client_module.PAGE * largest < 40 * 2**20
 
 
 def test_one_object_s_metadata_is_asked_for_when_the_question_is_whether_the_kind_exists() -> None:
@@ -147,7 +147,7 @@ def test_metadata_alone_is_asked_for_when_versions_are_listed() -> None:
 
 def test_the_list_fails_as_a_whole_when_a_page_token_expires() -> None:
     async def body(fake: FakeKube, client: KubeClient) -> None:
-        for number in range(kube.PAGE + 1):
+        for number in range(client_module.PAGE + 1):
             fake.add("a", f"m{number}")
         fake.expire_pages = True
         with pytest.raises(KubeUnavailable, match="410"):
@@ -368,12 +368,12 @@ def test_unavailable_is_raised_when_nobody_listens() -> None:
 @pytest.mark.parametrize("text", ["<html>", json.dumps(["a"]), ""])
 def test_unavailable_is_raised_when_the_answer_is_no_json_object(text: str) -> None:
     with pytest.raises(KubeUnavailable, match="not a JSON object"):
-        kube._content("GET /x", 200, text.encode())
+        client_module._content("GET /x", 200, text.encode())
 
 
 def test_a_refusal_without_json_keeps_its_class() -> None:
     with pytest.raises(KubeUnavailable, match=r"GET /x: 502$"):
-        kube._content("GET /x", 502, b"<html>")
+        client_module._content("GET /x", 502, b"<html>")
 
 
 def test_unavailable_is_raised_when_the_answer_does_not_come_in_time() -> None:

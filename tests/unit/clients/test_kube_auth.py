@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from peerdb_operator.clients.kube_auth import REFUSED_SECONDS, REREAD_SECONDS, KubeAuth
-from peerdb_operator.clients.kubeconfig import KubeAccess, read_access
-from peerdb_operator.clients.proxies import Proxies
 from peerdb_operator.errors import KubeError
+from peerdb_operator.kube.credentials import REFUSED_SECONDS, REREAD_SECONDS, KubeAuth
+from peerdb_operator.kube.kubeconfig import KubeAccess, read_access
+from peerdb_operator.proxies import Proxies
 from tests.harness.fakekube import FakeKube
 from tests.unit.clients.kube_files import ANOTHER, LOOPBACK, a_credential, a_kubeconfig, a_plugin
 from tests.unit.clients.peerdb_fakes import RawRequest, a_response, serving

@@ -26,7 +26,7 @@ def test_the_operator_imports_no_package_that_it_does_not_use() -> None:
 
 def test_who_wants_another_part_of_kubernetes_later_gets_it() -> None:
     program = (
-        "import peerdb_operator.clients.kube_package, kubernetes.dynamic, kubernetes.client, kubernetes.aio.watch; "
+        "import peerdb_operator.kube.package, kubernetes.dynamic, kubernetes.client, kubernetes.aio.watch; "
         "print(kubernetes.dynamic.DynamicClient.__name__, kubernetes.client.CoreV1Api.__name__, "
         "kubernetes.aio.client.CoreV1Api.__name__, kubernetes.aio.watch.Watch.__name__)"
     )
@@ -35,6 +35,6 @@ def test_who_wants_another_part_of_kubernetes_later_gets_it() -> None:
 
 
 def test_a_package_that_is_imported_already_is_left_alone() -> None:
-    program = "import kubernetes.aio; import peerdb_operator.clients.kube_package; print(kubernetes.aio.watch.__name__)"
+    program = "import kubernetes.aio; import peerdb_operator.kube.package; print(kubernetes.aio.watch.__name__)"
 
     assert said_by(program) == "kubernetes.aio.watch"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from peerdb_operator.clients.kubeconfig import KubeAccess, read_access
 from peerdb_operator.errors import KubeError
+from peerdb_operator.kube.kubeconfig import KubeAccess, read_access
 from tests.unit.clients.kube_files import ANOTHER, LOOPBACK, a_credential, a_kubeconfig, a_plugin
 
 BETA = "client.authentication.k8s.io/v1beta1"

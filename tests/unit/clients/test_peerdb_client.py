@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from peerdb_operator.clients.peerdb import (
-    ConfigUpdate,
+from peerdb_operator.errors import PeerDBNotFound, UnexpectedReply
+from peerdb_operator.peerdb.client import (
+    CdcFlowConfigUpdate,
     ListedMirror,
     LogLevel,
     LogRow,
@@ -19,8 +20,7 @@ from peerdb_operator.clients.peerdb import (
     WireColumn,
     WireTableMapping,
 )
-from peerdb_operator.clients.peerdb_transport import encode_json
-from peerdb_operator.errors import PeerDBNotFound, UnexpectedReply
+from peerdb_operator.peerdb.transport import encode_json
 from tests.unit.clients.peerdb_fakes import FakeTransport, a_client, a_refusal, run
 
 CREATED = "2026-08-21T10:00:00.123456Z"
@@ -376,7 +376,7 @@ def test_validation_sends_the_whole_config(short: bool, patience: Patience) -> N
 
 def state_changes() -> list[tuple[Any, dict[str, Any], Patience]]:
     running, paused, gone = RequestedState.RUNNING, RequestedState.PAUSED, RequestedState.TERMINATING
-    edit = ConfigUpdate(batch_size=5)
+    edit = CdcFlowConfigUpdate(batch_size=5)
     return [
         (lambda c: c.change_state("m", paused), {"requestedFlowState": "STATUS_PAUSED"}, Patience.PLAIN),
         (lambda c: c.change_state("m", running), {"requestedFlowState": "STATUS_RUNNING"}, Patience.PLAIN),
@@ -389,7 +389,7 @@ def state_changes() -> list[tuple[Any, dict[str, Any], Patience]]:
             Patience.PLAIN,
         ),
         (
-            lambda c: c.change_state("m", running, update=ConfigUpdate()),
+            lambda c: c.change_state("m", running, update=CdcFlowConfigUpdate()),
             {"requestedFlowState": "STATUS_RUNNING", "flowConfigUpdate": {"cdcFlowConfigUpdate": {}}},
             Patience.PLAIN,
         ),
@@ -441,7 +441,7 @@ def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -
         engine="CH_ENGINE_NULL",
         columns=(WireColumn(source_name="v", nullable_enabled=True),),
     )
-    update = ConfigUpdate(
+    update = CdcFlowConfigUpdate(
         batch_size=1,
         idle_timeout=2,
         additional_tables=(added,),
@@ -475,14 +475,14 @@ def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -
         "skipInitialSnapshotForTableAdditions": True,
     }
     assert update.encoded_size() == len(encode_json(update.to_json()))
-    assert ConfigUpdate().to_json() == {}
-    assert ConfigUpdate().encoded_size() == 2
+    assert CdcFlowConfigUpdate().to_json() == {}
+    assert CdcFlowConfigUpdate().encoded_size() == 2
 
 
 def test_the_size_of_an_update_counts_what_is_sent() -> None:
     one = WireTableMapping(source="public.ü", destination="d")
 
-    assert ConfigUpdate(additional_tables=(one,)).encoded_size() == len(
+    assert CdcFlowConfigUpdate(additional_tables=(one,)).encoded_size() == len(
         b'{"additionalTables":[{"sourceTableIdentifier":"public.\\u00fc","destinationTableIdentifier":"d"}]}'
     )
 

@@ -12,9 +12,6 @@ import certifi
 import httpx
 import pytest
 
-from peerdb_operator.clients.peerdb import PeerDBClient, RequestedState
-from peerdb_operator.clients.peerdb_http import READ_SECONDS, HttpxTransport, Password, translate
-from peerdb_operator.clients.peerdb_transport import Patience, Reply, Request
 from peerdb_operator.errors import (
     PeerDBError,
     PeerDBMisconfigured,
@@ -22,6 +19,9 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
     UnexpectedReply,
 )
+from peerdb_operator.peerdb.client import PeerDBClient, RequestedState
+from peerdb_operator.peerdb.http import READ_SECONDS, HttpxTransport, Password, translate
+from peerdb_operator.peerdb.transport import Patience, Reply, Request
 from tests.unit.clients.peerdb_fakes import RESET, SILENCE, FakeUi, RawRequest, a_response, run, serving
 
 VERSION = Request("GET", "version")
@@ -540,12 +540,12 @@ def test_every_kind_of_call_has_its_time() -> None:
 def test_each_request_has_the_time_of_its_kind(patience: Patience) -> None:
     given: list[object] = []
 
-    def remember(request: httpx.Request) -> httpx.Response:
+    def record_reading(request: httpx.Request) -> httpx.Response:
         given.append(request.extensions["timeout"])
         return httpx.Response(200)
 
     async def scenario() -> None:
-        async with HttpxTransport("http://peerdb.test", inner=httpx.MockTransport(remember)) as transport:
+        async with HttpxTransport("http://peerdb.test", inner=httpx.MockTransport(record_reading)) as transport:
             await transport.send(Request("GET", "version", patience=patience))
 
     run(scenario())

@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 from aiohttp import client_exceptions
 
-from peerdb_operator.clients.peerdb_http import HttpxTransport, translate
-from peerdb_operator.clients.peerdb_transport import Patience, Reply, Request
 from peerdb_operator.errors import PeerDBError, PeerDBMisconfigured, PeerDBUnavailable, UnexpectedReply
+from peerdb_operator.peerdb.http import HttpxTransport, translate
+from peerdb_operator.peerdb.transport import Patience, Reply, Request
 from tests.unit.clients.peerdb_fakes import run
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")

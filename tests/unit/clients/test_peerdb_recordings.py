@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
-from peerdb_operator.clients.peerdb_codes import Asked
-from peerdb_operator.clients.peerdb_config import Wire
-from peerdb_operator.clients.peerdb_errors import body_of
-from peerdb_operator.clients.peerdb_transport import Reply
-from peerdb_operator.clients.peerdb_wire import (
-    InstanceBody,
-    ListBody,
-    LogsBody,
-    StatusBody,
-    TagsBody,
-    VersionBody,
-)
 from peerdb_operator.errors import PeerDBError, PeerDBNotFound
+from peerdb_operator.peerdb.errors import Asked, body_of
+from peerdb_operator.peerdb.models import InstanceBody, ListBody, LogsBody, StatusBody, TagsBody, VersionBody, Wire
+from peerdb_operator.peerdb.transport import Reply
 
 FILES = sorted(Path(os.environ["PEERDB_TRANSCRIPTS"]).glob("*.jsonl"))
 MODELS: dict[tuple[str, str], type[Wire]] = {

@@ -4,9 +4,6 @@ from typing import Any
 
 import pytest
 
-from peerdb_operator.clients.peerdb_codes import Asked
-from peerdb_operator.clients.peerdb_errors import body_of
-from peerdb_operator.clients.peerdb_transport import Reply, one_line
 from peerdb_operator.errors import (
     PeerDBError,
     PeerDBInternal,
@@ -20,6 +17,8 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
     Violation,
 )
+from peerdb_operator.peerdb.errors import Asked, body_of
+from peerdb_operator.peerdb.transport import Reply, one_line
 from tests.unit.clients.peerdb_fakes import a_refusal, a_reply
 
 CHANGE = Asked("mirrors/state_change", "orders_cdc")

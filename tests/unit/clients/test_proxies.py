@@ -2,7 +2,7 @@
 
 import pytest
 
-from peerdb_operator.clients.proxies import Proxies, checked, without_password
+from peerdb_operator.proxies import Proxies, checked, without_password
 
 PROXY = "http://proxy.example.com:3128"
 

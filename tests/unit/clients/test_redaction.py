@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerdb_operator.clients.peerdb_transport import one_line
-from peerdb_operator.clients.redaction import LONGEST_READ, names_a_secret, redacted, secret_values, without
+from peerdb_operator.peerdb.redaction import LONGEST_READ, names_a_secret, redacted, secret_values, without
+from peerdb_operator.peerdb.transport import one_line
 
 CANARY = "c4nary"
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, FINALIZER, OWNER_TAG
-from peerdb_operator.clients import peerdb_transport as wire
-from peerdb_operator.clients.peerdb import PeerDBClient, RequestedState
-from peerdb_operator.controllers.entry import Entry
-from peerdb_operator.controllers.mirror import MirrorController
-from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Rest
 from peerdb_operator.errors import PeerDBError
-from peerdb_operator.metrics import Metrics
-from peerdb_operator.runtime.metering import MeteredKube, MeteredTransport
-from peerdb_operator.tracing import Tracer
+from peerdb_operator.mirror.controller import MirrorController
+from peerdb_operator.mirror.store import CachedMirror
+from peerdb_operator.peerdb import transport as wire
+from peerdb_operator.peerdb.client import PeerDBClient, RequestedState
+from peerdb_operator.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Requeue
+from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metrics import Metrics
+from peerdb_operator.telemetry.trace import Tracer
 from tests.harness.fakecluster import Body, Change, FakeCluster, WatchEvent
 from tests.harness.fakeport import FakePort, KubeFaults
 from tests.harness.peerdb.config import Table
@@ -247,7 +247,7 @@ class Stage:
         if uid is not None:
             self.woken.append(uid)
 
-    def run(self, name: str = "orders") -> Rest:
+    def run(self, name: str = "orders") -> Requeue:
         """One pass over a Mirror, after the watch has delivered everything, or two with the precheck between them."""
         rest = self.run_once(name)
         if rest.wakes:
@@ -256,13 +256,13 @@ class Stage:
             rest = self.run_once(name)
         return rest
 
-    def run_once(self, name: str = "orders") -> Rest:
+    def run_once(self, name: str = "orders") -> Requeue:
         """One pass and nothing else."""
         self.deliver()
-        self.controller.lane(self.uid(name))
+        self.controller.pool(self.uid(name))
         return self.do(self.controller.reconcile(self.uid(name)))
 
-    def follow(self, seconds: float, name: str = "orders") -> Rest:
+    def follow(self, seconds: float, name: str = "orders") -> Requeue:
         """Passes over a Mirror as their rests ask for them, for so long."""
         end = self.now + seconds
         rest = self.run(name)
@@ -293,7 +293,7 @@ class Stage:
     def uid(self, name: str = "orders", namespace: str = "data") -> str:
         return str(self.cluster.get((namespace, name))["metadata"]["uid"])
 
-    def entry(self, name: str = "orders") -> Entry:
+    def entry(self, name: str = "orders") -> CachedMirror:
         """What the controller remembers of a Mirror."""
         found = self.controller._registry.get(self.uid(name))
         assert found is not None
@@ -319,7 +319,7 @@ class Stage:
         """What the operator wrote to Kubernetes, Events left out."""
         return [one for one in self.cluster.record if one.who == "operator" and one.verb != "event"]
 
-    def told(self) -> list[tuple[str, str]]:
+    def reported(self) -> list[tuple[str, str]]:
         """Type and reason of all Events."""
         return [(str(one.patch["type"]), str(one.patch["reason"])) for one in self.cluster.events()]
 

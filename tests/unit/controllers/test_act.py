@@ -8,8 +8,8 @@ import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.api.times import format_micros
-from peerdb_operator.clients.peerdb_transport import Reply
 from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
+from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Request, Status
 from tests.unit.controllers.stage import (
     ASKS,
@@ -148,7 +148,7 @@ def test_no_value_of_a_secret_setting_is_told_when_a_read_repeats_one() -> None:
     stage.follow(60.0)
     assert stage.condition() == ("Unknown", "PeerDBError")
     assert stage.message() == "cannot decode ***"
-    assert "live-secret" not in str(stage.status()) + str(stage.told())
+    assert "live-secret" not in str(stage.status()) + str(stage.reported())
 
 
 # -- resumes and pauses ----------------------------------------------------------------------------------------------
@@ -186,26 +186,26 @@ def test_a_fresh_pause_begins_without_pausing_having_been_seen() -> None:
     stage = a_settled_stage("a")
     stage.engine.turn(lose_next_signals=1)
     entry = stage.entry()
-    entry.memory = replace(entry.memory, pausing_seen=True)
+    entry.history = replace(entry.history, pausing_seen=True)
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.run()
     assert states(stage) == ["PAUSED"]
-    assert not entry.memory.pausing_seen
+    assert not entry.history.pausing_seen
 
 
 def test_what_was_known_before_an_edit_is_known_no_more_when_it_may_have_been_taken() -> None:
     stage = a_stage_before_its_edit()
-    assert stage.entry().memory.precheck is not None
+    assert stage.entry().history.precheck is not None
     stage.run()
     assert states(stage) == ["RUNNING"]
-    assert (stage.entry().memory.precheck, stage.entry().memory.streak) == (None, None)
+    assert (stage.entry().history.precheck, stage.entry().history.streak) == (None, None)
 
 
 def test_what_was_known_before_an_edit_stays_when_it_did_not_go_out() -> None:
     stage = a_stage_before_its_edit()
     stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
     stage.run()
-    assert stage.entry().memory.precheck is not None
+    assert stage.entry().history.precheck is not None
 
 
 # -- disarming -------------------------------------------------------------------------------------------------------
@@ -488,7 +488,7 @@ def test_a_release_that_did_not_see_the_mirror_running_warns_once() -> None:
     stage.kube.taps.put("patch", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     stage.follow(30.0)
     assert stage.cluster.mirrors == {}
-    assert stage.told().count(("Warning", "Released")) == 1
+    assert stage.reported().count(("Warning", "Released")) == 1
 
 
 def test_the_younger_mirror_takes_over_when_the_older_is_deleted() -> None:

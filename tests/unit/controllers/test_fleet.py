@@ -3,8 +3,8 @@
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
-from peerdb_operator.controllers.ports import FleetLook, ListedMirror, LogRow
 from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.ports import FleetLook, ListedMirror, LogRow
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -138,7 +138,7 @@ def test_a_failed_tick_wakes_nobody_and_leaves_no_trace() -> None:
     assert stage.tick(error=AWAY) == []
     stage.wait(10.0)
     assert stage.tick() == []
-    assert stage.entry().memory.unknown_since is None
+    assert stage.entry().history.unknown_since is None
     assert stage.writes() == []
 
 
@@ -181,7 +181,7 @@ def test_an_outage_that_a_look_has_met_ends_with_a_look() -> None:
 def test_a_tick_that_says_neither_what_there_is_nor_what_went_wrong_is_nothing() -> None:
     stage = quietly(a_settled_stage("a"))
     assert stage.controller.fleet(FleetLook(stage.now, None)) == []
-    assert stage.entry().memory.unknown_since is None
+    assert stage.entry().history.unknown_since is None
 
 
 def test_an_outage_before_the_first_verdict_wakes_whoever_has_told_nothing() -> None:
@@ -216,7 +216,7 @@ def test_an_error_in_the_log_is_told_without_the_secrets_of_the_mirrors_settings
     assert stage.condition() == ("True", "RunningWithErrors")
     assert stage.status()["lastError"]["message"] == "public.orders: *** and *** were refused"
     assert "public.orders: *** and ***" in stage.message()
-    everywhere = str(stage.status()) + str(stage.told())
+    everywhere = str(stage.status()) + str(stage.reported())
     assert "live-secret" not in everywhere
     assert "t0ken" not in everywhere
 
@@ -260,7 +260,7 @@ def test_a_restart_over_a_mirror_with_a_known_error_writes_nothing() -> None:
     stage.tick(row)
     stage.follow(60.0)
     assert stage.writes() == []
-    assert stage.told() == []
+    assert stage.reported() == []
 
 
 @pytest.mark.parametrize(

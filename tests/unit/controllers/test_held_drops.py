@@ -37,7 +37,7 @@ def test_a_held_mirror_is_woken_and_released_when_what_holds_it_goes(goes: Calla
     assert to_release(stage) == [stage.uid()]
     stage.run()
     assert (states(stage), stage.state(), stage.cluster.mirrors) == ([], Status.RUNNING, {})
-    assert ("Normal", "Released") in stage.told() or goes is FakeCluster.delete_namespace
+    assert ("Normal", "Released") in stage.reported() or goes is FakeCluster.delete_namespace
 
 
 def test_held_drops_stay_held_when_the_operator_drops_with_the_namespace() -> None:

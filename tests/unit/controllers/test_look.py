@@ -4,12 +4,7 @@ import random
 
 import pytest
 
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.clients.peerdb_transport import Reply, encode_json
-from peerdb_operator.controllers.look import Identity, Observer, Reads, Sight, unknown
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.observed import ConfigGap, Gone, OwnerKind, Progress, Seen, Unknown, Unreadable
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import (
     InvalidSpec,
     OperatorError,
@@ -24,6 +19,19 @@ from peerdb_operator.errors import (
     UnexpectedReply,
     UnsupportedPeerDB,
 )
+from peerdb_operator.mirror.observe import Identity, Observed, Observer, Reads, unknown
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.observation import (
+    ConfigGap,
+    Found,
+    NotFound,
+    OwnerKind,
+    Progress,
+    Unknown,
+    Unreadable,
+)
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.peerdb.transport import Reply, encode_json
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables
 
@@ -39,7 +47,7 @@ def a_place(**mirror: object) -> tuple[Stage, Observer]:
 
 def look(
     stage: Stage, observer: Observer, reads: Reads = Reads.FULL, *, copying: bool = False, created_at: str = ""
-) -> Sight:
+) -> Observed:
     return stage.do(observer.look("orders", WHO, reads=reads, copying=copying, created_at=created_at))
 
 
@@ -51,7 +59,7 @@ def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
     stage, observer = a_place(tags={"peerdb.io/owner": WHO.tag, "team": "sales"})
     began = stage.now
     sight = look(stage, observer)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert (sight.look.word, sight.look.at, sight.look.owner.kind) == ("RUNNING", began, OwnerKind.OURS)
     assert isinstance(sight.look.config, LiveConfig)
     assert sight.config is not None
@@ -64,7 +72,7 @@ def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
 def test_a_light_look_reads_the_plain_status_alone() -> None:
     stage, observer = a_place()
     sight = look(stage, observer, Reads.STATE)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert (sight.look.config, sight.look.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.NOT_ASKED)
     assert [one.body for one in stage.peerdb.asked] == [{"flowJobName": "orders"}]
 
@@ -72,7 +80,7 @@ def test_a_light_look_reads_the_plain_status_alone() -> None:
 def test_a_look_at_a_copy_reads_its_progress() -> None:
     stage, observer = a_place(state=Status.SNAPSHOT, timers=False)
     sight = look(stage, observer, Reads.STATE, copying=True)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert isinstance(sight.look.progress, Progress)
     assert sight.look.owner.kind is OwnerKind.NOT_ASKED
 
@@ -81,7 +89,7 @@ def test_the_state_is_known_when_no_worker_shows_the_config() -> None:
     stage, observer = a_place()
     stage.engine.turn(workers_down=True)
     sight = look(stage, observer)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert sight.look.word == "RUNNING"
     assert isinstance(sight.look.config, Unreadable)
     assert "code 13" in sight.look.config.message
@@ -104,7 +112,7 @@ def test_a_config_that_cannot_be_read_falls_back_to_the_plain_status_and_says_wh
     stage, observer = a_place()
     stage.peerdb.taps.put(STATUS, Tap(instead=error))
     sight = look(stage, observer)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert sight.look.config == Unreadable(reason, error.message)
     assert [one.body.get("includeFlowInfo") for one in stage.peerdb.asked if one.path == STATUS] == [True, None]
 
@@ -147,14 +155,14 @@ def test_a_mirror_that_is_not_there_is_gone_and_when_that_was_heard_is_noted() -
     stage.engine.remove_mirror("orders")
     began = stage.now
     gone = look(stage, observer).look
-    assert isinstance(gone, Gone)
+    assert isinstance(gone, NotFound)
     assert (gone.at, gone.heard_at > began) == (began, True)
 
 
 def test_a_mirror_that_vanishes_between_status_and_tag_is_gone() -> None:
     stage, observer = a_place()
     stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
-    assert isinstance(look(stage, observer).look, Gone)
+    assert isinstance(look(stage, observer).look, NotFound)
 
 
 def test_a_mirror_that_vanishes_while_its_config_cannot_be_read_is_gone_as_of_the_answer() -> None:
@@ -163,7 +171,7 @@ def test_a_mirror_that_vanishes_while_its_config_cannot_be_read_is_gone_as_of_th
     stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
     began = stage.now
     gone = look(stage, observer).look
-    assert isinstance(gone, Gone)
+    assert isinstance(gone, NotFound)
     assert gone.heard_at - began > 5.0
 
 
@@ -184,7 +192,7 @@ def test_the_tag_is_that_of_the_mirror_which_a_command_would_reach_when_another_
 
     stage.peerdb.taps.put(STATUS, Tap(after=recreate))
     sight = look(stage, observer)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert sight.look.owner.kind is OwnerKind.OTHER
 
 
@@ -194,11 +202,11 @@ OURS = {"peerdb.io/owner": WHO.tag}
 def test_status_and_tags_are_asked_side_by_side_once_the_mirror_is_known() -> None:
     stage, observer = a_place(tags=OURS)
     known = look(stage, observer).look
-    assert isinstance(known, Seen)
+    assert isinstance(known, Found)
     stage.engine.turn(latency=3.0)
     began = stage.now
     seen = look(stage, observer, created_at=known.created_at).look
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Found)
     assert (seen.at, seen.owner.kind) == (began, OwnerKind.OURS)
     assert began + 3.0 <= seen.heard_at < began + 3.1
 
@@ -207,21 +215,21 @@ def test_status_and_tags_are_asked_side_by_side_once_the_mirror_is_known() -> No
 def test_a_tag_that_was_read_before_another_mirror_took_the_place_does_not_count_for_it(*, known: bool) -> None:
     stage, observer = a_place(tags=OURS)
     before = look(stage, observer).look
-    assert isinstance(before, Seen)
+    assert isinstance(before, Found)
     recreated = Tap(takes=0.5, before=lambda: stage.engine.put_mirror("orders", tables=tables("a")))
     stage.peerdb.taps.put(STATUS, recreated)
     seen = look(stage, observer, created_at=before.created_at if known else "").look
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Found)
     assert (seen.created_at != before.created_at, seen.owner.kind) == (True, OwnerKind.NONE)
 
 
 def test_tags_are_read_again_when_the_config_took_long() -> None:
     stage, observer = a_place(tags=OURS)
     known = look(stage, observer).look
-    assert isinstance(known, Seen)
+    assert isinstance(known, Found)
     stage.engine.turn(workers_down=True)
     seen = look(stage, observer, created_at=known.created_at).look
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Found)
     assert (type(seen.config), seen.owner.kind) == (Unreadable, OwnerKind.OURS)
     assert stage.now - seen.heard_at < 0.1
 
@@ -229,12 +237,12 @@ def test_tags_are_read_again_when_the_config_took_long() -> None:
 def test_an_observation_is_as_old_as_its_first_answer_when_the_mirror_changes_between_its_answers() -> None:
     stage, observer = a_place(tags=OURS)
     known = look(stage, observer).look
-    assert isinstance(known, Seen)
+    assert isinstance(known, Found)
     stage.peerdb.taps.put(TAGS, Tap(takes=9.0))
     stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.put_mirror("orders", tables=tables("a"), tags=OURS)))
     began = stage.now
     seen = look(stage, observer, created_at=known.created_at).look
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Found)
     assert seen.heard_at - began < 1.0
 
 
@@ -242,7 +250,7 @@ def test_a_pause_needs_no_config() -> None:
     stage, observer = a_place(tags=OURS)
     stage.engine.turn(workers_down=True)
     seen = look(stage, observer, Reads.OWNER, copying=True).look
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Found)
     assert (seen.config, seen.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.OURS)
     assert [one.body for one in stage.peerdb.asked if one.path == STATUS] == [{"flowJobName": "orders"}]
 
@@ -250,7 +258,7 @@ def test_a_pause_needs_no_config() -> None:
 def test_no_request_is_left_on_its_way_when_the_other_one_fails() -> None:
     stage, observer = a_place(tags=OURS)
     known = look(stage, observer).look
-    assert isinstance(known, Seen)
+    assert isinstance(known, Found)
     stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBUnavailable("could not be reached", sent=False)))
     stage.peerdb.taps.put(TAGS, Tap(takes=3.0))
     began = stage.now
@@ -261,7 +269,7 @@ def test_no_request_is_left_on_its_way_when_the_other_one_fails() -> None:
 def test_a_query_replication_mirror_is_not_supported() -> None:
     stage, observer = a_place(is_cdc=False)
     sight = look(stage, observer)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert not sight.look.supported
 
 
@@ -270,7 +278,7 @@ def test_a_creation_time_that_does_not_fit_the_journal_is_cut() -> None:
     body = {"flowJobName": "orders", "currentFlowState": "STATUS_RUNNING", "createdAt": "x" * 100}
     stage.peerdb.taps.put(STATUS, Tap(instead=Reply(200, "application/json", encode_json(body))))
     sight = look(stage, observer, Reads.STATE)
-    assert isinstance(sight.look, Seen)
+    assert isinstance(sight.look, Found)
     assert sight.look.created_at == "x" * 64
 
 
@@ -294,7 +302,7 @@ def test_a_peerdb_that_is_too_old_is_not_looked_at(version: str) -> None:
 def test_a_peerdb_that_is_new_enough_or_does_not_tell_is_looked_at(version: str) -> None:
     stage, observer = a_place()
     stage.engine.turn(version=version)
-    assert isinstance(look(stage, observer).look, Seen)
+    assert isinstance(look(stage, observer).look, Found)
 
 
 def test_the_version_is_asked_anew_after_ten_minutes() -> None:
@@ -305,7 +313,7 @@ def test_the_version_is_asked_anew_after_ten_minutes() -> None:
     stage.wait(590.0)
     assert isinstance(look(stage, observer).look, Unknown)
     stage.wait(10.0)
-    assert isinstance(look(stage, observer).look, Seen)
+    assert isinstance(look(stage, observer).look, Found)
     assert paths(stage).count(VERSION) == 2
 
 
@@ -313,7 +321,7 @@ def test_a_version_that_cannot_be_read_is_asked_again_by_the_next_look() -> None
     stage, observer = a_place()
     stage.peerdb.taps.put(VERSION, Tap(instead=PeerDBUnavailable("away", sent=False)))
     assert isinstance(look(stage, observer).look, Unknown)
-    assert isinstance(look(stage, observer).look, Seen)
+    assert isinstance(look(stage, observer).look, Found)
 
 
 # -- identity and reasons --------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
-from peerdb_operator.controllers.ports import Lane
 from peerdb_operator.errors import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
+from peerdb_operator.ports import Pool
 from peerdb_operator.settings import NamespaceDeletion
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -117,7 +117,7 @@ def test_a_bug_is_told_in_the_status_of_its_object_and_heals(caplog: pytest.LogC
     assert stage.condition() == ("Unknown", "InternalError")
     assert "RuntimeError" in stage.message()
     assert "secret" not in str(stage.status())
-    assert ("Warning", "InternalError") in stage.told()
+    assert ("Warning", "InternalError") in stage.reported()
     assert stage.status()["tables"]["summary"] == "1/1"
     assert "a pass failed" in caplog.text
     stage.follow(5.0)
@@ -211,14 +211,14 @@ def test_events_wake_once_and_a_deletion_forgets() -> None:
 @pytest.mark.parametrize(
     ("state", "deleted", "lane"),
     [
-        (Status.FAILED, True, Lane.LONG),
-        (Status.COMPLETED, True, Lane.LONG),
-        (Status.RUNNING, True, Lane.NORMAL),
-        (Status.FAILED, False, Lane.NORMAL),
+        (Status.FAILED, True, Pool.LONG),
+        (Status.COMPLETED, True, Pool.LONG),
+        (Status.RUNNING, True, Pool.NORMAL),
+        (Status.FAILED, False, Pool.NORMAL),
     ],
 )
 def test_a_drop_that_peerdb_does_inside_the_request_has_a_lane_of_its_own(
-    state: Status, lane: Lane, *, deleted: bool
+    state: Status, pool: Pool, *, deleted: bool
 ) -> None:
     stage = a_settled_stage("a")
     tag = str(stage.tag())
@@ -227,8 +227,8 @@ def test_a_drop_that_peerdb_does_inside_the_request_has_a_lane_of_its_own(
     if deleted:
         stage.cluster.delete("orders")
         stage.deliver()
-    assert stage.controller.lane(stage.uid()) is lane
-    assert stage.controller.lane("nobody") is Lane.NORMAL
+    assert stage.controller.pool(stage.uid()) is pool
+    assert stage.controller.pool("nobody") is Pool.NORMAL
 
 
 @pytest.mark.parametrize("state", [Status.FAILED, Status.COMPLETED])
@@ -241,7 +241,7 @@ def test_the_first_drop_of_a_mirror_that_is_not_known_to_have_ended_is_sent_in_t
     stage.peerdb.taps.put(STATE_CHANGE, Tap(takes=350.0))
     began, rest = stage.now, stage.run()
     assert (stage.commands(), rest.after, stage.now - began < 1.0) == ([], 0.0, True)
-    assert stage.controller.lane(stage.uid()) is Lane.LONG
+    assert stage.controller.pool(stage.uid()) is Pool.LONG
     stage.follow(400.0)
     assert [one.state for one in stage.commands()] == ["TERMINATING"]
     assert stage.cluster.mirrors == {}
@@ -259,7 +259,7 @@ def test_a_drop_waits_for_the_long_lane_when_the_mirror_ends_while_it_is_written
     stage.kube.taps.put("patch-status", Tap(takes=9.0, after=ends))
     stage.run()
     assert stage.commands() == []
-    assert stage.controller.lane(stage.uid()) is Lane.LONG
+    assert stage.controller.pool(stage.uid()) is Pool.LONG
     stage.follow(400.0)
     assert [one.state for one in stage.commands()] == ["TERMINATING"]
     assert stage.cluster.mirrors == {}

@@ -95,13 +95,13 @@ def test_an_edit_is_recorded_before_it_is_sent_and_a_pause_after() -> None:
 def test_no_event_is_created_before_the_edit_is_sent() -> None:
     stage = a_settled_stage("a")
     until_edit(stage)
-    told: list[int] = []
-    stage.peerdb.taps.put(STATE_CHANGE, Tap(before=lambda: told.append(len(stage.told()))))
-    before = len(stage.told())
+    reported: list[int] = []
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(before=lambda: reported.append(len(stage.reported()))))
+    before = len(stage.reported())
     stage.run()
-    assert told == [before]
+    assert reported == [before]
     stage.follow(5.0)
-    assert ("Normal", "Editing") in stage.told()
+    assert ("Normal", "Editing") in stage.reported()
 
 
 def test_acceptance_counts_at_once_and_rides_on_the_next_write() -> None:
@@ -296,7 +296,7 @@ def test_a_drop_that_was_announced_is_not_sent_when_the_policy_flips_in_that_mom
     assert states(stage) == []
     assert stage.state() is Status.RUNNING
     assert ("data", "orders") not in stage.cluster.mirrors
-    assert ("Warning", "Released") not in stage.told()
+    assert ("Warning", "Released") not in stage.reported()
 
 
 def test_no_drop_is_sent_when_somebody_takes_the_finalizer_away_during_the_pass() -> None:
@@ -380,7 +380,7 @@ def test_what_is_wrong_with_the_spec_stays_told_while_the_mirror_follows_its_run
     stage.follow(10.0)
     assert stage.state() is Status.PAUSED
     assert stage.condition() == ("False", "TableChangeRejected")
-    assert [reason for _, reason in stage.told()] == ["TableChangeRejected"]
+    assert [reason for _, reason in stage.reported()] == ["TableChangeRejected"]
 
 
 # -- failures of commands --------------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_a_drop_under_maintenance_says_so_once_and_happens_afterwards() -> None:
     stage.follow(600.0)
     assert stage.condition() == ("False", "DropBlocked")
     assert len(stage.writes()) <= 4
-    assert [reason for _, reason in stage.told()].count("DropBlocked") == 1
+    assert [reason for _, reason in stage.reported()].count("DropBlocked") == 1
     assert states(stage) == ["TERMINATING"]
     stage.engine.turn(maintenance=False)
     stage.follow(60.0)

@@ -2,9 +2,7 @@
 
 import pytest
 
-from peerdb_operator.controllers.ports import Lane, Rest, precheck_key
-from peerdb_operator.controllers.precheck import reason_of, words
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import (
     PeerDBError,
     PeerDBInternal,
@@ -13,6 +11,8 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
     Violation,
 )
+from peerdb_operator.mirror.precheck import reason_of, words
+from peerdb_operator.ports import Pool, Requeue, precheck_key
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import VALIDATE, Stage, Tap, a_settled_stage, a_spec, set_live
 
@@ -79,12 +79,12 @@ def test_the_checks_of_another_set_of_additions_begin_afresh() -> None:
         stage.peerdb.taps.put(VALIDATE, Tap(instead=PeerDBPreconditionFailed("a database is away")))
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.follow(100.0)
-    first = stage.entry().memory.precheck
+    first = stage.entry().history.precheck
     assert first is not None
     assert first.failures == 3
     stage.cluster.edit("orders", {"spec": a_spec("a", "c")})
     stage.run()
-    second = stage.entry().memory.precheck
+    second = stage.entry().history.precheck
     assert second is not None
     assert second.failures == 1
 
@@ -128,10 +128,10 @@ def test_a_pass_asks_for_a_precheck_and_does_not_wait_for_it() -> None:
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     began, rest = stage.now, stage.run_once()
     assert (rest.wakes, stage.now - began < 1.0, checks(stage)) == ((precheck_key(stage.uid()),), True, [])
-    assert stage.controller.lane(rest.wakes[0]) is Lane.PRECHECK
+    assert stage.controller.pool(rest.wakes[0]) is Pool.PRECHECK
     assert stage.writes() == []
     answered = stage.do(stage.controller.reconcile(rest.wakes[0]))
-    assert (answered.after, answered.wakes, answered.stands_still) == (None, (stage.uid(),), True)
+    assert (answered.after, answered.wakes, answered.must_resume) == (None, (stage.uid(),), True)
     assert len(checks(stage)) == 1
     assert not stage.run_once().wakes
     assert len(stage.commands()) == 1
@@ -148,7 +148,7 @@ def test_the_answer_about_tables_that_nobody_wants_any_more_is_not_remembered() 
     assert stage.run_once().wakes == (key,)
     stage.wait(70.0)
     assert check.done()
-    assert stage.entry().memory.precheck is None
+    assert stage.entry().history.precheck is None
     stage.follow(10.0)
     assert stage.condition() == ("True", "Running")
     assert [one["tableMappings"][0]["sourceTableIdentifier"] for one in checks(stage)] == ["public.b", "public.c"]  # type: ignore[index]  # as sent
@@ -168,7 +168,7 @@ def test_nothing_is_asked_about_a_mirror_whose_object_is_gone() -> None:
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     (key,) = stage.run_once().wakes
     stage.controller.forget(stage.uid())
-    assert stage.do(stage.controller.reconcile(key)) == Rest(None)
+    assert stage.do(stage.controller.reconcile(key)) == Requeue(None)
     assert checks(stage) == []
 
 
@@ -190,8 +190,8 @@ def test_a_failed_check_has_a_reason_of_the_closed_set(error: PeerDBError, reaso
 
 def test_at_most_five_tables_are_named() -> None:
     violations = [Violation("SOURCE_TABLE_MISSING", f"public.t{number}") for number in range(7)]
-    told = words(PeerDBPreconditionFailed("source tables do not exist", violations=violations))
-    assert told == (
+    reported = words(PeerDBPreconditionFailed("source tables do not exist", violations=violations))
+    assert reported == (
         "spec.tables: PeerDB refuses to add public.t0, public.t1, public.t2, public.t3, public.t4 and 2 more "
         "(SOURCE_TABLE_MISSING)"
     )

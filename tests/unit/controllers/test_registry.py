@@ -6,11 +6,10 @@ import pytest
 
 from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.mirror import DeletionPolicy, RunState
-from peerdb_operator.controllers.entry import Entry
-from peerdb_operator.controllers.registry import Registry
-from peerdb_operator.core.desired import Desired
-from peerdb_operator.core.journal import Journal
 from peerdb_operator.errors import InvalidSpec, KubeConflict
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.journal import Journal
+from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 
 CONDITION = {
     "type": "Ready",
@@ -51,14 +50,14 @@ def a_body(
     return {"metadata": {**fixed, **metadata}, "spec": {} if spec is None else spec, "status": status or {}}
 
 
-def a_registry(*bodies: dict[str, Any]) -> Registry:
-    registry = Registry()
+def a_registry(*bodies: dict[str, Any]) -> MirrorStore:
+    registry = MirrorStore()
     for body in bodies:
-        registry.take_in(body)
+        registry.update_from_watch(body)
     return registry
 
 
-def entry_of(registry: Registry, uid: str = "u1") -> Entry:
+def entry_of(registry: MirrorStore, uid: str = "u1") -> CachedMirror:
     found = registry.get(uid)
     assert found is not None
     return found
@@ -70,7 +69,7 @@ def entry_of(registry: Registry, uid: str = "u1") -> Entry:
 @pytest.mark.parametrize("version", [9, 10])
 def test_a_version_that_is_not_newer_changes_nothing(version: int) -> None:
     registry = a_registry(a_body(version=10, generation=2))
-    assert not registry.take_in(a_body(version=version, generation=1, spec={"state": "Paused"}))
+    assert not registry.update_from_watch(a_body(version=version, generation=1, spec={"state": "Paused"}))
     assert entry_of(registry).view.generation == 2
     assert entry_of(registry).wish() == Desired("orders", 2)
 
@@ -88,12 +87,12 @@ def test_a_version_that_is_not_newer_changes_nothing(version: int) -> None:
 )
 def test_a_newer_version_asks_for_a_pass_when_it_says_something_new(news: dict[str, Any]) -> None:
     registry = a_registry(a_body(version=10))
-    assert registry.take_in(a_body(version=11, **news))
+    assert registry.update_from_watch(a_body(version=11, **news))
 
 
 def test_a_newer_version_asks_for_nothing_when_only_labels_differ() -> None:
     registry = a_registry(a_body(version=10))
-    assert not registry.take_in(a_body(version=11, labels={"a": "b"}))
+    assert not registry.update_from_watch(a_body(version=11, labels={"a": "b"}))
     assert entry_of(registry).view.version == 11
 
 
@@ -103,29 +102,29 @@ def test_our_own_write_asks_for_nothing_when_the_watch_delivers_it_before_its_an
     entry.journal = Journal()
     written = a_body(version=11, status={"state": "Running", "conditions": [CONDITION], "operation": OPERATION})
     entry.writing = a_registry(written).claimants("orders")[0].view.status
-    assert not registry.take_in(written)
+    assert not registry.update_from_watch(written)
     assert entry.journal is not None
-    registry.wrote(entry, written)
-    assert (entry.view.version, entry.basis.version) == (11, 11)
+    registry.update_from_write(entry, written)
+    assert (entry.view.version, entry.base.version) == (11, 11)
 
 
 def test_an_answer_that_is_older_than_the_watch_leaves_the_newer_version() -> None:
     registry = a_registry(a_body(version=10))
     entry = entry_of(registry)
-    registry.take_in(a_body(version=12, generation=2))
-    registry.wrote(entry, a_body(version=11))
-    assert (entry.view.version, entry.basis.version) == (12, 11)
+    registry.update_from_watch(a_body(version=12, generation=2))
+    registry.update_from_write(entry, a_body(version=11))
+    assert (entry.view.version, entry.base.version) == (12, 11)
     with pytest.raises(KubeConflict):
-        entry.require_basis()
+        entry.require_base()
     with pytest.raises(KubeConflict):
-        entry.require_orders()
+        entry.require_intent()
 
 
 def test_the_answer_to_a_write_brings_the_spec_of_its_generation() -> None:
     registry = a_registry(a_body(version=10))
     entry = entry_of(registry)
     entry.wish()
-    registry.wrote(entry, a_body(version=11, generation=2, spec={"state": "Paused"}))
+    registry.update_from_write(entry, a_body(version=11, generation=2, spec={"state": "Paused"}))
     assert entry.wish() == Desired("orders", 2, RunState.PAUSED)
 
 
@@ -136,7 +135,7 @@ def test_a_journal_written_by_somebody_else_replaces_ours() -> None:
     registry = a_registry(a_body(version=10, status={"conditions": [CONDITION]}))
     entry = entry_of(registry)
     assert entry.current_journal().operation is None
-    assert registry.take_in(a_body(version=11, status={"conditions": [CONDITION], "operation": OPERATION}))
+    assert registry.update_from_watch(a_body(version=11, status={"conditions": [CONDITION], "operation": OPERATION}))
     operation = entry.current_journal().operation
     assert operation is not None
     assert operation.id == "pause-1-1"
@@ -146,7 +145,7 @@ def test_our_journal_stays_when_the_status_is_wiped() -> None:
     registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
     entry = entry_of(registry)
     ours = entry.current_journal()
-    assert registry.take_in(a_body(version=11, status={"observedGeneration": -1}))
+    assert registry.update_from_watch(a_body(version=11, status={"observedGeneration": -1}))
     assert entry.current_journal() is ours
 
 
@@ -154,7 +153,7 @@ def test_our_journal_stays_when_another_part_of_the_status_is_edited() -> None:
     registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
     ours = entry_of(registry).current_journal()
     edited = {"conditions": [CONDITION], "operation": OPERATION, "state": "Paused"}
-    assert registry.take_in(a_body(version=11, status=edited))
+    assert registry.update_from_watch(a_body(version=11, status=edited))
     assert entry_of(registry).current_journal() is ours
 
 
@@ -168,19 +167,19 @@ def test_an_older_version_takes_the_place_of_the_known_one_when_the_api_server_w
     assert registry.restore(a_body(version=400_000, generation=3, spec={"state": "Paused"}), 1_000_000)
     assert entry.view.version == 400_000
     assert entry.wish() == Desired("orders", 3, RunState.PAUSED)
-    assert registry.take_in(a_body(version=400_001, generation=4))
+    assert registry.update_from_watch(a_body(version=400_001, generation=4))
 
 
 def test_a_command_of_the_running_pass_is_refused_when_the_api_server_was_restored_meanwhile() -> None:
     registry = a_registry(a_body(version=1_000_000, generation=3))
     registry.restore(a_body(version=400_000, generation=2), 1_000_000)
     with pytest.raises(KubeConflict):
-        entry_of(registry).require_orders()
+        entry_of(registry).require_intent()
 
 
 def test_a_version_read_before_another_one_came_restores_nothing() -> None:
     registry = a_registry(a_body(version=1_000_000))
-    registry.take_in(a_body(version=1_000_001))
+    registry.update_from_watch(a_body(version=1_000_001))
     assert not registry.restore(a_body(version=400_000), 1_000_000)
     assert entry_of(registry).view.version == 1_000_001
 
@@ -202,27 +201,27 @@ def test_the_journal_of_a_restored_status_replaces_ours(operation: dict[str, Any
 def test_an_object_created_anew_under_the_same_name_takes_the_place_of_the_old_one() -> None:
     registry = a_registry(a_body(uid="old", version=10))
     old = entry_of(registry, "old")
-    assert registry.take_in(a_body(uid="new", version=20))
+    assert registry.update_from_watch(a_body(uid="new", version=20))
     assert registry.get("old") is None
     assert [each.view.uid for each in registry.claimants("orders")] == ["new"]
     with pytest.raises(KubeConflict):
-        old.require_orders()
+        old.require_intent()
     assert registry.remove("old") is None
     assert len(registry) == 1
 
 
 def test_an_old_read_of_a_predecessor_changes_nothing() -> None:
     registry = a_registry(a_body(uid="new", version=20))
-    assert not registry.take_in(a_body(uid="old", version=10))
+    assert not registry.update_from_watch(a_body(uid="old", version=10))
     assert [each.view.uid for each in registry] == ["new"]
 
 
 def test_removing_the_predecessor_late_leaves_the_name_to_its_successor() -> None:
     registry = a_registry(a_body(uid="u1", version=10))
-    registry.take_in(a_body(uid="u2", version=20))
+    registry.update_from_watch(a_body(uid="u2", version=20))
     registry.remove("u1")
     registry.remove("u2")
-    assert registry.take_in(a_body(uid="u3", version=15))
+    assert registry.update_from_watch(a_body(uid="u3", version=15))
 
 
 def test_the_older_of_two_mirrors_in_two_namespaces_has_the_claim() -> None:
@@ -232,7 +231,7 @@ def test_the_older_of_two_mirrors_in_two_namespaces_has_the_claim() -> None:
     registry = a_registry(younger, older)
     assert registry.older_claim(entry_of(registry, "u1")) == "one/a"
     assert registry.older_claim(entry_of(registry, "u2")) is None
-    assert registry.heir(entry_of(registry, "u2")) == "two/a"
+    assert registry.successor(entry_of(registry, "u2")) == "two/a"
 
 
 def test_the_uid_decides_when_two_claims_are_of_the_same_second() -> None:
@@ -254,17 +253,17 @@ def test_a_mirror_that_is_being_deleted_neither_claims_nor_inherits() -> None:
     going = a_body("a", uid="u1", spec={"mirrorName": "m"}, deletionTimestamp="2026-01-02T00:00:00Z")
     registry = a_registry(going, a_body("b", uid="u2", spec={"mirrorName": "m"}))
     assert registry.older_claim(entry_of(registry, "u2")) is None
-    assert registry.heir(entry_of(registry, "u2")) is None
-    assert registry.heir(entry_of(registry, "u1")) == "data/b"
+    assert registry.successor(entry_of(registry, "u2")) is None
+    assert registry.successor(entry_of(registry, "u1")) == "data/b"
 
 
 def test_claims_follow_when_an_object_is_removed_and_comes_back_or_bears_another_mirror_name() -> None:
     registry = a_registry(a_body(version=10))
     registry.remove("u1")
     assert registry.claimants("orders") == []
-    registry.take_in(a_body(version=11))
+    registry.update_from_watch(a_body(version=11))
     assert len(registry.claimants("orders")) == 1
-    registry.take_in(a_body(version=12, generation=2, spec={"mirrorName": "other"}))
+    registry.update_from_watch(a_body(version=12, generation=2, spec={"mirrorName": "other"}))
     assert registry.claimants("orders") == []
     assert len(registry.claimants("other")) == 1
     registry.remove("u1")
@@ -275,7 +274,7 @@ def test_an_answer_for_a_forgotten_object_claims_nothing() -> None:
     registry = a_registry(a_body(version=10))
     entry = entry_of(registry)
     registry.remove("u1")
-    registry.wrote(entry, a_body(version=11, spec={"mirrorName": "other"}))
+    registry.update_from_write(entry, a_body(version=11, spec={"mirrorName": "other"}))
     assert registry.claimants("other") == []
     assert registry.remove("u1") is None
 
@@ -305,7 +304,7 @@ def test_an_object_whose_name_maps_to_nothing_is_invalid_and_still_known() -> No
 
 def test_a_deletion_leaves_the_mirror_alone_when_no_spec_was_ever_readable() -> None:
     entry = entry_of(a_registry(a_body(spec={"state": "Sideways"}, deletionTimestamp="2026-01-02T00:00:00Z")))
-    wish = entry.parting_wish()
+    wish = entry.desired_for_deletion()
     assert (wish.deletion_policy, wish.state) == (DeletionPolicy.RETAIN, RunState.PAUSED)
     assert entry.is_looked_at
 
@@ -318,14 +317,14 @@ def test_a_deletion_follows_the_last_readable_spec_unless_the_new_one_says_retai
     entry = entry_of(registry)
     entry.wish()
     spec = {"state": "Sideways", **({} if policy is None else {"deletionPolicy": policy})}
-    registry.take_in(a_body(version=11, generation=2, spec=spec))
-    wish = entry.parting_wish()
+    registry.update_from_watch(a_body(version=11, generation=2, spec=spec))
+    wish = entry.desired_for_deletion()
     assert (wish.state, wish.deletion_policy) == (RunState.PAUSED, kept)
 
 
 def test_a_readable_spec_is_the_parting_wish() -> None:
     entry = entry_of(a_registry(a_body(spec={"deletionPolicy": "Retain"})))
-    assert entry.parting_wish() is entry.wish()
+    assert entry.desired_for_deletion() is entry.wish()
 
 
 def test_an_error_in_status_is_remembered() -> None:
@@ -337,5 +336,5 @@ def test_an_error_in_status_is_remembered() -> None:
 def test_a_frozen_object_is_not_looked_at() -> None:
     entry = entry_of(a_registry(a_body(annotations={"peerdb.io/reconcile": "disabled"})))
     assert not entry.is_looked_at
-    entry.require_basis()
-    entry.require_orders()
+    entry.require_base()
+    entry.require_intent()

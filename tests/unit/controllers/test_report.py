@@ -6,20 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus, OperationStatus, read_status
-from peerdb_operator.clients.peerdb_transport import Reply, encode_json
-from peerdb_operator.controllers.report import (
-    log_decision,
-    log_kube_failure,
-    log_kube_success,
-    merge_patch,
-    ready_reason,
-)
-from peerdb_operator.controllers.story import News, Story
-from peerdb_operator.core.plan_types import LookFully, Pause, Plan, Release, Resume, Wait
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import verdict
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable
+from peerdb_operator.mirror.events import EventRecorder, PendingEvent
+from peerdb_operator.mirror.report import log_decision, log_kube_failure, log_kube_success, merge_patch, ready_reason
+from peerdb_operator.mirror.rules.conditions import verdict
+from peerdb_operator.mirror.rules.decision import Decision, Observe, Pause, Release, Resume, Wait
+from peerdb_operator.peerdb.transport import Reply, encode_json
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
@@ -94,10 +88,10 @@ def test_a_status_that_was_wiped_is_written_again() -> None:
 @pytest.mark.parametrize("word", ["X" * 100, "ß" * 64, "\x1b[31mX" * 60, "X\nY"])
 def test_a_state_of_any_length_fits_the_status(word: str) -> None:
     stage = a_settled_stage("a")
-    memory = stage.entry().memory
+    history = stage.entry().history
     row = stage.engine.world.row("orders")
     assert row is not None
-    assert memory.word == "RUNNING"
+    assert history.word == "RUNNING"
     stage.peerdb.taps.put("mirrors/status", Tap(instead=_status_of(stage, word)))
     stage.run()
     states = [each.after["status"].get("state", "") for each in stage.writes() if each.after]
@@ -123,7 +117,7 @@ def test_an_event_tells_of_every_transition_once() -> None:
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.follow(10.0)
     stage.follow(1200.0)
-    assert stage.told() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
+    assert stage.reported() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
 
 
 def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
@@ -133,12 +127,12 @@ def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
     )
     stage.tick()
     stage.follow(20.0)
-    assert stage.told() == [("Warning", "MirrorFailed")]
+    assert stage.reported() == [("Warning", "MirrorFailed")]
     stage.restart()
     stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=7)})
     stage.follow(20.0)
     assert stage.status()["observedGeneration"] == 2
-    assert stage.told() == [("Warning", "MirrorFailed")]
+    assert stage.reported() == [("Warning", "MirrorFailed")]
 
 
 @pytest.mark.parametrize(
@@ -172,14 +166,14 @@ def test_a_terminating_namespace_that_refuses_events_is_no_news(caplog: pytest.L
     stage = a_settled_stage("a")
     stage.cluster.delete_namespace("data")
     stage.do(stage.controller._reporter.event(stage.entry(), "Normal", "Released", "let go"))
-    assert stage.told() == []
+    assert stage.reported() == []
     assert caplog.records == []
 
 
 def test_an_event_is_created_once_and_fits_kubernetes() -> None:
     stage = a_settled_stage("a")
     entry = stage.entry()
-    entry.story.pending.append(News("Warning", "Released", "x" * 5000))
+    entry.story.pending.append(PendingEvent("Warning", "Released", "x" * 5000))
     stage.do(stage.controller._reporter.tell(entry))
     stage.do(stage.controller._reporter.tell(entry))
     patched = [one.patch for one in stage.cluster.events()]
@@ -213,13 +207,13 @@ def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: p
     stage = a_settled_stage("a")
     caplog.set_level(logging.INFO)
     entry = stage.entry()
-    failed = Plan(None, verdict(Reason.MIRROR_FAILED, "it has failed"), Wait(None))
-    for planned in (failed, failed, Plan(None, None, Wait(None)), Plan(LookFully(), None, Wait(None))):
-        log_decision(entry, planned)
-    log_decision(entry, Plan(Release(hand_over=False), None, Wait(None), note="look at it"))
+    failed = Decision(None, verdict(Reason.MIRROR_FAILED, "it has failed"), Wait(None))
+    for decision in (failed, failed, Decision(None, None, Wait(None)), Decision(Observe(), None, Wait(None))):
+        log_decision(entry, decision)
+    log_decision(entry, Decision(Release(hand_over=False), None, Wait(None), note="look at it"))
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
         ("WARNING", "MirrorFailed: it has failed"),
-        ("INFO", "LookFully"),
+        ("INFO", "Observe"),
         ("INFO", "Release: look at it"),
     ]
 
@@ -228,12 +222,12 @@ def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: p
 def test_a_verdict_is_logged_at_the_level_of_its_event_once(reason: Reason, caplog: pytest.LogCaptureFixture) -> None:
     entry = a_settled_stage("a").entry()
     caplog.set_level(logging.INFO)
-    told = verdict(reason, "why")
-    story = Story()
-    story.tell(told, "", 0.0)
+    reported = verdict(reason, "why")
+    story = EventRecorder()
+    story.tell(reported, "", 0.0)
     entry.logged = ""
     for action in (None, Pause(None), Resume(None)):
-        log_decision(entry, Plan(action, told, Wait(None)))
+        log_decision(entry, Decision(action, reported, Wait(None)))
     (event,) = story.pending
     first, *others = caplog.records
     assert first.levelname == {"Warning": "WARNING", "Normal": "INFO"}[event.kind]
@@ -260,7 +254,7 @@ def test_a_conflict_leaves_no_event() -> None:
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
     stage.run()
-    assert stage.told() == []
+    assert stage.reported() == []
     stage.follow(10.0)
     assert stage.condition() == ("True", "Paused")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
-from peerdb_operator.clients.peerdb import RequestedState
 from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.peerdb.client import RequestedState
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     SET_TAGS,
@@ -131,7 +131,7 @@ def test_a_pause_that_is_written_down_first_is_not_sent_to_a_mirror_that_became_
     change: Callable[[Stage], None],
 ) -> None:
     stage = a_settled_stage("a")
-    stage.entry().unwritten = True
+    stage.entry().status_write_failing = True
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.kube.taps.put("patch-status", Tap(takes=60.0, after=lambda: change(stage)))
     stage.follow(120.0)
@@ -140,7 +140,7 @@ def test_a_pause_that_is_written_down_first_is_not_sent_to_a_mirror_that_became_
 
 def test_a_pause_that_is_written_down_first_is_not_sent_to_a_mirror_that_stopped_meanwhile() -> None:
     stage = a_settled_stage("a")
-    stage.entry().unwritten = True
+    stage.entry().status_write_failing = True
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     stage.by_hand(RequestedState.PAUSED, after=30.0)
     stage.kube.taps.put("patch-status", Tap(takes=60.0))

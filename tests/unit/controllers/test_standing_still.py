@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
-from peerdb_operator.clients.peerdb import RequestedState
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable, PeerDBUnavailable
+from peerdb_operator.peerdb.client import RequestedState
 from tests.harness.peerdb.engine import EPOCH
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -91,7 +91,7 @@ def test_the_edit_goes_on_when_statuses_can_be_written_again() -> None:
 
 def test_a_pause_as_wished_goes_out_although_statuses_cannot_be_written() -> None:
     stage = a_settled_stage("a")
-    stage.entry().unwritten = True
+    stage.entry().status_write_failing = True
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.kube.taps.put("patch-status", Tap(instead=REFUSED))
     stage.run()
@@ -111,7 +111,7 @@ def test_kubernetes_is_asked_with_patience_while_the_mirror_flows() -> None:
     stage.cluster.edit("orders", {"spec": {"batchSize": 5, "tables": []}})
     stage.kube.taps.put("patch-status", Tap(instead=NO_ANSWER))
     rest = stage.run()
-    assert (rest.backoff, rest.cap, rest.stands_still) == (NO_ANSWER.reason, 60.0, False)
+    assert (rest.backoff, rest.cap, rest.must_resume) == (NO_ANSWER.reason, 60.0, False)
 
 
 # -- slow writes -----------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_no_mirror_stands_paused_while_an_event_is_created() -> None:
         stage.follow(60.0)
         pause, edit = stage.commands()
         stops.append(edit.at - pause.at)
-        assert stage.told() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
+        assert stage.reported() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
     assert stops[0] == stops[1]
 
 
@@ -262,7 +262,7 @@ def test_no_correction_is_told_that_was_not_made() -> None:
     stage.run()
     stage.follow(10.0)
     assert (states(stage), stage.condition()) == ([], ("True", "Paused"))
-    assert stage.told() == [("Normal", "Paused")]
+    assert stage.reported() == [("Normal", "Paused")]
 
 
 def test_a_deletion_that_finds_no_token_left_is_held_and_never_said_to_drop() -> None:
@@ -285,8 +285,8 @@ def test_a_deletion_that_finds_no_token_left_is_held_and_never_said_to_drop() ->
     stage.run("second")
     assert [one.body["flowJobName"] for one in stage.commands()] == ["first"]
     assert stage.condition(name="second") == ("False", "DropHeld")
-    told = [one.patch["reason"] for one in stage.cluster.events() if one.key == ("data", "second")]
-    assert told == ["DropHeld"]
+    reported = [one.patch["reason"] for one in stage.cluster.events() if one.key == ("data", "second")]
+    assert reported == ["DropHeld"]
 
 
 def test_a_release_that_becomes_due_when_the_resume_fails_is_carried_out_by_the_next_pass() -> None:

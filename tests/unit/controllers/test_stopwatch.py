@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from peerdb_operator.controllers.gauges import mirror_samples
-from peerdb_operator.core.journal import Step
 from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.mirror.gauges import mirror_samples
+from peerdb_operator.mirror.rules.journal import Step
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec
 
@@ -12,7 +12,7 @@ from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_sta
 def standing(stage: Stage) -> float | None:
     """What a scrape tells of the mirror."""
     (sample,) = mirror_samples(stage.controller._registry)
-    return sample.stopped_since
+    return sample.paused_since
 
 
 def stops(stage: Stage) -> float:

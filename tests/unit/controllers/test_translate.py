@@ -1,14 +1,13 @@
 """Between PeerDB's wire values and ours, both ways."""
 
-from peerdb_operator.clients.peerdb_config import MirrorConfig
-from peerdb_operator.clients.peerdb_wire import SnapshotProgress
-from peerdb_operator.controllers.translate import config_update, live_config, progress, validation_request
-from peerdb_operator.controllers.tuning import limits_of
-from peerdb_operator.core.config import Column, SnapshotValues
-from peerdb_operator.core.desired import DesiredColumn, SnapshotWish, TableWish
-from peerdb_operator.core.edit import Edit, SettingsEdit
-from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Progress
+from peerdb_operator.mirror.rules.change import ConfigUpdate, SettingsEdit
+from peerdb_operator.mirror.rules.config import Column, SnapshotValues
+from peerdb_operator.mirror.rules.desired import DesiredColumn, DesiredSnapshot, DesiredTable
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import Progress
+from peerdb_operator.mirror.translate import cdc_flow_config_update, live_config, progress, validation_request
+from peerdb_operator.mirror.tuning import limits_of
+from peerdb_operator.peerdb.models import MirrorConfig, SnapshotProgress
 from tests.harness.simulation import some_settings
 
 COLUMN = {"sourceName": "id", "destinationName": "key", "destinationType": "String", "ordering": 1, "partitioning": 2,
@@ -24,7 +23,7 @@ CONFIG = {
     "snapshotNumPartitionsOverride": 2, "snapshotMaxParallelWorkers": 3, "snapshotNumTablesInParallel": 4,
     "env": {"B": "2", "A": "1"}, "version": 3,
 }  # fmt: skip
-WISH = TableWish(
+WISH = DesiredTable(
     "public.b", "b", exclude=frozenset({"z", "y"}), partition_key="p", engine="CH_ENGINE_NULL", sharding_key="s",
     policy_name="n", partition_by_expr="e", columns=(DesiredColumn("id", "key", "String", 1, 2, nullable=True),),
 )  # fmt: skip
@@ -47,12 +46,12 @@ def test_a_live_config_is_read_whole() -> None:
 
 def test_a_removal_goes_back_to_the_letter_as_peerdb_reported_it() -> None:
     live = live_config(a_config())
-    update = config_update(Edit(removals=live.tables), a_config(), skip_snapshot=True)
+    update = cdc_flow_config_update(ConfigUpdate(removals=live.tables), a_config(), skip_snapshot=True)
     assert update.to_json() == {"removedTables": [TABLE]}
 
 
 def test_an_addition_says_what_the_spec_says() -> None:
-    update = config_update(Edit(additions=(WISH,)), a_config(), skip_snapshot=True)
+    update = cdc_flow_config_update(ConfigUpdate(additions=(WISH,)), a_config(), skip_snapshot=True)
     column = {key: value for key, value in COLUMN.items() if key != "somethingNew"}
     assert update.to_json() == {
         "additionalTables": [
@@ -74,8 +73,8 @@ def test_an_addition_says_what_the_spec_says() -> None:
 
 def test_an_added_column_says_only_what_the_spec_sets() -> None:
     columns = (DesiredColumn("id", ordering=1), DesiredColumn("at", destination="at"))
-    update = config_update(
-        Edit(additions=(TableWish("public.b", "b", columns=columns),)), a_config(), skip_snapshot=False
+    update = cdc_flow_config_update(
+        ConfigUpdate(additions=(DesiredTable("public.b", "b", columns=columns),)), a_config(), skip_snapshot=False
     )
     [added] = update.to_json()["additionalTables"]
     assert added["columns"] == [{"sourceName": "at", "destinationName": "at"}, {"sourceName": "id", "ordering": 1}]
@@ -83,9 +82,9 @@ def test_an_added_column_says_only_what_the_spec_sets() -> None:
 
 def test_settings_travel_as_the_fields_that_change() -> None:
     settings = SettingsEdit(
-        batch_size=5, idle_timeout=6, snapshot=SnapshotWish(1, 2, 3, 4), env=(("PEERDB_A", "x"), ("PEERDB_B", "y"))
+        batch_size=5, idle_timeout=6, snapshot=DesiredSnapshot(1, 2, 3, 4), env=(("PEERDB_A", "x"), ("PEERDB_B", "y"))
     )
-    update = config_update(Edit(settings=settings), a_config(), skip_snapshot=False)
+    update = cdc_flow_config_update(ConfigUpdate(settings=settings), a_config(), skip_snapshot=False)
     assert update.to_json() == {
         "batchSize": 5,
         "idleTimeout": 6,
@@ -98,7 +97,7 @@ def test_settings_travel_as_the_fields_that_change() -> None:
 
 
 def test_a_check_speaks_of_the_additions_alone_with_the_mirrors_peers_publication_and_env() -> None:
-    edit = Edit(additions=(TableWish("public.b", "b"),), settings=SettingsEdit(env=(("A", "9"),)))
+    edit = ConfigUpdate(additions=(DesiredTable("public.b", "b"),), settings=SettingsEdit(env=(("A", "9"),)))
     assert validation_request(edit, a_config(), "precheck_1", copy=True) == {
         "sourceName": "src",
         "destinationName": "dst",

@@ -6,15 +6,15 @@ from dataclasses import fields, replace
 
 import pytest
 
-from peerdb_operator.controllers.tuning import limits_of
-from peerdb_operator.core.limits import Limits
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.tuning import limits_of
 from peerdb_operator.settings import Settings
 from tests.unit.controllers.stage import Stage, a_settled_stage, a_spec
 
 LIMITS = {
     "tick_seconds": "tick",
-    "pausing_look_seconds": "look_short",
-    "transition_look_seconds": "look_first",
+    "pausing_look_seconds": "requeue_short",
+    "transition_look_seconds": "requeue_first",
     "config_sample_seconds": "sample",
     "outage_quiet_seconds": "outage_quiet",
     "outage_unknown_seconds": "outage_unknown",

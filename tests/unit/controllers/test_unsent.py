@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
-from peerdb_operator.clients.peerdb import RequestedState
-from peerdb_operator.controllers.ports import Rest
 from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.peerdb.client import RequestedState
+from peerdb_operator.ports import Requeue
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     STATE_CHANGE,
@@ -105,7 +105,7 @@ def test_no_edit_is_sent_when_somebody_else_has_written_the_journal(tap: object)
     stage.at_once = True
     assert callable(tap)
     stage.kube.taps.put("patch-status", tap(stage))
-    rest: Rest = stage.run()
+    rest: Requeue = stage.run()
     assert (rest.backoff, states(stage)) == ("conflict", [])
     operation = stage.entry().current_journal().operation
     assert operation is not None
@@ -114,7 +114,7 @@ def test_no_edit_is_sent_when_somebody_else_has_written_the_journal(tap: object)
 
 def test_a_pause_that_was_announced_is_not_sent_twice_because_writing_it_down_took_long() -> None:
     stage = a_settled_stage("a", knobs={"t_lag": 3.0})
-    stage.entry().unwritten = True
+    stage.entry().status_write_failing = True
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     slow_writes(stage, 9.0)
     stage.follow(90.0)
@@ -146,12 +146,12 @@ def test_what_is_remembered_of_commands_that_were_not_sent_does_not_grow_while_k
     for _ in range(12):
         stage.follow(300.0)
         touch(stage)
-        sizes.append(len(stage.entry().unsent))
+        sizes.append(len(stage.entry().journal_overrides))
     assert max(sizes) <= 3
     stage.kube.taps.clear()
     forget(stage)
     stage.follow(30.0)
-    assert (len(stage.entry().unsent), stage.condition()) == (0, ("True", "Running"))
+    assert (len(stage.entry().journal_overrides), stage.condition()) == (0, ("True", "Running"))
 
 
 def test_an_edit_is_sent_at_once_although_the_first_of_many_records_without_an_answer_has_landed() -> None:
@@ -186,8 +186,8 @@ def test_no_stop_is_measured_while_the_mirror_flows_although_statuses_cannot_be_
     stops = stops_of(stage, 3600.0)
     assert stage.state() is Status.RUNNING
     assert series(stage, "peerdb_operator_mirror_paused_by_operator_since_timestamp_seconds") == []
-    (told,) = series(stage, "peerdb_operator_mirror_paused_seconds_sum")
-    assert float(told.split()[1]) == pytest.approx(sum(stops), abs=15.0)
+    (reported,) = series(stage, "peerdb_operator_mirror_paused_seconds_sum")
+    assert float(reported.split()[1]) == pytest.approx(sum(stops), abs=15.0)
 
 
 def test_no_mirror_is_stopped_again_and_again_while_somebody_always_writes_sooner() -> None:
@@ -227,7 +227,7 @@ def test_no_correction_is_told_of_an_edit_that_was_not_sent() -> None:
     set_live(stage, batch_size=1000)
     stage.follow(60.0)
     assert states(stage) == []
-    assert "DriftCorrected" not in [reason for _, reason in stage.told()]
+    assert "DriftCorrected" not in [reason for _, reason in stage.reported()]
 
 
 def test_no_correction_is_told_of_an_edit_that_was_not_taken() -> None:
@@ -238,7 +238,7 @@ def test_no_correction_is_told_of_an_edit_that_was_not_taken() -> None:
     set_live(stage, batch_size=1000)
     stage.wait(2.0)
     stage.follow(20.0)
-    assert "DriftCorrected" not in [reason for _, reason in stage.told()]
+    assert "DriftCorrected" not in [reason for _, reason in stage.reported()]
 
 
 def test_no_drop_is_told_that_was_not_sent() -> None:
@@ -246,8 +246,8 @@ def test_no_drop_is_told_that_was_not_sent() -> None:
     stage.kube.taps.put("patch-status", an_heir_comes(stage))
     stage.follow(30.0)
     assert states(stage) == []
-    told = [one.patch["reason"] for one in stage.cluster.events() if one.key == ("data", "orders")]
-    assert told == ["Released"]
+    reported = [one.patch["reason"] for one in stage.cluster.events() if one.key == ("data", "orders")]
+    assert reported == ["Released"]
 
 
 def taken_away(stage: Stage) -> None:
@@ -283,7 +283,7 @@ def test_events_are_told_of_a_mirror_that_stands_paused_for_long(happens: object
     happens(stage)
     stage.follow(900.0)
     assert stage.state() is Status.PAUSED
-    assert reason in [told for _, told in stage.told()]
+    assert reason in [reported for _, reported in stage.reported()]
 
 
 def test_the_event_of_a_held_drop_is_told_of_a_mirror_that_stands_paused() -> None:
@@ -291,7 +291,7 @@ def test_the_event_of_a_held_drop_is_told_of_a_mirror_that_stands_paused() -> No
     until_edit(stage)
     stage.cluster.delete("orders")
     stage.follow(60.0)
-    assert ("Warning", "DropHeld") in stage.told()
+    assert ("Warning", "DropHeld") in stage.reported()
 
 
 def test_a_story_is_told_in_order_to_its_end() -> None:
@@ -300,7 +300,7 @@ def test_a_story_is_told_in_order_to_its_end() -> None:
     stage.cluster.edit("orders", {"spec": {"deletionPolicy": "Retain"}})
     stage.cluster.delete("orders")
     stage.follow(30.0)
-    assert [reason for _, reason in stage.told()] == ["Pausing", "Resuming", "Released"]
+    assert [reason for _, reason in stage.reported()] == ["Pausing", "Resuming", "Released"]
 
 
 def test_a_command_that_cannot_be_written_down_is_announced_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,6 @@
 """Builders for the values that decisions are made of: each gives a plain, settled example; keywords say what differs.
 
-Owns examples, no expectations. ``a_case`` puts them together; ``plan_of`` and ``farewell_of`` ask the planners.
+Owns examples, no expectations. ``a_case`` puts them together; ``decision_of`` and ``farewell_of`` ask the planners.
 """
 
 from __future__ import annotations
@@ -10,30 +10,28 @@ from dataclasses import replace
 from typing import TypeVar
 
 from peerdb_operator.api.mirror import RunState
-from peerdb_operator.core.case import Case, Situation
-from peerdb_operator.core.change import Withheld
-from peerdb_operator.core.config import LiveConfig, TableMapping
-from peerdb_operator.core.deletion import Farewell
-from peerdb_operator.core.desired import Desired, TableWish
-from peerdb_operator.core.drop import plan_deletion
-from peerdb_operator.core.edit import Edit
-from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
-from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.memory import Memory, Precheck, Streak
-from peerdb_operator.core.observed import (
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.config import LiveConfig, TableMapping
+from peerdb_operator.mirror.rules.decide import plan
+from peerdb_operator.mirror.rules.decision import Decision
+from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
+from peerdb_operator.mirror.rules.finalize import Farewell, plan_deletion
+from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
+from peerdb_operator.mirror.rules.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import (
     Absent,
     ConfigGap,
+    Found,
     Observation,
     Owner,
     OwnerKind,
-    Seen,
     State,
     Unknown,
     Unreadable,
 )
-from peerdb_operator.core.plan import plan
-from peerdb_operator.core.plan_types import Plan
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.mirror.rules.state import Case, Situation
 
 T = TypeVar("T")
 
@@ -57,10 +55,10 @@ def made(kind: type[T], defaults: Mapping[str, object], fields: Mapping[str, obj
     return make(**{**defaults, **fields})
 
 
-def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> TableWish:
+def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> DesiredTable:
     """A table of a spec; the destination defaults to the table's own name."""
     names = {"source": source, "destination": destination or source.partition(".")[2] or source}
-    return made(TableWish, names, fields)
+    return made(DesiredTable, names, fields)
 
 
 def a_mapping(source: str = "public.orders", destination: str = "", **fields: object) -> TableMapping:
@@ -69,8 +67,8 @@ def a_mapping(source: str = "public.orders", destination: str = "", **fields: ob
     return made(TableMapping, names, fields)
 
 
-def a_mirror(*tables: str | TableWish, runs: bool = True, **fields: object) -> Desired:
-    """The wish of a Mirror: ``public.orders`` alone unless tables are named, Running unless told otherwise."""
+def a_mirror(*tables: str | DesiredTable, runs: bool = True, **fields: object) -> Desired:
+    """The wish of a Mirror: ``public.intent`` alone unless tables are named, Running unless told otherwise."""
     wishes = tuple(a_wish(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
     defaults: dict[str, object] = {
         "mirror": "orders",
@@ -82,26 +80,26 @@ def a_mirror(*tables: str | TableWish, runs: bool = True, **fields: object) -> D
 
 
 def a_config(*tables: str | TableMapping, **settings: object) -> LiveConfig:
-    """A live config: ``public.orders`` alone unless tables are named."""
+    """A live config: ``public.intent`` alone unless tables are named."""
     mappings = tuple(a_mapping(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
     return made(LiveConfig, {"tables": mappings}, settings)
 
 
 def a_look(
     state: State | str = State.RUNNING, config: LiveConfig | Unreadable | ConfigGap | None = None, **fields: object
-) -> Seen:
-    """A full look at a mirror of ours that runs with ``public.orders``."""
+) -> Found:
+    """A full look at a mirror of ours that runs with ``public.intent``."""
     shown = a_config() if config is None else config
     defaults = {"word": str(state), "config": shown, "created_at": CREATED, "at": NOW, "owner": OURS}
-    return made(Seen, defaults, fields)
+    return made(Found, defaults, fields)
 
 
-def a_light_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
+def a_light_look(state: State | str = State.RUNNING, **fields: object) -> Found:
     """A look without config and owner tag."""
     return a_look(state, ConfigGap.NOT_ASKED, **{"owner": UNASKED, **fields})
 
 
-def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Seen:
+def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Found:
     """A full look at a mirror whose config cannot be read."""
     return a_look(state, NO_WORKERS, **fields)
 
@@ -144,12 +142,12 @@ def a_situation(**fields: object) -> Situation:
     return made(Situation, defaults, fields)
 
 
-def a_memory(look: Observation | None = None, **fields: object) -> Memory:
+def a_history(look: Observation | None = None, **fields: object) -> History:
     """What a process remembers that has seen the present state for an hour."""
     defaults: dict[str, object] = {}
-    if isinstance(look, Seen):
+    if isinstance(look, Found):
         defaults = {"word": look.word, "word_since": LONG_AGO, "owner": (CREATED, OURS)}
-    return made(Memory, defaults, fields)
+    return made(History, defaults, fields)
 
 
 def a_streak(state: State, config: LiveConfig, *, lasts: float, count: int = 2) -> Streak:
@@ -163,19 +161,19 @@ def a_case(
     *,
     operation: Operation | None = None,
     bounds: Bounds | None = None,
-    memory: Mapping[str, object] | None = None,
+    history: Mapping[str, object] | None = None,
     situation: Mapping[str, object] | None = None,
     **fields: object,
 ) -> Case:
     """A planning case: a settled Mirror, running as wished, nothing in flight.
 
-    ``memory`` and ``situation`` name only what differs from ``a_memory`` and ``a_situation``.
+    ``history`` and ``situation`` name only what differs from ``a_history`` and ``a_situation``.
     """
     seen = a_look() if look is None else look
     defaults = {
         "desired": a_mirror() if mirror is None else mirror,
         "observation": seen,
-        "memory": a_memory(seen, **(memory or {})),
+        "history": a_history(seen, **(history or {})),
         "journal": Journal(operation, settled_bounds() if bounds is None else bounds),
         "situation": a_situation(**(situation or {})),
         "limits": LIMITS,
@@ -184,9 +182,9 @@ def a_case(
     return made(Case, defaults, fields)
 
 
-def a_passed_precheck(key: str, *, age: float = 1.0) -> Precheck:
+def a_passed_precheck(key: str, *, age: float = 1.0) -> PrecheckResult:
     """Additions that PeerDB has found possible."""
-    return Precheck(key, NOW - age)
+    return PrecheckResult(key, NOW - age)
 
 
 def a_farewell(**fields: object) -> Farewell:
@@ -194,31 +192,31 @@ def a_farewell(**fields: object) -> Farewell:
     return made(Farewell, {"deleted_at": NOW - 1.0}, fields)
 
 
-def plan_of(case: Case) -> Plan:
+def decision_of(case: Case) -> Decision:
     """What the planner makes of a case."""
-    return plan(case.desired, case.observation, case.memory, case.journal, case.situation, case.limits, case.now)
+    return plan(case.desired, case.observation, case.history, case.journal, case.situation, case.limits, case.now)
 
 
-def farewell_of(case: Case, farewell: Farewell | None = None) -> Plan:
+def farewell_of(case: Case, farewell: Farewell | None = None) -> Decision:
     """What the planner of deletions makes of a case."""
     return plan_deletion(case, a_farewell() if farewell is None else farewell)
 
 
-def reason_of(planned: Plan) -> Reason | None:
+def reason_of(decision: Decision) -> Reason | None:
     """The reason a plan tells, None when it keeps the last verdict."""
-    return None if planned.verdict is None else planned.verdict.reason
+    return None if decision.verdict is None else decision.verdict.reason
 
 
-def edit_to(mirror: Desired, config: LiveConfig) -> Edit:
+def edit_to(mirror: Desired, config: LiveConfig) -> ConfigUpdate:
     """The whole difference as one edit, unchecked."""
     live = {table.source for table in config.tables}
     wished = {wish.source for wish in mirror.tables or ()}
-    return Edit(
+    return ConfigUpdate(
         additions=tuple(wish for wish in mirror.tables or () if wish.source not in live),
         removals=tuple(table for table in config.tables if table.source not in wished),
     )
 
 
-def with_change(case: Case, change: Edit | Withheld | None) -> Case:
+def with_change(case: Case, change: ConfigUpdate | Blocked | None) -> Case:
     """The case as rules below the comparison get it."""
     return replace(case, change=change, compared=True)

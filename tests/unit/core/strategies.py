@@ -8,16 +8,16 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from peerdb_operator.api.mirror import DeletionPolicy
-from peerdb_operator.core.case import Case, Situation
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.deletion import Farewell
-from peerdb_operator.core.desired import Desired, DropFlags
-from peerdb_operator.core.edit import precheck_key
-from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
-from peerdb_operator.core.memory import Memory, Precheck, Streak
-from peerdb_operator.core.observed import Absent, ConfigGap, Observation, Progress, Seen, State, Unknown
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import AWAY
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import precheck_key
+from peerdb_operator.mirror.rules.conditions import AWAY
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.desired import Desired, DropFlags
+from peerdb_operator.mirror.rules.finalize import Farewell
+from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
+from peerdb_operator.mirror.rules.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, Progress, State, Unknown
+from peerdb_operator.mirror.rules.state import Case, Situation
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,
@@ -79,10 +79,10 @@ def mirrors() -> st.SearchStrategy[Desired]:
     )
 
 
-def seen_looks() -> st.SearchStrategy[Seen]:
+def seen_looks() -> st.SearchStrategy[Found]:
     """Looks at a mirror that exists, full ones above all."""
     return st.builds(
-        Seen,
+        Found,
         word=WORDS,
         created_at=CREATIONS,
         at=st.just(NOW),
@@ -133,11 +133,11 @@ def bounds() -> st.SearchStrategy[Bounds]:
 
 
 @st.composite
-def memories(draw: st.DrawFn, mirror: Desired, look: Observation) -> Memory:
+def histories(draw: st.DrawFn, mirror: Desired, look: Observation) -> History:
     """What a process may remember; the state it remembers is mostly the one it sees."""
-    live = look.config if isinstance(look, Seen) and isinstance(look.config, LiveConfig) else CONFIGS[1]
+    live = look.config if isinstance(look, Found) and isinstance(look.config, LiveConfig) else CONFIGS[1]
     key = precheck_key(edit_to(mirror, live), mirror)
-    precheck = Precheck(
+    precheck = PrecheckResult(
         draw(st.sampled_from([key, key, key, "other"])),
         draw(TIMES),
         draw(st.sampled_from([None, None, None, *Reason])) if draw(st.booleans()) else None,
@@ -145,17 +145,17 @@ def memories(draw: st.DrawFn, mirror: Desired, look: Observation) -> Memory:
         draw(TIMES),
     )
     streak = st.builds(Streak, WORDS, FINGERPRINTS, TIMES, TIMES, st.integers(1, 3))
-    return Memory(
-        word=look.word if isinstance(look, Seen) else draw(st.none() | WORDS),
-        came_from=draw(st.none() | WORDS),
+    return History(
+        word=look.word if isinstance(look, Found) else draw(st.none() | WORDS),
+        previous_word=draw(st.none() | WORDS),
         word_since=draw(TIMES),
         streak=draw(st.none() | streak),
-        stopped_since=draw(MAYBE_TIMES),
-        moved=draw(st.booleans()),
-        stopped_for=draw(st.sampled_from([0.0, 10.0, 130.0])),
-        doubtful_since=draw(MAYBE_TIMES),
+        paused_since=draw(MAYBE_TIMES),
+        changed_since_full=draw(st.booleans()),
+        paused_for=draw(st.sampled_from([0.0, 10.0, 130.0])),
+        broken_since=draw(MAYBE_TIMES),
         owner=draw(st.none() | st.tuples(CREATIONS, OWNERS)),
-        unowned=draw(st.none() | st.tuples(CREATIONS, TIMES)),
+        untagged=draw(st.none() | st.tuples(CREATIONS, TIMES)),
         unreadable_since=draw(MAYBE_TIMES),
         unknown_since=draw(MAYBE_TIMES),
         progress_at=draw(MAYBE_TIMES),
@@ -163,7 +163,7 @@ def memories(draw: st.DrawFn, mirror: Desired, look: Observation) -> Memory:
         sent_at=draw(st.just(0.0) | TIMES),
         confirmed=draw(st.booleans()),
         precheck=precheck,
-        withheld=draw(st.none() | st.tuples(GENERATIONS, REASONS, st.just("why"))),
+        blocked=draw(st.none() | st.tuples(GENERATIONS, REASONS, st.just("why"))),
         release_since=draw(MAYBE_TIMES),
         orphaned=draw(st.booleans()),
         error=draw(ERRORS),
@@ -192,7 +192,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         desired=mirror,
         observation=look,
-        memory=draw(memories(mirror, look)),
+        history=draw(histories(mirror, look)),
         journal=Journal(draw(operations()), draw(bounds())),
         situation=draw(situations()),
         limits=LIMITS,
@@ -206,7 +206,7 @@ def farewells() -> st.SearchStrategy[Farewell]:
     return st.builds(
         Farewell,
         deleted_at=TIMES,
-        heir=RARELY.map(lambda inherits: "data/heir" if inherits else None),
+        successor=RARELY.map(lambda inherits: "data/heir" if inherits else None),
         crd_terminating=flag,
         namespace_terminating=flag,
         drops_with_namespace=st.booleans(),

@@ -6,29 +6,29 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.bounds import (
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.bounds import (
     KEPT_CORRECTIONS,
     after_proven,
     after_sending,
     after_settling,
     after_unproven,
+    blocked_by,
     corrections_of,
     for_generation,
-    withheld_by,
 )
-from peerdb_operator.core.edit import Edit
-from peerdb_operator.core.journal import Bounds
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.mirror.rules.change import ConfigUpdate
+from peerdb_operator.mirror.rules.journal import Bounds
 from tests.unit.core.builders import GENERATION, LIMITS, NOW, a_config, a_wish, settled_bounds
 
 LIVE = a_config("public.a")
-EDIT = Edit(additions=(a_wish("public.b"),))
+EDIT = ConfigUpdate(additions=(a_wish("public.b"),))
 GOAL = EDIT.applied_to(LIVE).fingerprint
 MINUTE = 60.0
 
 
 def withheld_reason(bounds: Bounds, now: float = NOW) -> Reason | None:
-    held = withheld_by(bounds, EDIT, LIVE, LIMITS, now)
+    held = blocked_by(bounds, EDIT, LIVE, LIMITS, now)
     return None if held is None else held.reason
 
 
@@ -80,7 +80,7 @@ def test_only_the_goal_that_failed_is_withheld() -> None:
 @pytest.mark.parametrize("refused", [Reason.EDIT_NOT_APPLIED, Reason.EDIT_TOO_LARGE])
 def test_a_refused_edit_uses_the_attempts_up_at_once(refused: Reason) -> None:
     bounds = after_unproven(settled_bounds(), GOAL, LIMITS, NOW, refused=refused)
-    held = withheld_by(bounds, EDIT, LIVE, LIMITS, NOW)
+    held = blocked_by(bounds, EDIT, LIVE, LIMITS, NOW)
     assert held is not None
     assert (held.reason, held.until) == (refused, NOW + 10 * MINUTE)
     assert "refuses" in held.message
@@ -114,8 +114,8 @@ def test_three_corrections_within_an_hour_are_a_loop() -> None:
 
 def test_a_loop_holds_only_the_difference_that_loops() -> None:
     bounds = after_corrections([NOW - 20, NOW - 10, NOW])
-    other = Edit(additions=(a_wish("public.z"),))
-    assert withheld_by(bounds, other, LIVE, LIMITS, NOW) is None
+    other = ConfigUpdate(additions=(a_wish("public.z"),))
+    assert blocked_by(bounds, other, LIVE, LIMITS, NOW) is None
 
 
 def test_corrections_over_an_hour_old_are_forgotten() -> None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.case import growing
-from peerdb_operator.core.journal import Step
+from peerdb_operator.mirror.rules.journal import Step
+from peerdb_operator.mirror.rules.state import growing_requeue
 from tests.unit.core.builders import CREATED, LIMITS, NOW, a_case, a_look
 
 
 @pytest.mark.parametrize(("age", "wait"), [(-5, 1.0), (0, 1.0), (5, 1.0), (20, 4.0), (50, 10.0), (10**9, 10.0)])
 def test_looks_grow_rarer_with_the_age_of_a_transition_up_to_the_tick(age: float, wait: float) -> None:
-    assert growing(age, LIMITS) == wait
+    assert growing_requeue(age, LIMITS) == wait
 
 
 def test_a_journal_entry_is_of_this_moment_this_mirror_and_this_version_of_the_object() -> None:

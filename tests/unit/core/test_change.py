@@ -6,33 +6,39 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.change import Withheld, describe_conflict, diff_tables, next_change
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.desired import Desired, TableWish
-from peerdb_operator.core.edit import Edit, wire_size
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import (
+    Blocked,
+    ConfigUpdate,
+    describe_conflict,
+    diff_tables,
+    next_change,
+    wire_size,
+)
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
 from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
 
 ROOMY = 512 * 1024
 
 
-def the_edit(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> Edit:
+def the_edit(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> ConfigUpdate:
     change = next_change(mirror, config, edit_bytes=edit_bytes)
-    assert isinstance(change, Edit), change
+    assert isinstance(change, ConfigUpdate), change
     return change
 
 
-def the_refusal(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> Withheld:
+def the_refusal(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> Blocked:
     change = next_change(mirror, config, edit_bytes=edit_bytes)
-    assert isinstance(change, Withheld), change
+    assert isinstance(change, Blocked), change
     return change
 
 
-def added(edit: Edit) -> list[str]:
+def added(edit: ConfigUpdate) -> list[str]:
     return [wish.source for wish in edit.additions]
 
 
-def removed(edit: Edit) -> list[str]:
+def removed(edit: ConfigUpdate) -> list[str]:
     return [table.source for table in edit.removals]
 
 
@@ -69,7 +75,7 @@ def test_nothing_is_added_when_the_mirror_is_empty() -> None:
         (a_wish("public.a", exclude=frozenset({"x"})), "exclude"),
     ],
 )
-def test_the_whole_difference_waits_when_a_live_table_is_mapped_anew(wish: TableWish, field: str) -> None:
+def test_the_whole_difference_waits_when_a_live_table_is_mapped_anew(wish: DesiredTable, field: str) -> None:
     refusal = the_refusal(a_mirror(wish, "public.new"), a_config("public.a"))
     assert refusal.reason is Reason.TABLE_CHANGE_REJECTED
     assert f"public.a ({field})" in refusal.message
@@ -131,7 +137,7 @@ def test_replacing_all_tables_takes_three_cycles_when_one_takes_a_freed_destinat
     mirror = a_mirror("public.new", a_wish("public.heir", "a"), skip_snapshot=True)
     live = a_config("public.a")
     steps = []
-    while isinstance(change := next_change(mirror, live, edit_bytes=ROOMY), Edit):
+    while isinstance(change := next_change(mirror, live, edit_bytes=ROOMY), ConfigUpdate):
         steps.append((added(change), removed(change)))
         live = change.applied_to(live)
     assert steps == [(["public.new"], []), ([], ["public.a"]), (["public.heir"], [])]
@@ -141,7 +147,7 @@ def test_an_update_over_the_size_is_split_one_cycle_each() -> None:
     mirror = a_mirror("public.a", *(f"public.t{number}" for number in range(5)))
     live = a_config("public.a", "public.old")
     steps = []
-    while isinstance(change := next_change(mirror, live, edit_bytes=800), Edit):
+    while isinstance(change := next_change(mirror, live, edit_bytes=800), ConfigUpdate):
         steps.append((added(change), removed(change)))
         live = change.applied_to(live)
     assert steps == [

@@ -10,10 +10,16 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerdb_operator.core.change import Withheld, diff_tables, next_change
-from peerdb_operator.core.config import LiveConfig, TableMapping
-from peerdb_operator.core.desired import Desired, SnapshotWish
-from peerdb_operator.core.edit import Edit, settings_edit, wire_size
+from peerdb_operator.mirror.rules.change import (
+    Blocked,
+    ConfigUpdate,
+    diff_tables,
+    next_change,
+    settings_edit,
+    wire_size,
+)
+from peerdb_operator.mirror.rules.config import LiveConfig, TableMapping
+from peerdb_operator.mirror.rules.desired import Desired, DesiredSnapshot
 from tests.unit.core.builders import a_mapping, a_mirror, a_wish
 
 SOURCES = [f"public.s{number}" for number in range(7)]
@@ -47,7 +53,7 @@ def wishes(draw: st.DrawFn) -> Desired:
     return a_mirror(
         tables=tables,
         batch_size=draw(st.sampled_from([None, 1, 2])),
-        snapshot=SnapshotWish(tables_in_parallel=draw(st.sampled_from([None, 3]))),
+        snapshot=DesiredSnapshot(tables_in_parallel=draw(st.sampled_from([None, 3]))),
         settings=tuple(sorted(env.items())),
         skip_snapshot=draw(st.booleans()),
     )
@@ -70,7 +76,7 @@ CASES = st.tuples(wishes(), live_configs()) | kept_wishes()
 SIZES = st.sampled_from([450, 900, 512 * 1024])
 
 
-def assert_harmless(edit: Edit, live: LiveConfig) -> None:
+def assert_harmless(edit: ConfigUpdate, live: LiveConfig) -> None:
     """PeerDB applies such an edit as a whole and comes out alive."""
     sources = {table.source for table in live.tables}
     feeding = {table.destination for table in live.tables}
@@ -89,17 +95,17 @@ def assert_harmless(edit: Edit, live: LiveConfig) -> None:
     assert sources or not adding, "adds to an empty list"
 
 
-def assert_fits(edit: Edit, edit_bytes: int) -> None:
+def assert_fits(edit: ConfigUpdate, edit_bytes: int) -> None:
     """The tables of an edit fit into one request."""
     tables: list[TableMapping] = [*(wish.as_mapping() for wish in edit.additions), *edit.removals]
     assert sum(wire_size(table) for table in tables) <= edit_bytes
 
 
-def outcome(mirror: Desired, live: LiveConfig, edit_bytes: int) -> tuple[LiveConfig, Withheld | None]:
+def outcome(mirror: Desired, live: LiveConfig, edit_bytes: int) -> tuple[LiveConfig, Blocked | None]:
     """Apply edits until none comes, checking each; the config and the refusal at the end."""
     for _ in range(MOST_CYCLES):
         change = next_change(mirror, live, edit_bytes=edit_bytes)
-        if not isinstance(change, Edit):
+        if not isinstance(change, ConfigUpdate):
             return live, change
         assert_harmless(change, live)
         assert_fits(change, edit_bytes)
@@ -135,7 +141,7 @@ def test_no_table_is_lost_on_the_way_when_the_wish_and_the_mirror_share_it(
     shared = wished & set(live.by_source)
     for _ in range(MOST_CYCLES):
         change = next_change(mirror, live, edit_bytes=edit_bytes)
-        if not isinstance(change, Edit):
+        if not isinstance(change, ConfigUpdate):
             break
         live = change.applied_to(live)
         assert shared <= set(live.by_source)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.config import Column, LiveConfig, SnapshotValues
+from peerdb_operator.mirror.rules.config import Column, LiveConfig, SnapshotValues
 from tests.unit.core.builders import a_config, a_mapping
 
 ID = Column("id", ordering=1)

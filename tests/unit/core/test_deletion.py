@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.deletion import Farewell
-from peerdb_operator.core.desired import Desired
-from peerdb_operator.core.journal import Operation, Step
-from peerdb_operator.core.observed import Observation, Owner, Seen, State
-from peerdb_operator.core.plan_types import Drop, LookFully, Plan, Release, Resume
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.finalize import Farewell
+from peerdb_operator.mirror.rules.journal import Operation, Step
+from peerdb_operator.mirror.rules.observation import Found, Observation, Owner, State
 from tests.unit.core.builders import (
     CREATED,
     NOBODYS,
@@ -41,7 +41,7 @@ BEFORE, AFTER = a_config("public.orders"), a_config("public.orders", "public.b")
 LATE = a_farewell(deleted_at=NOW - 120)
 CAUSES = [
     pytest.param(RETAIN, a_farewell(), True, id="Retain"),
-    pytest.param(DROP, a_farewell(heir="data/heir"), True, id="hand over"),
+    pytest.param(DROP, a_farewell(successor="data/heir"), True, id="hand over"),
     pytest.param(DROP, a_farewell(crd_terminating=True), False, id="CRD goes"),
     pytest.param(DROP, a_farewell(namespace_terminating=True), False, id="namespace goes"),
     pytest.param(RETAIN, a_farewell(crd_terminating=None, namespace_terminating=None), True, id="Retain, unread"),
@@ -55,18 +55,20 @@ def parting(
     *,
     operation: Operation | None = None,
     frozen: bool = False,
-    **memory: object,
-) -> Plan:
+    **history: object,
+) -> Decision:
     """The plan for a Mirror that is being deleted."""
-    return farewell_of(a_case(mirror, look, operation=operation, situation={"frozen": frozen}, memory=memory), farewell)
+    return farewell_of(
+        a_case(mirror, look, operation=operation, situation={"frozen": frozen}, history=history), farewell
+    )
 
 
 # Without a drop.
 
 
 def test_nothing_is_done_when_our_finalizer_does_not_hold_the_object() -> None:
-    planned = farewell_of(a_case(situation={"has_finalizer": False}))
-    assert (planned.action, planned.verdict, planned.wait.after) == (None, None, None)
+    decision = farewell_of(a_case(situation={"has_finalizer": False}))
+    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, None)
 
 
 @pytest.mark.parametrize(("mirror", "farewell", "hands_over"), CAUSES)
@@ -78,8 +80,8 @@ def test_a_running_mirror_is_released_without_a_command(
 
 @pytest.mark.parametrize("deleted_at", [NOW - 1, NOW - 9999])
 def test_a_running_mirror_is_released_without_a_warning_however_late(deleted_at: float) -> None:
-    planned = parting(RETAIN, a_look(), a_farewell(deleted_at=deleted_at), release_since=NOW - 120)
-    assert planned.action == Release(hand_over=True)
+    decision = parting(RETAIN, a_look(), a_farewell(deleted_at=deleted_at), release_since=NOW - 120)
+    assert decision.action == Release(hand_over=True)
 
 
 def test_a_mirror_whose_namespace_goes_is_dropped_when_the_operator_is_set_so() -> None:
@@ -100,7 +102,7 @@ def test_a_mirror_that_should_be_paused_is_released_as_it_is(look: Observation) 
 @pytest.mark.parametrize("mirror", [RETAIN, RETAIN_PAUSED])
 def test_the_tag_of_another_owner_is_never_overwritten(mirror: Desired) -> None:
     assert parting(mirror, a_look(owner=OTHERS)).action == Release(hand_over=False)
-    assert parting(mirror, a_light_look()).action == LookFully()
+    assert parting(mirror, a_light_look()).action == Observe()
 
 
 @pytest.mark.parametrize("mirror", [RETAIN, RETAIN_PAUSED])
@@ -109,9 +111,9 @@ def test_nothing_is_handed_over_when_the_mirror_is_gone(mirror: Desired) -> None
 
 
 def test_a_missing_tag_is_read_twice_before_a_mirror_that_should_run_is_let_go() -> None:
-    planned = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS))
-    assert (planned.action, planned.wait.after) == (None, 5.0)
-    believed = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS), unowned=(CREATED, NOW - 5))
+    decision = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS))
+    assert (decision.action, decision.wait.after) == (None, 5.0)
+    believed = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS), untagged=(CREATED, NOW - 5))
     assert believed.action == Release(hand_over=False)
     assert parting(RETAIN, a_look(State.PAUSED, owner=RELEASED)).action == Release(hand_over=False)
 
@@ -120,30 +122,30 @@ def test_a_missing_tag_is_read_twice_before_a_mirror_that_should_run_is_let_go()
 
 
 def test_a_paused_mirror_is_resumed_before_it_is_released() -> None:
-    planned = parting(RETAIN, a_look(State.PAUSED))
-    assert isinstance(planned.action, Resume)
-    assert planned.action.operation is not None
-    assert planned.action.operation.step is Step.RESUME
-    assert (reason_of(planned), planned.wait.after) == (Reason.RESUMING, 0.5)
+    decision = parting(RETAIN, a_look(State.PAUSED))
+    assert isinstance(decision.action, Resume)
+    assert decision.action.operation is not None
+    assert decision.action.operation.step is Step.RESUME
+    assert (reason_of(decision), decision.wait.after) == (Reason.RESUMING, 0.5)
 
 
 def test_a_resume_closes_the_pause_that_is_effective() -> None:
-    planned = parting(RETAIN, a_look(State.PAUSED), operation=an_operation(Step.PAUSE))
-    assert isinstance(planned.action, Resume)
-    assert planned.journal.operation is None
+    decision = parting(RETAIN, a_look(State.PAUSED), operation=an_operation(Step.PAUSE))
+    assert isinstance(decision.action, Resume)
+    assert decision.journal.operation is None
 
 
 def test_a_resume_without_effect_is_repeated() -> None:
     operation = an_operation(Step.RESUME, age=16)
-    planned = parting(RETAIN, a_look(State.PAUSED), operation=operation)
-    assert (planned.action, planned.journal.operation) == (Resume(None), operation)
+    decision = parting(RETAIN, a_look(State.PAUSED), operation=operation)
+    assert (decision.action, decision.journal.operation) == (Resume(None), operation)
 
 
 def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
     operation = an_operation(Step.RESUME, age=16, created_at=RECREATED)
-    planned = parting(RETAIN, a_look(State.PAUSED), operation=operation)
-    assert isinstance(planned.action, Resume)
-    assert planned.action.operation is not None
+    decision = parting(RETAIN, a_look(State.PAUSED), operation=operation)
+    assert isinstance(decision.action, Resume)
+    assert decision.action.operation is not None
 
 
 @pytest.mark.parametrize(
@@ -159,10 +161,10 @@ def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
         pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER, age=31), id="an edit seen too seldom"),
     ],
 )
-def test_a_release_waits_until_what_is_in_flight_is_over(look: Seen, operation: Operation | None) -> None:
-    planned = parting(RETAIN, look, operation=operation)
-    assert (planned.action, planned.journal.operation) == (None, operation)
-    assert reason_of(planned) is Reason.RESUMING
+def test_a_release_waits_until_what_is_in_flight_is_over(look: Found, operation: Operation | None) -> None:
+    decision = parting(RETAIN, look, operation=operation)
+    assert (decision.action, decision.journal.operation) == (None, operation)
+    assert reason_of(decision) is Reason.RESUMING
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_a_release_waits_until_what_is_in_flight_is_over(look: Seen, operation: 
         pytest.param(a_look(State.SNAPSHOT), None, id="a copy that is not ours"),
     ],
 )
-def test_a_release_does_not_wait_longer_than_that(look: Seen, operation: Operation | None) -> None:
+def test_a_release_does_not_wait_longer_than_that(look: Found, operation: Operation | None) -> None:
     assert parting(RETAIN, look, operation=operation).action == Release(hand_over=True)
 
 
@@ -186,9 +188,9 @@ def test_an_edit_nobody_can_see_does_not_keep_a_mirror_paused() -> None:
 
 
 def test_a_release_waits_for_peerdb() -> None:
-    planned = parting(RETAIN, an_outage())
-    assert (planned.action, planned.verdict) == (None, None)
-    assert (planned.wait.after, planned.wait.cap) == (1.0, 10.0)
+    decision = parting(RETAIN, an_outage())
+    assert (decision.action, decision.verdict) == (None, None)
+    assert (decision.wait.after, decision.wait.cap) == (1.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -204,28 +206,28 @@ def test_a_release_waits_for_peerdb() -> None:
 def test_a_release_waits_two_minutes_at_most(
     look: Observation, deleted_at: float, since: float | None, *, patient: bool
 ) -> None:
-    planned = parting(RETAIN, look, a_farewell(deleted_at=deleted_at), release_since=since)
-    assert (planned.action is None) is patient
-    if isinstance(planned.action, Release):
-        assert planned.action == Release(hand_over=True, warns=True)
-        assert '"orders" was not seen running again' in planned.note
+    decision = parting(RETAIN, look, a_farewell(deleted_at=deleted_at), release_since=since)
+    assert (decision.action is None) is patient
+    if isinstance(decision.action, Release):
+        assert decision.action == Release(hand_over=True, warns=True)
+        assert '"orders" was not seen running again' in decision.note
 
 
 @pytest.mark.parametrize(("age", "resumes"), [(14.0, False), (15.0, True)])
 def test_a_mirror_without_a_workflow_is_asked_to_resume_no_oftener_than_any_command_is_repeated(
     age: float, *, resumes: bool
 ) -> None:
-    planned = parting(RETAIN, a_look(State.PAUSED), orphaned=True, sent_at=NOW - age)
-    assert isinstance(planned.action, Resume) is resumes
-    assert resumes or planned.wait.after == 1.0
+    decision = parting(RETAIN, a_look(State.PAUSED), orphaned=True, sent_at=NOW - age)
+    assert isinstance(decision.action, Resume) is resumes
+    assert resumes or decision.wait.after == 1.0
 
 
 def test_a_release_without_a_workflow_says_so_when_its_patience_ends() -> None:
-    planned = parting(
+    decision = parting(
         RETAIN, a_look(State.PAUSED), a_farewell(deleted_at=NOW - 200.0), orphaned=True, release_since=NOW - 200.0
     )
-    assert planned.action == Release(hand_over=True, warns=True)
-    assert "its workflow is gone" in planned.note
+    assert decision.action == Release(hand_over=True, warns=True)
+    assert "its workflow is gone" in decision.note
 
 
 # Frozen.
@@ -239,8 +241,8 @@ def test_a_frozen_mirror_is_released_at_once_and_nothing_is_sent(
 
 
 def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> None:
-    planned = parting(DROP, a_look(), frozen=True)
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.RECONCILE_DISABLED, None, 60.0)
+    decision = parting(DROP, a_look(), frozen=True)
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.RECONCILE_DISABLED, None, 60.0)
 
 
 # Doubt.
@@ -248,22 +250,22 @@ def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> No
 
 @pytest.mark.parametrize("farewell", [a_farewell(crd_terminating=None), a_farewell(namespace_terminating=None)])
 def test_nothing_is_dropped_before_kubernetes_tells_why_the_object_goes(farewell: Farewell) -> None:
-    planned = parting(DROP, a_look(), farewell)
-    assert (reason_of(planned), planned.action) == (Reason.DROP_BLOCKED, None)
+    decision = parting(DROP, a_look(), farewell)
+    assert (reason_of(decision), decision.action) == (Reason.DROP_BLOCKED, None)
 
 
 @pytest.mark.parametrize(("since", "reason"), [(None, None), (NOW - 29, None), (NOW - 30, Reason.DROP_BLOCKED)])
 def test_a_drop_waits_for_peerdb_and_says_so_when_it_lasts(since: float | None, reason: Reason | None) -> None:
-    planned = parting(DROP, an_outage(), LATE, unknown_since=since, release_since=NOW - 120)
-    assert (reason_of(planned), planned.action) == (reason, None)
+    decision = parting(DROP, an_outage(), LATE, unknown_since=since, release_since=NOW - 120)
+    assert (reason_of(decision), decision.action) == (reason, None)
 
 
 @pytest.mark.parametrize(
     ("operation", "wait"), [(None, 5.0), (an_operation(Step.PAUSE), 5.0), (an_operation(Step.DROP), 2.0)]
 )
 def test_one_404_releases_nothing(operation: Operation | None, wait: float) -> None:
-    planned = parting(DROP, an_outage(Reason.MIRROR_NOT_FOUND), operation=operation)
-    assert (planned.action, planned.verdict, planned.wait.after) == (None, None, wait)
+    decision = parting(DROP, an_outage(Reason.MIRROR_NOT_FOUND), operation=operation)
+    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, wait)
 
 
 def test_an_absent_mirror_lets_the_object_go() -> None:
@@ -271,12 +273,12 @@ def test_an_absent_mirror_lets_the_object_go() -> None:
 
 
 def test_an_absent_mirror_counts_as_dropped_when_its_drop_was_sent() -> None:
-    planned = parting(DROP, an_absence(), operation=an_operation(Step.DROP, age=100))
-    assert planned.action == Release(hand_over=False, dropped=True)
+    decision = parting(DROP, an_absence(), operation=an_operation(Step.DROP, age=100))
+    assert decision.action == Release(hand_over=False, dropped=True)
 
 
 def test_the_owner_tag_is_read_in_the_pass_that_drops() -> None:
-    assert parting(DROP, a_light_look()).action == LookFully()
+    assert parting(DROP, a_light_look()).action == Observe()
 
 
 @pytest.mark.parametrize("owner", [OTHERS, RELEASED])
@@ -287,8 +289,8 @@ def test_a_mirror_that_is_not_ours_is_never_dropped(owner: Owner, operation: Ope
 
 def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
     assert parting(DROP, a_look(owner=NOBODYS)).wait.after == 5.0
-    planned = parting(DROP, a_look(owner=NOBODYS), unowned=(CREATED, NOW - 5))
-    assert planned.action == Release(hand_over=False)
+    decision = parting(DROP, a_look(owner=NOBODYS), untagged=(CREATED, NOW - 5))
+    assert decision.action == Release(hand_over=False)
 
 
 # A change of mind after the drop.
@@ -299,16 +301,16 @@ def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
 def test_a_release_after_the_drop_says_that_the_drop_is_under_way(
     mirror: Desired, farewell: Farewell, look: Observation, *, _hands_over: bool
 ) -> None:
-    planned = parting(mirror, look, farewell, operation=an_operation(Step.DROP, accepted=True))
-    assert planned.action == Release(hand_over=False, warns=True)
-    assert "its drop is already under way" in planned.note
+    decision = parting(mirror, look, farewell, operation=an_operation(Step.DROP, accepted=True))
+    assert decision.action == Release(hand_over=False, warns=True)
+    assert "its drop is already under way" in decision.note
 
 
 @pytest.mark.parametrize("look", [a_look(State.PAUSED), a_look()])
-def test_a_release_after_a_drop_that_nobody_answered_says_what_the_mirror_is_instead(look: Seen) -> None:
-    planned = parting(RETAIN, look, operation=an_operation(Step.DROP))
-    assert planned.action == Release(hand_over=False, warns=True)
-    assert f"may already be under way; the mirror is {look.state.capitalize()}: check it" in planned.note
+def test_a_release_after_a_drop_that_nobody_answered_says_what_the_mirror_is_instead(look: Found) -> None:
+    decision = parting(RETAIN, look, operation=an_operation(Step.DROP))
+    assert decision.action == Release(hand_over=False, warns=True)
+    assert f"may already be under way; the mirror is {look.state.capitalize()}: check it" in decision.note
 
 
 def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy, RunState, parse_spec
-from peerdb_operator.core.config import Column, TableMapping
-from peerdb_operator.core.desired import Desired, DesiredColumn, DropFlags, SnapshotWish, TableWish, desired_from
+from peerdb_operator.mirror.rules.config import Column, TableMapping
+from peerdb_operator.mirror.rules.desired import (
+    Desired,
+    DesiredColumn,
+    DesiredSnapshot,
+    DesiredTable,
+    DropFlags,
+    desired_from,
+)
 from tests.unit.core.builders import a_mapping, a_wish
 
 FULL_SPEC: dict[str, object] = {
@@ -43,7 +50,7 @@ FULL_SPEC: dict[str, object] = {
 
 
 def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
-    table = TableWish(
+    table = DesiredTable(
         source="public.orders",
         destination="orders",
         exclude=frozenset({"card"}),
@@ -64,7 +71,7 @@ def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
         tables=(table,),
         batch_size=7,
         idle_timeout=8,
-        snapshot=SnapshotWish(1, 2, 3, 4),
+        snapshot=DesiredSnapshot(1, 2, 3, 4),
         settings=(("A", "1"), ("B", "2")),
         skip_snapshot=True,
         deletion_policy=DeletionPolicy.RETAIN,
@@ -85,7 +92,7 @@ def test_added_tables_are_copied_unless_the_spec_says_otherwise() -> None:
 
 def test_a_table_leaves_its_options_to_peerdb_when_only_its_names_are_given() -> None:
     spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders"}]})
-    assert desired_from(spec, "orders", 1).tables == (TableWish("public.orders", "orders"),)
+    assert desired_from(spec, "orders", 1).tables == (DesiredTable("public.orders", "orders"),)
 
 
 def test_an_added_table_shows_peerdbs_zero_values_when_nothing_is_set() -> None:
@@ -148,7 +155,7 @@ DESCRIBED = {
 }
 
 
-def a_table_with(*columns: dict[str, object]) -> TableWish:
+def a_table_with(*columns: dict[str, object]) -> DesiredTable:
     """A table of a spec that lists these columns."""
     spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders", "columns": list(columns)}]})
     [table] = desired_from(spec, "orders", 1).tables or ()

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.desired import DropFlags
-from peerdb_operator.core.journal import Operation, Step
-from peerdb_operator.core.limits import Limits
-from peerdb_operator.core.observed import Observation, State
-from peerdb_operator.core.plan_types import Drop, Plan
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.decision import Decision, Drop
+from peerdb_operator.mirror.rules.desired import DropFlags
+from peerdb_operator.mirror.rules.journal import Operation, Step
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import Observation, State
 from tests.unit.core.builders import (
     CREATED,
     NOW,
@@ -29,9 +29,11 @@ FLAGS = DropFlags(statistics=True, keep_destination=True)
 DROPPABLE = [state for state in State if state is not State.TERMINATING]
 
 
-def dropping(look: Observation, operation: Operation | None = None, *, wait: float = 0.0, **memory: object) -> Plan:
+def dropping(
+    look: Observation, operation: Operation | None = None, *, wait: float = 0.0, **history: object
+) -> Decision:
     """The plan for a Mirror with policy Drop that is being deleted."""
-    case = a_case(a_mirror(drop=FLAGS), look, operation=operation, memory=memory)
+    case = a_case(a_mirror(drop=FLAGS), look, operation=operation, history=history)
     return farewell_of(case, a_farewell(brake_wait=wait))
 
 
@@ -42,19 +44,19 @@ def a_sent_drop(age: float = 1.0) -> Operation:
 
 @pytest.mark.parametrize("state", DROPPABLE)
 def test_a_mirror_of_ours_is_dropped_in_every_state_with_the_flags_of_the_spec(state: State) -> None:
-    planned = dropping(a_look(state))
-    assert isinstance(planned.action, Drop)
-    assert (planned.action.flags, planned.action.first) == (FLAGS, True)
-    operation = planned.action.operation
+    decision = dropping(a_look(state))
+    assert isinstance(decision.action, Drop)
+    assert (decision.action.flags, decision.action.first) == (FLAGS, True)
+    operation = decision.action.operation
     assert (operation.step, operation.after, operation.created_at) == (Step.DROP, FLAGS.encode(), CREATED)
-    assert reason_of(planned) is Reason.DROPPING
+    assert reason_of(decision) is Reason.DROPPING
 
 
 @pytest.mark.parametrize("step", [Step.EDIT, Step.RESUME])
 def test_a_drop_waits_until_the_resume_before_it_shows_or_is_old(step: Step) -> None:
     paused = a_look(State.PAUSED)
-    planned = dropping(paused, an_operation(step, age=29))
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, 0.5)
+    decision = dropping(paused, an_operation(step, age=29))
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, 0.5)
     assert isinstance(dropping(paused, an_operation(step, age=30)).action, Drop)
     assert isinstance(dropping(a_look(), an_operation(step)).action, Drop)
     assert isinstance(dropping(paused, an_operation(step, created_at=RECREATED)).action, Drop)
@@ -73,15 +75,15 @@ def test_a_drop_does_not_wait_for_a_pause(operation: Operation | None) -> None:
 @pytest.mark.parametrize("state", DROPPABLE)
 def test_the_identical_request_is_repeated_every_minute(state: State) -> None:
     operation = a_sent_drop(age=60)
-    planned = dropping(a_look(state), operation)
-    assert planned.action == Drop(DropFlags(statistics=True), operation, first=False)
+    decision = dropping(a_look(state), operation)
+    assert decision.action == Drop(DropFlags(statistics=True), operation, first=False)
     assert dropping(a_look(state), operation, sent_at=NOW - 59).action is None
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 1.0), (20, 4.0), (55, 5.0)])
 def test_a_drop_that_does_not_show_is_watched_ever_less_often(age: float, wait: float) -> None:
-    planned = dropping(a_look(), a_sent_drop(age))
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, wait)
+    decision = dropping(a_look(), a_sent_drop(age))
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, wait)
 
 
 def test_a_drop_from_the_far_future_is_repeated_at_once() -> None:
@@ -90,51 +92,53 @@ def test_a_drop_from_the_far_future_is_repeated_at_once() -> None:
 
 def test_a_drop_of_an_earlier_mirror_of_the_name_does_not_count() -> None:
     old = an_operation(Step.DROP, created_at=RECREATED)
-    planned = dropping(a_look(), old)
-    assert isinstance(planned.action, Drop)
-    assert planned.action.first
+    decision = dropping(a_look(), old)
+    assert isinstance(decision.action, Drop)
+    assert decision.action.first
 
 
 @pytest.mark.parametrize("operation", [None, a_sent_drop(age=1000)])
 def test_nothing_is_sent_while_peerdb_is_at_it(operation: Operation | None) -> None:
-    planned = dropping(a_look(State.TERMINATING), operation, wait=100, word_since=NOW - 20, came_from="RUNNING")
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.DROPPING, None, 4.0)
+    decision = dropping(a_look(State.TERMINATING), operation, wait=100, word_since=NOW - 20, previous_word="RUNNING")
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, 4.0)
 
 
 @pytest.mark.parametrize(("error", "words"), [(None, "reachable"), (("slot is active", NOW), "slot is active")])
 def test_a_drop_that_takes_too_long_is_told_with_the_mirrors_newest_error(
     error: tuple[str, float] | None, words: str
 ) -> None:
-    planned = dropping(a_look(State.TERMINATING), a_sent_drop(), word_since=NOW - 900, came_from="RUNNING", error=error)
-    assert reason_of(planned) is Reason.DROPPING
-    assert planned.verdict is not None
-    assert "more than 15 minutes" in planned.verdict.message
-    assert words in planned.verdict.message
+    decision = dropping(
+        a_look(State.TERMINATING), a_sent_drop(), word_since=NOW - 900, previous_word="RUNNING", error=error
+    )
+    assert reason_of(decision) is Reason.DROPPING
+    assert decision.verdict is not None
+    assert "more than 15 minutes" in decision.verdict.message
+    assert words in decision.verdict.message
 
 
 def test_a_mirror_that_peerdb_cannot_drop_is_told_and_asked_for_every_ten_minutes() -> None:
-    planned = dropping(a_look(State.TERMINATED), a_sent_drop(age=100), doubtful_since=NOW - 5)
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.MIRROR_TERMINATED, None, 500.0)
-    assert planned.verdict is not None
-    assert "deletionPolicy: Retain" in planned.verdict.message
-    assert isinstance(dropping(a_look(State.TERMINATED), a_sent_drop(age=600), doubtful_since=NOW - 5).action, Drop)
+    decision = dropping(a_look(State.TERMINATED), a_sent_drop(age=100), broken_since=NOW - 5)
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.MIRROR_TERMINATED, None, 500.0)
+    assert decision.verdict is not None
+    assert "deletionPolicy: Retain" in decision.verdict.message
+    assert isinstance(dropping(a_look(State.TERMINATED), a_sent_drop(age=600), broken_since=NOW - 5).action, Drop)
 
 
 @pytest.mark.parametrize("since", [None, NOW - 4])
 def test_terminated_is_not_believed_at_once(since: float | None) -> None:
-    planned = dropping(a_look(State.TERMINATED), a_sent_drop(age=10), doubtful_since=since)
-    assert reason_of(planned) is Reason.DROPPING
+    decision = dropping(a_look(State.TERMINATED), a_sent_drop(age=10), broken_since=since)
+    assert reason_of(decision) is Reason.DROPPING
 
 
 def test_a_failed_mirror_can_be_dropped_however_long_it_has_failed() -> None:
-    assert reason_of(dropping(a_look(State.FAILED), a_sent_drop(age=10), doubtful_since=NOW - 999)) is Reason.DROPPING
+    assert reason_of(dropping(a_look(State.FAILED), a_sent_drop(age=10), broken_since=NOW - 999)) is Reason.DROPPING
 
 
 def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
-    planned = dropping(a_look(), a_sent_drop(age=10), orphaned=True)
-    assert (reason_of(planned), planned.action, planned.wait.after) == (Reason.MIRROR_ORPHANED, None, 50.0)
-    assert planned.verdict is not None
-    assert "deletionPolicy: Retain" in planned.verdict.message
+    decision = dropping(a_look(), a_sent_drop(age=10), orphaned=True)
+    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.MIRROR_ORPHANED, None, 50.0)
+    assert decision.verdict is not None
+    assert "deletionPolicy: Retain" in decision.verdict.message
     assert isinstance(dropping(a_look(), a_sent_drop(age=60), orphaned=True).action, Drop)
 
 

@@ -7,27 +7,36 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.config import Column, LiveConfig, SnapshotValues
-from peerdb_operator.core.desired import SnapshotWish
-from peerdb_operator.core.edit import Edit, SettingsEdit, listed, precheck_key, settings_edit, wire_size
+from peerdb_operator.mirror.rules.change import (
+    ConfigUpdate,
+    SettingsEdit,
+    listed,
+    precheck_key,
+    settings_edit,
+    wire_size,
+)
+from peerdb_operator.mirror.rules.config import Column, LiveConfig, SnapshotValues
+from peerdb_operator.mirror.rules.desired import DesiredSnapshot
 from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
 
 LIVE = a_config("public.a", "public.b", batch_size=10, idle_timeout=20, snapshot=SnapshotValues(1, 2, 3, 4))
 
 
 def test_an_edit_adds_at_the_end_and_keeps_the_rest() -> None:
-    edit = Edit(additions=(a_wish("public.c"),), removals=(a_mapping("public.a"),))
+    edit = ConfigUpdate(additions=(a_wish("public.c"),), removals=(a_mapping("public.a"),))
     assert [table.source for table in edit.applied_to(LIVE).tables] == ["public.b", "public.c"]
 
 
 def test_an_edit_changes_only_the_settings_it_carries() -> None:
-    edit = Edit(settings=SettingsEdit(batch_size=11, snapshot=SnapshotWish(max_parallel_workers=9), env=(("A", "1"),)))
+    edit = ConfigUpdate(
+        settings=SettingsEdit(batch_size=11, snapshot=DesiredSnapshot(max_parallel_workers=9), env=(("A", "1"),))
+    )
     expected = replace(LIVE, batch_size=11, snapshot=SnapshotValues(1, 2, 9, 4), env=(("A", "1"),))
     assert edit.applied_to(LIVE) == expected
 
 
 def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> None:
-    edit = Edit(settings=SettingsEdit(5, 6, SnapshotWish(5, 6, 7, 8), (("B", "2"),)))
+    edit = ConfigUpdate(settings=SettingsEdit(5, 6, DesiredSnapshot(5, 6, 7, 8), (("B", "2"),)))
     applied = edit.applied_to(replace(LIVE, env=(("A", "1"), ("B", "1"))))
     assert applied == LiveConfig(LIVE.tables, 5, 6, SnapshotValues(5, 6, 7, 8), (("A", "1"), ("B", "2")))
 
@@ -35,33 +44,34 @@ def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> Non
 @pytest.mark.parametrize(
     "edit",
     [
-        Edit(additions=(a_wish(),)),
-        Edit(removals=(a_mapping(),)),
-        Edit(settings=SettingsEdit(env=(("A", "1"),))),
+        ConfigUpdate(additions=(a_wish(),)),
+        ConfigUpdate(removals=(a_mapping(),)),
+        ConfigUpdate(settings=SettingsEdit(env=(("A", "1"),))),
     ],
 )
-def test_an_edit_is_not_empty_when_it_carries_anything(edit: Edit) -> None:
+def test_an_edit_is_not_empty_when_it_carries_anything(edit: ConfigUpdate) -> None:
     assert not edit.is_empty
-    assert Edit().is_empty
+    assert ConfigUpdate().is_empty
 
 
 def test_identity_is_the_difference_itself_whatever_else_the_config_holds() -> None:
-    one = Edit(additions=(a_wish("public.a"), a_wish("public.b")), removals=(a_mapping("public.c"),))
-    turned = Edit(additions=one.additions[::-1], removals=one.removals)
+    one = ConfigUpdate(additions=(a_wish("public.a"), a_wish("public.b")), removals=(a_mapping("public.c"),))
+    turned = ConfigUpdate(additions=one.additions[::-1], removals=one.removals)
     assert turned.identity() == one.identity()
-    assert Edit(additions=one.additions).identity() != one.identity()
+    assert ConfigUpdate(additions=one.additions).identity() != one.identity()
     assert (
-        Edit(settings=SettingsEdit(batch_size=1)).identity() != Edit(settings=SettingsEdit(idle_timeout=1)).identity()
+        ConfigUpdate(settings=SettingsEdit(batch_size=1)).identity()
+        != ConfigUpdate(settings=SettingsEdit(idle_timeout=1)).identity()
     )
 
 
 def test_an_edit_is_told_in_words() -> None:
     many = tuple(a_wish(f"public.t{number}") for number in range(7))
-    edit = Edit(many, (a_mapping("public.old"),), SettingsEdit(batch_size=1))
+    edit = ConfigUpdate(many, (a_mapping("public.old"),), SettingsEdit(batch_size=1))
     assert edit.names() == (
         "add public.t0, public.t1, public.t2, public.t3, public.t4 and 2 more, remove public.old, change settings"
     )
-    assert Edit().names() == "nothing"
+    assert ConfigUpdate().names() == "nothing"
     assert listed(list("abcde")) == "a, b, c, d, e"
 
 
@@ -69,11 +79,11 @@ def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> N
     mirror = a_mirror(
         batch_size=10,
         idle_timeout=99,
-        snapshot=SnapshotWish(rows_per_partition=1, tables_in_parallel=9),
+        snapshot=DesiredSnapshot(rows_per_partition=1, tables_in_parallel=9),
         settings=(("A", "1"), ("B", "2")),
     )
     live = replace(LIVE, env=(("A", "1"), ("B", "old"), ("PINNED", "x")))
-    expected = SettingsEdit(None, 99, SnapshotWish(tables_in_parallel=9), (("B", "2"),))
+    expected = SettingsEdit(None, 99, DesiredSnapshot(tables_in_parallel=9), (("B", "2"),))
     assert settings_edit(mirror, live) == expected
 
 
@@ -82,7 +92,7 @@ def test_no_setting_is_edited_when_the_spec_sets_none() -> None:
 
 
 def test_a_precheck_answers_for_one_generation_its_additions_and_whether_they_are_copied() -> None:
-    mirror, edit = a_mirror(), Edit(additions=(a_wish("public.a"), a_wish("public.b")))
+    mirror, edit = a_mirror(), ConfigUpdate(additions=(a_wish("public.a"), a_wish("public.b")))
     key = precheck_key(edit, mirror)
     assert precheck_key(replace(edit, additions=edit.additions[::-1]), mirror) == key
     assert precheck_key(replace(edit, removals=(a_mapping(),)), mirror) == key

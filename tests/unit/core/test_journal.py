@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.journal import Finding, Operation, Step, judge
-from peerdb_operator.core.observed import Seen, State
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.journal import Finding, Operation, Step, judge
+from peerdb_operator.mirror.rules.observation import Found, State
 from tests.unit.core.builders import (
     LIMITS,
     NOW,
     a_blind_look,
     a_config,
+    a_history,
     a_look,
-    a_memory,
     a_streak,
     an_edit_of,
     an_operation,
@@ -22,8 +22,8 @@ from tests.unit.core.builders import (
 BEFORE, AFTER, NEITHER = a_config("public.a"), a_config("public.a", "public.b"), a_config("public.z")
 
 
-def judged(operation: Operation, look: Seen, **memory: object) -> Finding:
-    return judge(operation, look, a_memory(look, **memory), LIMITS, NOW)
+def judged(operation: Operation, look: Found, **history: object) -> Finding:
+    return judge(operation, look, a_history(look, **history), LIMITS, NOW)
 
 
 def judged_paused(

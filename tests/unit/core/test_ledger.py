@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import BoundsStatus, MirrorStatus, OperationStatus, read_status
-from peerdb_operator.core.journal import Bounds, Journal, Operation, Step
-from peerdb_operator.core.ledger import read_journal, write_journal
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.mirror.rules.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.mirror.rules.ledger import read_journal, write_journal
 from tests.unit.core.builders import CREATED, NOW
 
 FULL = Journal(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peerdb_operator.core.limits import doubling
+from peerdb_operator.mirror.rules.limits import doubling
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(-3, 600), (0, 600), (1, 1200), (5, 19200), (6, 21600), (10**9, 21600)])

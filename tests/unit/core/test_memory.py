@@ -6,9 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.memory import Memory, Streak, absence_gap, remember, same_owner, stands_equal
-from peerdb_operator.core.observed import Absent, Gone, Look, Observation, Progress, Seen, State, Unknown
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.history import (
+    History,
+    Streak,
+    absence_gap,
+    record_reading,
+    same_owner,
+    same_paused_config,
+)
+from peerdb_operator.mirror.rules.observation import (
+    Absent,
+    Found,
+    NotFound,
+    Observation,
+    Progress,
+    Reading,
+    State,
+    Unknown,
+)
 from tests.unit.core.builders import (
     CREATED,
     LIMITS,
@@ -28,15 +44,15 @@ from tests.unit.core.builders import (
 OTHER_CONFIG = a_config("public.other")
 
 
-def seen_at(seconds: float, look: Look, memory: Memory, *, runs: bool = True) -> tuple[Memory, Observation]:
+def seen_at(seconds: float, look: Reading, history: History, *, runs: bool = True) -> tuple[History, Observation]:
     """Remember a look that began, and ended, so many seconds after ``NOW``."""
     now = NOW + seconds
-    return remember(memory, replace(look, at=now), wants_running=runs, gap=5.0, now=now)
+    return record_reading(history, replace(look, at=now), wants_running=runs, gap=5.0, now=now)
 
 
-def after(*looks: Look, every: float = 1.0, runs: bool = True, memory: Memory | None = None) -> Memory:
+def after(*looks: Reading, every: float = 1.0, runs: bool = True, history: History | None = None) -> History:
     """The memory after these looks, ``every`` so many seconds."""
-    known = Memory() if memory is None else memory
+    known = History() if history is None else history
     for number, look in enumerate(looks):
         known, _ = seen_at(number * every, look, known, runs=runs)
     return known
@@ -46,30 +62,30 @@ def after(*looks: Look, every: float = 1.0, runs: bool = True, memory: Memory | 
 
 
 def test_one_404_is_not_absence() -> None:
-    _, observation = seen_at(0, Gone(0), Memory())
+    _, observation = seen_at(0, NotFound(0), History())
     assert isinstance(observation, Unknown)
     assert observation.reason is Reason.MIRROR_NOT_FOUND
 
 
 @pytest.mark.parametrize(("seconds", "proves"), [(4.9, False), (5.0, True)])
 def test_two_404s_prove_absence_when_they_are_far_enough_apart(seconds: float, *, proves: bool) -> None:
-    memory, _ = seen_at(0, Gone(0), Memory())
-    _, observation = seen_at(seconds, Gone(0), memory)
+    history, _ = seen_at(0, NotFound(0), History())
+    _, observation = seen_at(seconds, NotFound(0), history)
     assert isinstance(observation, Absent) is proves
 
 
 def test_the_distance_of_two_404s_counts_from_the_first_answer_not_from_its_question() -> None:
-    memory, _ = remember(Memory(), Gone(NOW, heard_at=NOW + 3), wants_running=True, gap=5.0, now=NOW + 3)
-    _, early = seen_at(7, Gone(0), memory)
-    _, late = seen_at(8, Gone(0), memory)
+    history, _ = record_reading(History(), NotFound(NOW, heard_at=NOW + 3), wants_running=True, gap=5.0, now=NOW + 3)
+    _, early = seen_at(7, NotFound(0), history)
+    _, late = seen_at(8, NotFound(0), history)
     assert isinstance(early, Unknown)
     assert isinstance(late, Absent)
 
 
 @pytest.mark.parametrize("between", [a_light_look(), an_outage()])
-def test_a_404_is_the_first_again_when_another_look_came_between(between: Look) -> None:
-    memory = after(Gone(0), between, every=3.0)
-    _, observation = seen_at(6, Gone(0), memory)
+def test_a_404_is_the_first_again_when_another_look_came_between(between: Reading) -> None:
+    history = after(NotFound(0), between, every=3.0)
+    _, observation = seen_at(6, NotFound(0), history)
     assert isinstance(observation, Unknown)
 
 
@@ -79,10 +95,12 @@ def test_a_404_forgets_the_mirror_but_not_what_was_sent_nor_the_deletion() -> No
         sent_at=NOW,
         release_since=NOW,
         error=("broken", NOW),
-        withheld=(1, Reason.PAUSED, ""),
+        blocked=(1, Reason.PAUSED, ""),
     )
-    memory, _ = seen_at(1, Gone(0), rich)
-    assert memory == Memory(gone_since=NOW + 1, moved=True, sent_at=NOW, release_since=NOW, error=("broken", NOW))
+    history, _ = seen_at(1, NotFound(0), rich)
+    assert history == History(
+        not_found_since=NOW + 1, changed_since_full=True, sent_at=NOW, release_since=NOW, error=("broken", NOW)
+    )
 
 
 def test_two_404s_need_less_distance_after_a_drop_of_ours() -> None:
@@ -93,23 +111,23 @@ def test_two_404s_need_less_distance_after_a_drop_of_ours() -> None:
 
 
 def test_an_outage_began_with_its_first_failed_look() -> None:
-    memory = after(an_outage(), an_outage(), every=10)
-    assert memory.unknown_since == NOW
-    assert after(a_light_look(), memory=memory).unknown_since is None
+    history = after(an_outage(), an_outage(), every=10)
+    assert history.unknown_since == NOW
+    assert after(a_light_look(), history=history).unknown_since is None
 
 
 def test_a_failed_look_breaks_every_run_that_a_conclusion_could_rest_on() -> None:
-    memory = after(a_look(State.FAILED, owner=NOBODYS), an_outage())
-    assert (memory.streak, memory.doubtful_since, memory.unowned, memory.gone_since) == (None, None, None, None)
+    history = after(a_look(State.FAILED, owner=NOBODYS), an_outage())
+    assert (history.streak, history.broken_since, history.untagged, history.not_found_since) == (None, None, None, None)
 
 
 def test_a_failed_look_does_not_restart_the_clock_of_a_stop() -> None:
-    assert after(a_look(State.PAUSED), an_outage(), a_look(State.PAUSED)).stopped_since == NOW
+    assert after(a_look(State.PAUSED), an_outage(), a_look(State.PAUSED)).paused_since == NOW
 
 
 def test_a_failed_look_ends_the_confirmation_of_its_pass() -> None:
-    memory, observation = seen_at(1, an_outage(), Memory(confirmed=True))
-    assert not memory.confirmed
+    history, observation = seen_at(1, an_outage(), History(confirmed=True))
+    assert not history.confirmed
     assert isinstance(observation, Unknown)
 
 
@@ -117,23 +135,23 @@ def test_a_failed_look_ends_the_confirmation_of_its_pass() -> None:
 
 
 def test_a_state_began_with_the_first_look_that_showed_it() -> None:
-    memory = after(a_look(), a_look(State.PAUSING), a_look(State.PAUSING))
-    assert (memory.word, memory.came_from, memory.word_since) == ("PAUSING", "RUNNING", NOW + 1)
+    history = after(a_look(), a_look(State.PAUSING), a_look(State.PAUSING))
+    assert (history.word, history.previous_word, history.word_since) == ("PAUSING", "RUNNING", NOW + 1)
 
 
 def test_nothing_came_before_the_first_look() -> None:
-    assert after(a_look(), a_look()).came_from is None
+    assert after(a_look(), a_look()).previous_word is None
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.TERMINATED])
 def test_a_doubtful_state_is_doubtful_since_its_first_look(state: State) -> None:
-    memory = after(a_light_look(), a_light_look(state), a_light_look(state))
-    assert memory.doubtful_since == NOW + 1
-    assert after(a_light_look(), memory=memory).doubtful_since is None
+    history = after(a_light_look(), a_light_look(state), a_light_look(state))
+    assert history.broken_since == NOW + 1
+    assert after(a_light_look(), history=history).broken_since is None
 
 
 def test_one_doubt_does_not_count_for_another() -> None:
-    assert after(a_light_look(State.FAILED), a_light_look(State.TERMINATED)).doubtful_since == NOW + 1
+    assert after(a_light_look(State.FAILED), a_light_look(State.TERMINATED)).broken_since == NOW + 1
 
 
 def test_pausing_stays_seen_until_the_next_pause_of_ours() -> None:
@@ -143,32 +161,32 @@ def test_pausing_stays_seen_until_the_next_pause_of_ours() -> None:
 
 def test_an_orphan_is_one_until_its_state_moves() -> None:
     orphan = replace(after(a_look()), orphaned=True)
-    assert after(a_look(), memory=orphan).orphaned
-    assert not after(a_look(State.TERMINATING), memory=orphan).orphaned
+    assert after(a_look(), history=orphan).orphaned
+    assert not after(a_look(State.TERMINATING), history=orphan).orphaned
 
 
 # Stops.
 
 
 def test_a_stop_counts_from_the_first_look_at_paused() -> None:
-    assert after(a_look(), a_look(State.PAUSED), a_look(State.PAUSED)).stopped_since == NOW + 1
+    assert after(a_look(), a_look(State.PAUSED), a_look(State.PAUSED)).paused_since == NOW + 1
 
 
 def test_a_wished_stop_is_none() -> None:
-    assert after(a_look(State.PAUSED), runs=False).stopped_since is None
+    assert after(a_look(State.PAUSED), runs=False).paused_since is None
 
 
 def test_the_length_of_a_stop_is_known_when_it_ends() -> None:
-    memory = after(a_look(State.PAUSED), a_look(State.PAUSED), a_look(), a_look(), every=100.0)
-    assert (memory.stopped_since, memory.stopped_for) == (None, 200.0)
-    assert after(a_look(State.PAUSED), memory=memory).stopped_for == 0.0
+    history = after(a_look(State.PAUSED), a_look(State.PAUSED), a_look(), a_look(), every=100.0)
+    assert (history.paused_since, history.paused_for) == (None, 200.0)
+    assert after(a_look(State.PAUSED), history=history).paused_for == 0.0
 
 
 # Movement between full looks.
 
 
 @pytest.mark.parametrize(
-    ("looks", "moved"),
+    ("looks", "changed_since_full"),
     [
         ([a_light_look()], False),
         ([a_look(), a_light_look()], False),
@@ -176,11 +194,11 @@ def test_the_length_of_a_stop_is_known_when_it_ends() -> None:
         ([a_look(), a_light_look(State.MODIFYING), a_light_look()], True),
         ([a_look(), a_light_look(State.MODIFYING), a_look()], False),
         ([a_look(), a_light_look(created_at=RECREATED)], True),
-        ([a_look(), Gone(0), a_light_look()], True),
+        ([a_look(), NotFound(0), a_light_look()], True),
     ],
 )
-def test_a_change_of_state_is_remembered_until_a_full_look(looks: list[Look], *, moved: bool) -> None:
-    assert after(*looks).moved is moved
+def test_a_change_of_state_is_remembered_until_a_full_look(looks: list[Reading], *, changed_since_full: bool) -> None:
+    assert after(*looks).changed_since_full is changed_since_full
 
 
 # Runs of equal looks.
@@ -191,7 +209,7 @@ def test_equal_looks_make_a_run() -> None:
 
 
 @pytest.mark.parametrize("look", [a_look(State.PAUSED), a_look(config=OTHER_CONFIG)])
-def test_another_state_or_config_starts_a_new_run(look: Seen) -> None:
+def test_another_state_or_config_starts_a_new_run(look: Found) -> None:
     streak = after(a_look(), look).streak
     assert streak is not None
     assert (streak.since, streak.count) == (NOW + 1, 1)
@@ -202,7 +220,7 @@ def test_a_light_look_neither_lengthens_nor_breaks_a_run_of_its_state() -> None:
 
 
 @pytest.mark.parametrize("look", [a_light_look(State.PAUSED), a_blind_look()])
-def test_a_run_ends_when_a_look_shows_another_state_or_cannot_read_the_config(look: Seen) -> None:
+def test_a_run_ends_when_a_look_shows_another_state_or_cannot_read_the_config(look: Found) -> None:
     assert after(a_look(), look).streak is None
 
 
@@ -214,18 +232,18 @@ def test_a_light_look_starts_no_run() -> None:
 
 
 def test_a_missing_tag_counts_from_the_first_reading() -> None:
-    memory = after(a_look(owner=NOBODYS), a_light_look(), a_look(owner=NOBODYS))
-    assert memory.unowned == (CREATED, NOW)
+    history = after(a_look(owner=NOBODYS), a_light_look(), a_look(owner=NOBODYS))
+    assert history.untagged == (CREATED, NOW)
 
 
 @pytest.mark.parametrize("look", [a_look(owner=OURS), a_light_look(created_at=RECREATED)])
-def test_a_missing_tag_is_forgotten_when_a_tag_is_read_or_the_mirror_is_another(look: Seen) -> None:
-    assert after(a_look(owner=NOBODYS), look).unowned is None
+def test_a_missing_tag_is_forgotten_when_a_tag_is_read_or_the_mirror_is_another(look: Found) -> None:
+    assert after(a_look(owner=NOBODYS), look).untagged is None
 
 
 def test_a_missing_tag_counts_afresh_when_the_mirror_is_another() -> None:
-    memory = after(a_look(owner=NOBODYS), a_look(owner=NOBODYS, created_at=RECREATED))
-    assert memory.unowned == (RECREATED, NOW + 1)
+    history = after(a_look(owner=NOBODYS), a_look(owner=NOBODYS, created_at=RECREATED))
+    assert history.untagged == (RECREATED, NOW + 1)
 
 
 def test_the_last_owner_read_is_kept_by_light_looks() -> None:
@@ -236,22 +254,22 @@ def test_the_last_owner_read_is_kept_by_light_looks() -> None:
 
 
 def test_a_config_is_unreadable_since_the_first_failed_reading() -> None:
-    memory = after(a_blind_look(), a_light_look(), a_blind_look())
-    assert memory.unreadable_since == NOW
-    assert after(a_look(), memory=memory).unreadable_since is None
+    history = after(a_blind_look(), a_light_look(), a_blind_look())
+    assert history.unreadable_since == NOW
+    assert after(a_look(), history=history).unreadable_since is None
 
 
 def test_a_copy_proceeds_when_partitions_or_rows_do() -> None:
     start, more = Progress(1, 10), Progress(1, 20)
     looks = [a_look(State.SNAPSHOT, progress=progress) for progress in (start, start, more, more, None)]
-    memory = after(*looks)
-    assert (memory.progress, memory.progress_at) == (more, NOW + 2)
+    history = after(*looks)
+    assert (history.progress, history.progress_at) == (more, NOW + 2)
 
 
 def test_a_copy_counts_from_the_first_look_at_it() -> None:
-    memory = after(a_look(), a_look(State.SNAPSHOT, progress=Progress(1, 10)))
-    assert memory.progress_at == NOW + 1
-    assert after(a_look(), memory=memory).progress_at is None
+    history = after(a_look(), a_look(State.SNAPSHOT, progress=Progress(1, 10)))
+    assert history.progress_at == NOW + 1
+    assert after(a_look(), history=history).progress_at is None
 
 
 # Two looks of one pass.
@@ -272,8 +290,8 @@ def test_a_copy_counts_from_the_first_look_at_it() -> None:
         (an_outage(), a_look(State.PAUSED), False),
     ],
 )
-def test_paused_is_confirmed_only_by_two_equal_looks(before: Look, second: Look, *, confirmed: bool) -> None:
-    assert stands_equal(before, second) is confirmed
+def test_paused_is_confirmed_only_by_two_equal_looks(before: Reading, second: Reading, *, confirmed: bool) -> None:
+    assert same_paused_config(before, second) is confirmed
 
 
 @pytest.mark.parametrize(
@@ -285,15 +303,15 @@ def test_paused_is_confirmed_only_by_two_equal_looks(before: Look, second: Look,
         (a_look(owner=RELEASED), False),
         (a_look(created_at=RECREATED), False),
         (an_outage(), False),
-        (Gone(NOW), False),
+        (NotFound(NOW), False),
     ],
 )
 def test_a_mirror_has_the_same_owner_only_when_a_later_look_shows_the_same_one_under_the_same_tag(
-    second: Look, *, same: bool
+    second: Reading, *, same: bool
 ) -> None:
     assert same_owner(a_look(), second) is same
     assert not same_owner(an_outage(), second)
 
 
 def test_a_confirmation_does_not_outlive_its_pass() -> None:
-    assert not after(a_look(State.PAUSED), memory=Memory(confirmed=True)).confirmed
+    assert not after(a_look(State.PAUSED), history=History(confirmed=True)).confirmed

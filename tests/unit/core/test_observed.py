@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.observed import Gone, Owner, OwnerKind, State, Unknown, may_carry_command
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.observation import NotFound, Owner, OwnerKind, State, Unknown, may_carry_command
 from tests.unit.core.builders import a_look
 
 
@@ -39,5 +39,5 @@ def test_a_command_rests_on_what_was_asked_after_the_last_reply_and_heard_of_lat
 
 def test_a_command_rests_on_nothing_that_does_not_show_the_owner() -> None:
     unasked = replace(a_look("PAUSED"), owner=Owner(OwnerKind.NOT_ASKED), at=100.0, heard_at=100.0)
-    for look in (unasked, Gone(100.0, 100.0), Unknown(Reason.PEERDB_UNAVAILABLE, "away", 100.0)):
+    for look in (unasked, NotFound(100.0, 100.0), Unknown(Reason.PEERDB_UNAVAILABLE, "away", 100.0)):
         assert not may_carry_command(look, replied_at=0.0, holds=5.0, now=100.0)

@@ -10,15 +10,14 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy
-from peerdb_operator.core import rules_step
-from peerdb_operator.core.case import Case
-from peerdb_operator.core.deletion import Farewell
-from peerdb_operator.core.drop import DELETION_RULES
-from peerdb_operator.core.edit import precheck_key
-from peerdb_operator.core.journal import Bounds, Step
-from peerdb_operator.core.observed import State
-from peerdb_operator.core.plan import RULES, follow
-from peerdb_operator.core.plan_types import Plan
+from peerdb_operator.mirror.rules import steps
+from peerdb_operator.mirror.rules.change import precheck_key
+from peerdb_operator.mirror.rules.decide import RULES, follow
+from peerdb_operator.mirror.rules.decision import Decision
+from peerdb_operator.mirror.rules.finalize import DELETION_RULES, Farewell
+from peerdb_operator.mirror.rules.journal import Bounds, Step
+from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.state import Case
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,
@@ -38,9 +37,9 @@ from tests.unit.core.builders import (
     an_edit_of,
     an_operation,
     an_outage,
+    decision_of,
     edit_to,
     farewell_of,
-    plan_of,
 )
 
 NAMES = [
@@ -59,7 +58,7 @@ NAMES = [
     "completed",
     "in_transition",
     "orphaned",
-    "look_fully",
+    "observe_fully",
     "in_flight",
     "compare",
     "wait_out",
@@ -78,7 +77,7 @@ DELETION_NAMES = [
     "release",
     "stay_when_blind",
     "gone",
-    "look_fully",
+    "observe_fully",
     "not_ours",
     "wait_for_flight",
     "under_way",
@@ -97,9 +96,9 @@ MORE_PAUSED = a_mirror("public.a", "public.b", runs=False)
 PASSED = a_passed_precheck(precheck_key(edit_to(MORE, LIVE), MORE))
 RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
 ORPHAN = {"orphaned": True, "sent_at": NOW - 30}
-LONG_STOP = {"stopped_since": NOW - 120}
-LONG_FAILED = {"doubtful_since": NOW - 60}
-UNOWNED = {"unowned": (CREATED, NOW - 60)}
+LONG_STOP = {"paused_since": NOW - 120}
+LONG_FAILED = {"broken_since": NOW - 60}
+UNOWNED = {"untagged": (CREATED, NOW - 60)}
 FAILED, COPYING = a_look(State.FAILED), a_look(State.SNAPSHOT)
 ARMED = an_edit_of(LIVE, MORE_LIVE, age=60)
 STUCK = an_operation(Step.RESUME, age=20)
@@ -121,83 +120,85 @@ def test_a_list_of_rules_that_does_not_end_with_one_for_every_case_is_a_bug() ->
 
 # In each case both rules have an answer, and not the same one.
 PAIRS = [
-    ("frozen", "unknown", a_case(look=an_outage(), situation=FROZEN, memory={"unknown_since": NOW - 60})),
+    ("frozen", "unknown", a_case(look=an_outage(), situation=FROZEN, history={"unknown_since": NOW - 60})),
     ("frozen", "unknown_word", a_case(look=a_light_look("ODD"), situation=FROZEN)),
     ("frozen", "absent", a_case(look=an_absence(), situation=FROZEN)),
     ("frozen", "older_claim", a_case(look=a_look(owner=OTHERS), situation={**FROZEN, **CLAIMED})),
     ("frozen", "in_flight", a_case(AS_IT_IS, RUNS, operation=an_operation(), situation=FROZEN)),
     ("frozen", "pause_as_wished", a_case(MORE_PAUSED, RUNS, situation=FROZEN)),
     ("unknown_word", "older_claim", a_case(look=a_look("ODD", owner=OTHERS), situation=CLAIMED)),
-    ("unknown_word", "unread_owner", a_case(look=a_light_look("ODD"), bounds=FRESH, memory={"owner": None})),
+    ("unknown_word", "unread_owner", a_case(look=a_light_look("ODD"), bounds=FRESH, history={"owner": None})),
     ("unknown_word", "other_owner", a_case(look=a_look("ODD", owner=OTHERS))),
-    ("unknown_word", "look_fully", a_case(look=a_light_look("ODD"))),
+    ("unknown_word", "observe_fully", a_case(look=a_light_look("ODD"))),
     (
         "older_claim",
         "unread_owner",
-        a_case(look=a_light_look(), bounds=FRESH, memory={"owner": None}, situation=CLAIMED),
+        a_case(look=a_light_look(), bounds=FRESH, history={"owner": None}, situation=CLAIMED),
     ),
     ("older_claim", "other_owner", a_case(look=a_look(owner=OTHERS), situation=CLAIMED)),
     ("older_claim", "first_contact", a_case(look=a_look(owner=RELEASED), situation={**CLAIMED, **UNADOPTED})),
     ("older_claim", "in_transition", a_case(look=a_look(State.SNAPSHOT, owner=RELEASED), situation=CLAIMED)),
-    ("unread_owner", "unsupported", a_case(look=a_light_look(supported=False), bounds=FRESH, memory={"owner": None})),
-    ("unread_owner", "failed", a_case(look=a_light_look(State.FAILED), bounds=FRESH, memory={"owner": None})),
-    ("unread_owner", "in_transition", a_case(look=a_light_look(State.SNAPSHOT), bounds=FRESH, memory={"owner": None})),
+    ("unread_owner", "unsupported", a_case(look=a_light_look(supported=False), bounds=FRESH, history={"owner": None})),
+    ("unread_owner", "failed", a_case(look=a_light_look(State.FAILED), bounds=FRESH, history={"owner": None})),
+    ("unread_owner", "in_transition", a_case(look=a_light_look(State.SNAPSHOT), bounds=FRESH, history={"owner": None})),
     ("other_owner", "unsupported", a_case(look=a_look(owner=OTHERS, supported=False))),
-    ("other_owner", "failed", a_case(look=a_look(State.FAILED, owner=OTHERS), memory=LONG_FAILED)),
+    ("other_owner", "failed", a_case(look=a_look(State.FAILED, owner=OTHERS), history=LONG_FAILED)),
     ("other_owner", "completed", a_case(look=a_look(State.COMPLETED, owner=OTHERS))),
     ("other_owner", "in_transition", a_case(look=a_look(State.SNAPSHOT, owner=OTHERS))),
     ("other_owner", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, owner=OTHERS))),
     ("unsupported", "first_contact", a_case(look=a_look(owner=RELEASED, supported=False))),
     ("unsupported", "in_transition", a_case(look=a_look(State.PAUSING, supported=False))),
     ("unsupported", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, supported=False))),
-    ("first_contact", "completed", a_case(look=a_look(State.COMPLETED, owner=NOBODYS), memory=UNOWNED)),
+    ("first_contact", "completed", a_case(look=a_look(State.COMPLETED, owner=NOBODYS), history=UNOWNED)),
     ("first_contact", "in_transition", a_case(look=COPYING, situation=UNADOPTED)),
-    ("first_contact", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, owner=NOBODYS), memory=UNOWNED)),
+    ("first_contact", "pause_as_wished", a_case(MORE_PAUSED, a_look(config=LIVE, owner=NOBODYS), history=UNOWNED)),
     ("quiet", "completed", a_case(look=a_light_look(State.COMPLETED), situation={"reason": "Completed"})),
-    ("quiet", "look_fully", a_case(look=a_light_look())),
-    ("failed", "look_fully", a_case(look=a_light_look(State.FAILED), memory=LONG_FAILED)),
-    ("in_transition", "look_fully", a_case(look=a_light_look(State.PAUSING))),
+    ("quiet", "observe_fully", a_case(look=a_light_look())),
+    ("failed", "observe_fully", a_case(look=a_light_look(State.FAILED), history=LONG_FAILED)),
+    ("in_transition", "observe_fully", a_case(look=a_light_look(State.PAUSING))),
     ("in_transition", "in_flight", a_case(AS_IT_IS, COPYING, operation=ARMED)),
-    ("orphaned", "look_fully", a_case(look=a_light_look(), bounds=FRESH, memory=ORPHAN)),
+    ("orphaned", "observe_fully", a_case(look=a_light_look(), bounds=FRESH, history=ORPHAN)),
     (
         "orphaned",
         "in_flight",
-        a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE, age=20.0), memory={**ORPHAN, "sent_at": NOW - 10}),
+        a_case(
+            MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE, age=20.0), history={**ORPHAN, "sent_at": NOW - 10}
+        ),
     ),
-    ("orphaned", "pause_as_wished", a_case(MORE_PAUSED, RUNS, memory=ORPHAN)),
-    ("look_fully", "in_flight", a_case(AS_IT_IS, a_light_look(), operation=an_operation(Step.PAUSE))),
-    ("look_fully", "pause_as_wished", a_case(MORE_PAUSED, a_light_look())),
+    ("orphaned", "pause_as_wished", a_case(MORE_PAUSED, RUNS, history=ORPHAN)),
+    ("observe_fully", "in_flight", a_case(AS_IT_IS, a_light_look(), operation=an_operation(Step.PAUSE))),
+    ("observe_fully", "pause_as_wished", a_case(MORE_PAUSED, a_light_look())),
     ("in_flight", "pause_as_wished", a_case(MORE_PAUSED, RUNS, operation=an_operation(Step.PAUSE))),
     (
         "in_flight",
         "edit",
-        a_case(MORE, STANDS, operation=an_operation(), memory={"precheck": PASSED, "confirmed": True}),
+        a_case(MORE, STANDS, operation=an_operation(), history={"precheck": PASSED, "confirmed": True}),
     ),
-    ("in_flight", "resume_after_patience", a_case(MORE, STANDS, operation=an_operation(), memory=LONG_STOP)),
+    ("in_flight", "resume_after_patience", a_case(MORE, STANDS, operation=an_operation(), history=LONG_STOP)),
     ("wait_out", "paused_as_wished", a_case(MORE_PAUSED, STANDS, operation=STUCK)),
     ("wait_out", "wait_for_config", a_case(MORE_PAUSED, a_blind_look(State.PAUSED), operation=STUCK)),
-    ("wait_out", "edit", a_case(MORE, STANDS, operation=STUCK, memory={"precheck": PASSED, "confirmed": True})),
+    ("wait_out", "edit", a_case(MORE, STANDS, operation=STUCK, history={"precheck": PASSED, "confirmed": True})),
     ("wait_out", "settled", a_case(AS_IT_IS, RUNS, operation=SLOW_PAUSE)),
     ("paused_as_wished", "pause_as_wished", a_case(MORE_PAUSED, STANDS)),
-    ("paused_as_wished", "edit", a_case(MORE_PAUSED, STANDS, memory={"precheck": PASSED, "confirmed": True})),
+    ("paused_as_wished", "edit", a_case(MORE_PAUSED, STANDS, history={"precheck": PASSED, "confirmed": True})),
     ("paused_as_wished", "wait_for_config", a_case(MORE_PAUSED, a_blind_look(State.PAUSED))),
     ("paused_as_wished", "resume", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), STANDS)),
-    ("pause_as_wished", "pause_to_edit", a_case(MORE_PAUSED, RUNS, memory={"precheck": PASSED})),
+    ("pause_as_wished", "pause_to_edit", a_case(MORE_PAUSED, RUNS, history={"precheck": PASSED})),
     ("pause_as_wished", "settled", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), RUNS)),
-    ("pause_to_edit", "settled", a_case(MORE, RUNS, memory={"precheck": PASSED})),
+    ("pause_to_edit", "settled", a_case(MORE, RUNS, history={"precheck": PASSED})),
     (
         "resume_after_patience",
         "wait_for_config",
-        a_case(MORE, a_blind_look(State.PAUSED), memory={"unreadable_since": NOW, **LONG_STOP}),
+        a_case(MORE, a_blind_look(State.PAUSED), history={"unreadable_since": NOW, **LONG_STOP}),
     ),
     (
         "resume_after_patience",
         "edit",
-        a_case(MORE, STANDS, memory={"precheck": PASSED, "confirmed": True, **LONG_STOP}),
+        a_case(MORE, STANDS, history={"precheck": PASSED, "confirmed": True, **LONG_STOP}),
     ),
-    ("resume_after_patience", "resume", a_case(MORE, STANDS, memory={"precheck": PASSED, **LONG_STOP})),
-    ("wait_for_config", "resume", a_case(MORE, a_blind_look(State.PAUSED), memory={"unreadable_since": NOW})),
-    ("edit", "resume", a_case(MORE, STANDS, memory={"precheck": PASSED, "confirmed": True})),
+    ("resume_after_patience", "resume", a_case(MORE, STANDS, history={"precheck": PASSED, **LONG_STOP})),
+    ("wait_for_config", "resume", a_case(MORE, a_blind_look(State.PAUSED), history={"unreadable_since": NOW})),
+    ("edit", "resume", a_case(MORE, STANDS, history={"precheck": PASSED, "confirmed": True})),
     ("resume", "settled", a_case(AS_IT_IS, STANDS)),
 ]
 
@@ -218,19 +219,19 @@ DELETION_PAIRS = [
     ("frozen", "drop", a_case(situation=FROZEN), GOING),
     ("release", "stay_when_blind", a_case(RETAIN, an_outage()), GOING),
     ("release", "gone", a_case(RETAIN, an_absence(), operation=DROPPED), GOING),
-    ("release", "look_fully", a_case(RETAIN, a_light_look(), operation=DROPPED), GOING),
+    ("release", "observe_fully", a_case(RETAIN, a_light_look(), operation=DROPPED), GOING),
     ("release", "not_ours", a_case(RETAIN, a_look(owner=OTHERS), operation=DROPPED), GOING),
     ("release", "under_way", a_case(RETAIN, a_look(State.TERMINATING)), GOING),
     ("release", "repeat", a_case(RETAIN, operation=DROPPED), GOING),
     ("release", "drop", a_case(RETAIN), GOING),
     ("stay_when_blind", "gone", a_case(look=an_absence()), UNREAD),
-    ("stay_when_blind", "look_fully", a_case(look=a_light_look()), UNREAD),
+    ("stay_when_blind", "observe_fully", a_case(look=a_light_look()), UNREAD),
     ("stay_when_blind", "not_ours", a_case(look=a_look(owner=OTHERS)), UNREAD),
     ("stay_when_blind", "repeat", a_case(operation=DROPPED), UNREAD),
     ("stay_when_blind", "drop", a_case(), UNREAD),
-    ("look_fully", "not_ours", a_case(look=a_light_look()), GOING),
-    ("look_fully", "under_way", a_case(look=a_light_look(State.TERMINATING)), GOING),
-    ("look_fully", "drop", a_case(look=a_light_look()), GOING),
+    ("observe_fully", "not_ours", a_case(look=a_light_look()), GOING),
+    ("observe_fully", "under_way", a_case(look=a_light_look(State.TERMINATING)), GOING),
+    ("observe_fully", "drop", a_case(look=a_light_look()), GOING),
     ("not_ours", "wait_for_flight", a_case(look=a_look(State.PAUSED, owner=OTHERS), operation=an_operation()), GOING),
     ("not_ours", "under_way", a_case(look=a_look(State.TERMINATING, owner=OTHERS)), GOING),
     ("not_ours", "repeat", a_case(look=a_look(owner=OTHERS), operation=DROPPED), GOING),
@@ -247,17 +248,17 @@ DELETION_PAIRS = [
 ]
 
 
-def gist(planned: Plan) -> object:
+def gist(decision: Decision) -> object:
     """What the world notices of a plan."""
-    return planned.rule, planned.action, planned.verdict, planned.wait
+    return decision.rule, decision.action, decision.verdict, decision.wait
 
 
-def answer_of(name: str, case: Case) -> Plan:
+def answer_of(name: str, case: Case) -> Decision:
     """The plan of one rule alone; those below the comparison get the case as it leaves it."""
     position = NAMES.index(name)
-    known = rules_step.compare(case) if position > NAMES.index("compare") else case
+    known = steps.compare(case) if position > NAMES.index("compare") else case
     answer = RULES[position](known)
-    assert isinstance(answer, Plan), f"{name} has no answer"
+    assert isinstance(answer, Decision), f"{name} has no answer"
     return answer
 
 
@@ -265,10 +266,10 @@ def answer_of(name: str, case: Case) -> Plan:
 def test_one_rule_wins_over_the_other_when_both_match(first: str, second: str, case: Case) -> None:
     winner, loser = answer_of(first, case), answer_of(second, case)
     assert gist(winner) != gist(loser)
-    assert gist(plan_of(case)) == gist(winner)
+    assert gist(decision_of(case)) == gist(winner)
 
 
-def parting_answer_of(name: str, case: Case, farewell: Farewell) -> Plan:
+def parting_answer_of(name: str, case: Case, farewell: Farewell) -> Decision:
     """The plan of one rule of the deletion alone."""
     answer = DELETION_RULES[DELETION_NAMES.index(name)](case, farewell)
     assert answer is not None, f"{name} has no answer"

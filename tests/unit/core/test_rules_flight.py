@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from peerdb_operator.core.desired import Desired
-from peerdb_operator.core.edit import precheck_key
-from peerdb_operator.core.journal import Bounds, Operation, Step
-from peerdb_operator.core.memory import Precheck
-from peerdb_operator.core.observed import Seen, State
-from peerdb_operator.core.plan_types import Disarm, Pause, Plan, Resume
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import precheck_key
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Pause, Resume
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.history import PrecheckResult
+from peerdb_operator.mirror.rules.journal import Bounds, Operation, Step
+from peerdb_operator.mirror.rules.observation import Found, State
 from tests.unit.core.builders import (
     GENERATION,
     NOW,
@@ -25,8 +25,8 @@ from tests.unit.core.builders import (
     a_wish,
     an_edit_of,
     an_operation,
+    decision_of,
     edit_to,
-    plan_of,
     reason_of,
     settled_bounds,
 )
@@ -35,22 +35,22 @@ BEFORE, AFTER, OTHER = a_config("public.a"), a_config("public.a", "public.b"), a
 WISH = a_mirror("public.a", "public.b")
 WISH_PAUSED = a_mirror("public.a", "public.b", runs=False)
 AS_IT_IS, AS_IT_IS_PAUSED = a_mirror("public.a"), a_mirror("public.a", runs=False)
-STOPPED = {"stopped_since": NOW - 120}
+STOPPED = {"paused_since": NOW - 120}
 
 
-def looked_at(mirror: Desired, look: Seen, operation: Operation, **memory: object) -> Plan:
+def looked_at(mirror: Desired, look: Found, operation: Operation, **history: object) -> Decision:
     """The plan while a command is in flight."""
-    return plan_of(a_case(mirror, look, operation=operation, memory=memory))
+    return decision_of(a_case(mirror, look, operation=operation, history=history))
 
 
-def checked(mirror: Desired = WISH) -> Precheck:
+def checked(mirror: Desired = WISH) -> PrecheckResult:
     """The additions of a wish have passed a moment ago."""
     return a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
 
 
-def attempts(planned: Plan) -> int:
+def attempts(decision: Decision) -> int:
     """How many edits towards the goal count as unproven."""
-    return planned.journal.bounds.attempts
+    return decision.journal.bounds.attempts
 
 
 # Whose command it is.
@@ -67,8 +67,8 @@ def attempts(planned: Plan) -> int:
     ],
 )
 def test_a_command_is_dropped_when_it_is_not_for_this_mirror_or_not_of_this_time(operation: Operation) -> None:
-    planned = looked_at(AS_IT_IS, a_look(config=BEFORE), operation)
-    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (Reason.RUNNING, None, 0)
+    decision = looked_at(AS_IT_IS, a_look(config=BEFORE), operation)
+    assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (Reason.RUNNING, None, 0)
 
 
 def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
@@ -87,10 +87,10 @@ def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
     ],
 )
 def test_an_effective_command_closes_and_the_pass_goes_on(
-    mirror: Desired, look: Seen, step: Step, reason: Reason
+    mirror: Desired, look: Found, step: Step, reason: Reason
 ) -> None:
-    planned = looked_at(mirror, look, an_operation(step))
-    assert (reason_of(planned), planned.journal.operation) == (reason, None)
+    decision = looked_at(mirror, look, an_operation(step))
+    assert (reason_of(decision), decision.journal.operation) == (reason, None)
 
 
 @pytest.mark.parametrize(
@@ -103,25 +103,25 @@ def test_an_effective_command_closes_and_the_pass_goes_on(
     ],
 )
 def test_everything_waits_for_a_command_in_flight(
-    mirror: Desired, look: Seen, step: Step, reason: Reason, wait: float
+    mirror: Desired, look: Found, step: Step, reason: Reason, wait: float
 ) -> None:
     operation = an_operation(step)
-    planned = looked_at(mirror, look, operation)
-    assert (reason_of(planned), planned.action, planned.journal.operation) == (reason, None, operation)
-    assert planned.wait.after == wait
+    decision = looked_at(mirror, look, operation)
+    assert (reason_of(decision), decision.action, decision.journal.operation) == (reason, None, operation)
+    assert decision.wait.after == wait
 
 
-@pytest.mark.parametrize("unanswered", ["", "PeerDB did not answer in time"])
-def test_the_failure_of_a_command_in_flight_is_told_beside_it(unanswered: str) -> None:
-    planned = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), unanswered=unanswered)
-    beside = f", which failed but may have arrived all the same: {unanswered}" if unanswered else ""
-    assert planned.verdict is not None
-    assert planned.verdict.message == f"the mirror is asked to pause{beside}"
+@pytest.mark.parametrize("outcome_unknown", ["", "PeerDB did not answer in time"])
+def test_the_failure_of_a_command_in_flight_is_told_beside_it(outcome_unknown: str) -> None:
+    decision = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), outcome_unknown=outcome_unknown)
+    beside = f", which failed but may have arrived all the same: {outcome_unknown}" if outcome_unknown else ""
+    assert decision.verdict is not None
+    assert decision.verdict.message == f"the mirror is asked to pause{beside}"
 
 
 def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
-    planned = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), withheld=(GENERATION, Reason.DRIFT_LOOP, "x"))
-    assert reason_of(planned) is Reason.DRIFT_LOOP
+    decision = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), blocked=(GENERATION, Reason.DRIFT_LOOP, "x"))
+    assert reason_of(decision) is Reason.DRIFT_LOOP
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
     ],
 )
 def test_a_command_without_effect_is_sent_again_while_it_is_still_asked_for(
-    mirror: Desired, look: Seen, step: Step
+    mirror: Desired, look: Found, step: Step
 ) -> None:
     operation = an_operation(step, age=20)
-    planned = looked_at(mirror, look, operation, precheck=checked())
-    assert planned.action == (Pause(None) if step is Step.PAUSE else Resume(None))
-    assert planned.journal.operation == operation
+    decision = looked_at(mirror, look, operation, precheck=checked())
+    assert decision.action == (Pause(None) if step is Step.PAUSE else Resume(None))
+    assert decision.journal.operation == operation
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_a_command_without_effect_is_sent_again_while_it_is_still_asked_for(
     ],
 )
 def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more(
-    mirror: Desired, look: Seen, step: Step
+    mirror: Desired, look: Found, step: Step
 ) -> None:
     operation = an_operation(step, age=20)
-    planned = looked_at(mirror, look, operation, precheck=checked(), confirmed=True)
-    assert (planned.action, planned.journal.operation) == (None, operation)
-    assert reason_of(planned) in {Reason.PAUSING, Reason.RESUMING}
+    decision = looked_at(mirror, look, operation, precheck=checked(), confirmed=True)
+    assert (decision.action, decision.journal.operation) == (None, operation)
+    assert reason_of(decision) in {Reason.PAUSING, Reason.RESUMING}
 
 
 @pytest.mark.parametrize(
@@ -168,16 +168,16 @@ def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more
     ],
 )
 def test_a_command_without_effect_is_forgotten_after_half_a_minute(
-    mirror: Desired, look: Seen, step: Step, reason: Reason
+    mirror: Desired, look: Found, step: Step, reason: Reason
 ) -> None:
-    planned = looked_at(mirror, look, an_operation(step, age=30), stopped_for=130.0)
-    assert (reason_of(planned), planned.journal.operation, attempts(planned)) == (reason, None, 0)
+    decision = looked_at(mirror, look, an_operation(step, age=30), paused_for=130.0)
+    assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (reason, None, 0)
 
 
 def test_a_pause_that_an_armed_update_ate_is_planned_afresh_at_once() -> None:
-    planned = looked_at(WISH_PAUSED, a_look(config=AFTER), an_operation(Step.PAUSE), pausing_seen=True)
-    assert isinstance(planned.action, Pause)
-    assert planned.action.operation is not None
+    decision = looked_at(WISH_PAUSED, a_look(config=AFTER), an_operation(Step.PAUSE), pausing_seen=True)
+    assert isinstance(decision.action, Pause)
+    assert decision.action.operation is not None
 
 
 # Edits.
@@ -191,34 +191,34 @@ def test_a_proven_edit_closes_and_clears_the_count(mirror: Desired, age: float) 
         operation=an_edit_of(BEFORE, AFTER, age=age),
         bounds=settled_bounds(goal="x", attempts=1),
     )
-    planned = plan_of(case)
-    assert (planned.journal.operation, attempts(planned)) == (None, 0)
-    assert reason_of(planned) in {Reason.RUNNING, Reason.PAUSING}
+    decision = decision_of(case)
+    assert (decision.journal.operation, attempts(decision)) == (None, 0)
+    assert reason_of(decision) in {Reason.RUNNING, Reason.PAUSING}
 
 
 def test_a_proven_edit_goes_on_to_the_next_cycle_in_the_same_pass() -> None:
     mirror = a_mirror("public.b", "public.a", runs=False)
-    planned = looked_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
-    assert isinstance(planned.action, Pause)
+    decision = looked_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
+    assert isinstance(decision.action, Pause)
 
 
 @pytest.mark.parametrize(("accepted", "counted"), [(True, 1), (False, 0)])
 def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accepted: bool, counted: int) -> None:
-    planned = looked_at(
+    decision = looked_at(
         WISH,
         a_look(State.PAUSED, BEFORE),
         an_edit_of(BEFORE, AFTER, age=31, accepted=accepted),
         streak=a_streak(State.PAUSED, BEFORE, lasts=6),
     )
-    assert (planned.journal.operation, attempts(planned)) == (None, counted)
+    assert (decision.journal.operation, attempts(decision)) == (None, counted)
 
 
-@pytest.mark.parametrize(("stopped_for", "counted"), [(119.0, 0), (120.0, 1)])
-def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(stopped_for: float, counted: int) -> None:
-    planned = looked_at(
-        WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=31, accepted=False), stopped_for=stopped_for
+@pytest.mark.parametrize(("paused_for", "counted"), [(119.0, 0), (120.0, 1)])
+def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(paused_for: float, counted: int) -> None:
+    decision = looked_at(
+        WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=31, accepted=False), paused_for=paused_for
     )
-    assert (planned.journal.operation, attempts(planned)) == (None, counted)
+    assert (decision.journal.operation, attempts(decision)) == (None, counted)
 
 
 def test_a_lost_edit_is_left_to_the_next_pause_while_it_is_still_the_goal() -> None:
@@ -233,8 +233,8 @@ def test_a_lost_edit_is_left_to_the_next_pause_while_it_is_still_the_goal() -> N
 def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anyway() -> None:
     mirror = a_mirror("public.a", "public.c")
     precheck = a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
-    planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
-    assert isinstance(planned.action, Pause)
+    decision = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
+    assert isinstance(decision.action, Pause)
 
 
 @pytest.mark.parametrize(
@@ -248,9 +248,9 @@ def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anywa
 )
 def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: Desired) -> None:
     for age in (6, 60):
-        planned = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
-        assert (reason_of(planned), planned.action) == (Reason.EDITING, Disarm())
-        assert planned.journal.operation is None
+        decision = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
+        assert (reason_of(decision), decision.action) == (Reason.EDITING, Disarm())
+        assert decision.journal.operation is None
 
 
 @pytest.mark.parametrize(
@@ -258,24 +258,24 @@ def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: D
     [(WISH, 1000, Reason.EDITING), (WISH_PAUSED, 29, Reason.EDITING), (WISH_PAUSED, 30, Reason.PAUSING)],
 )
 def test_an_edit_is_given_up_unread_only_for_a_wished_pause(mirror: Desired, age: float, reason: Reason) -> None:
-    planned = looked_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
-    assert reason_of(planned) is reason
+    decision = looked_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
+    assert reason_of(decision) is reason
 
 
 def test_an_edit_that_nobody_can_see_in_paused_is_waited_for_since_a_worker_may_hold_it() -> None:
     operation = an_edit_of(BEFORE, AFTER, age=1000)
-    planned = looked_at(WISH_PAUSED, a_blind_look(State.PAUSED), operation)
-    assert (planned.action, planned.journal.operation) == (None, operation)
+    decision = looked_at(WISH_PAUSED, a_blind_look(State.PAUSED), operation)
+    assert (decision.action, decision.journal.operation) == (None, operation)
 
 
 def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
-    planned = looked_at(
+    decision = looked_at(
         a_mirror("public.a", "public.c"),
         a_look(State.PAUSED, OTHER),
         an_edit_of(BEFORE, AFTER, age=6),
         streak=a_streak(State.PAUSED, OTHER, lasts=1),
     )
-    assert isinstance(planned.action, Resume)
+    assert isinstance(decision.action, Resume)
 
 
 # No mirror stays paused for an edit.
@@ -284,24 +284,24 @@ def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
 @pytest.mark.parametrize("sent_at", [0.0, NOW - 15])
 def test_a_mirror_is_resumed_after_two_minutes_whatever_edit_is_in_flight(sent_at: float) -> None:
     operation = an_edit_of(BEFORE, AFTER, age=100, accepted=False)
-    planned = looked_at(WISH, a_blind_look(State.PAUSED), operation, sent_at=sent_at, **STOPPED)
-    assert (reason_of(planned), planned.action) == (Reason.RESUMING, Resume(None))
-    assert planned.journal.operation == operation, "the resume is not recorded, the edit stays open"
+    decision = looked_at(WISH, a_blind_look(State.PAUSED), operation, sent_at=sent_at, **STOPPED)
+    assert (reason_of(decision), decision.action) == (Reason.RESUMING, Resume(None))
+    assert decision.journal.operation == operation, "the resume is not recorded, the edit stays open"
 
 
 @pytest.mark.parametrize(
-    ("mirror", "memory"),
+    ("mirror", "history"),
     [
         (WISH, {"sent_at": NOW - 14, **STOPPED}),
-        (WISH, {"stopped_since": NOW - 119}),
+        (WISH, {"paused_since": NOW - 119}),
         (WISH_PAUSED, STOPPED),
     ],
 )
 def test_a_mirror_is_not_resumed_again_too_early_nor_against_the_wish(
-    mirror: Desired, memory: dict[str, object]
+    mirror: Desired, history: dict[str, object]
 ) -> None:
-    planned = looked_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **memory)
-    assert planned.action is None
+    decision = looked_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **history)
+    assert decision.action is None
 
 
 def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_otherwise() -> None:
@@ -314,28 +314,28 @@ def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_other
 def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     goal = AFTER.fingerprint
     resumed = an_operation(Step.RESUME, after=goal)
-    planned = looked_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
-    assert (attempts(planned), planned.journal.bounds.goal) == (1, goal)
+    decision = looked_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
+    assert (attempts(decision), decision.journal.bounds.goal) == (1, goal)
     second = a_case(WISH, a_look(config=BEFORE), operation=resumed, bounds=settled_bounds(goal=goal, attempts=1))
-    assert reason_of(plan_of(second)) is Reason.EDIT_NOT_APPLIED
+    assert reason_of(decision_of(second)) is Reason.EDIT_NOT_APPLIED
 
 
 def test_a_stop_that_patience_ended_counts_even_in_a_pass_that_tells_nothing() -> None:
     resumed = an_operation(Step.RESUME, after=AFTER.fingerprint)
-    planned = looked_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
-    assert (planned.verdict, attempts(planned)) == (None, 1)
+    decision = looked_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
+    assert (decision.verdict, attempts(decision)) == (None, 1)
 
 
 def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
     resumed = an_operation(Step.RESUME, age=31, after=AFTER.fingerprint)
-    planned = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
-    assert attempts(planned) == 0
-    assert isinstance(planned.action, Resume)
-    assert planned.action.operation is not None
-    assert planned.action.operation.after == AFTER.fingerprint
+    decision = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
+    assert attempts(decision) == 0
+    assert isinstance(decision.action, Resume)
+    assert decision.action.operation is not None
+    assert decision.action.operation.after == AFTER.fingerprint
 
 
 def test_counts_of_the_journal_survive_a_change_of_mind_only_within_a_generation() -> None:
     bounds = Bounds(GENERATION - 1, goal="old", attempts=2, not_before=NOW + 60)
-    planned = plan_of(a_case(AS_IT_IS, a_look(config=BEFORE), operation=an_operation(Step.RESUME), bounds=bounds))
-    assert planned.journal.bounds == settled_bounds()
+    decision = decision_of(a_case(AS_IT_IS, a_look(config=BEFORE), operation=an_operation(Step.RESUME), bounds=bounds))
+    assert decision.journal.bounds == settled_bounds()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from peerdb_operator.core.desired import Desired
-from peerdb_operator.core.journal import Bounds, Step
-from peerdb_operator.core.observed import Progress, State, Unreadable
-from peerdb_operator.core.plan_types import LookFully, Pause
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import Truth
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.conditions import ConditionChange
+from peerdb_operator.mirror.rules.decision import Observe, Pause
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.journal import Bounds, Step
+from peerdb_operator.mirror.rules.observation import Progress, State, Unreadable
 from tests.unit.core.builders import (
     GENERATION,
     LONG_AGO,
@@ -22,13 +22,13 @@ from tests.unit.core.builders import (
     a_look,
     a_mirror,
     an_operation,
-    plan_of,
+    decision_of,
     reason_of,
     settled_bounds,
 )
 
 MINUTE = 60.0
-JUST_NOW = {"word_since": NOW, "came_from": "RUNNING", "progress_at": NOW}
+JUST_NOW = {"word_since": NOW, "previous_word": "RUNNING", "progress_at": NOW}
 TRANSITIONS = {
     State.SETUP: Reason.SETTING_UP,
     State.SNAPSHOT: Reason.SNAPSHOTTING,
@@ -45,27 +45,27 @@ TRANSITIONS = {
 @pytest.mark.parametrize(("since", "wait"), [(None, 5.0), (NOW, 5.0), (NOW - 3, 2.0)])
 def test_failed_is_not_believed_at_once_for_it_flashes_during_table_changes(since: float | None, wait: float) -> None:
     operation = an_operation()
-    planned = plan_of(a_case(look=a_look(State.FAILED), memory={"doubtful_since": since}, operation=operation))
-    assert (planned.verdict, planned.action, planned.wait.after) == (None, None, wait)
-    assert planned.journal.operation == operation
+    decision = decision_of(a_case(look=a_look(State.FAILED), history={"broken_since": since}, operation=operation))
+    assert (decision.verdict, decision.action, decision.wait.after) == (None, None, wait)
+    assert decision.journal.operation == operation
 
 
 def test_failed_is_told_with_the_mirrors_own_error_when_it_lasts() -> None:
-    memory = {"doubtful_since": NOW - 5, "error": ("slot is gone", NOW)}
-    planned = plan_of(a_case(look=a_look(State.FAILED), memory=memory, operation=an_operation()))
-    assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_FAILED, None, None)
-    assert planned.verdict is not None
-    assert "slot is gone" in planned.verdict.message
+    history = {"broken_since": NOW - 5, "error": ("slot is gone", NOW)}
+    decision = decision_of(a_case(look=a_look(State.FAILED), history=history, operation=an_operation()))
+    assert (reason_of(decision), decision.action, decision.journal.operation) == (Reason.MIRROR_FAILED, None, None)
+    assert decision.verdict is not None
+    assert "slot is gone" in decision.verdict.message
 
 
 def test_failed_is_told_without_an_error_when_none_is_known() -> None:
-    planned = plan_of(a_case(look=a_look(State.FAILED), memory={"doubtful_since": LONG_AGO}))
-    assert reason_of(planned) is Reason.MIRROR_FAILED
+    decision = decision_of(a_case(look=a_look(State.FAILED), history={"broken_since": LONG_AGO}))
+    assert reason_of(decision) is Reason.MIRROR_FAILED
 
 
 def test_terminated_is_told_at_once() -> None:
-    planned = plan_of(a_case(look=a_look(State.TERMINATED), operation=an_operation()))
-    assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_TERMINATED, None, None)
+    decision = decision_of(a_case(look=a_look(State.TERMINATED), operation=an_operation()))
+    assert (reason_of(decision), decision.action, decision.journal.operation) == (Reason.MIRROR_TERMINATED, None, None)
 
 
 def an_orphan(age: float) -> dict[str, object]:
@@ -74,57 +74,59 @@ def an_orphan(age: float) -> dict[str, object]:
 
 def test_a_command_that_was_recorded_after_the_workflow_was_missed_is_judged_like_any_other() -> None:
     operation = an_operation(Step.EDIT, age=29.0)
-    planned = plan_of(a_case(a_mirror(), a_look(State.PAUSED), operation=operation, memory=an_orphan(30)))
-    assert (reason_of(planned), planned.journal.operation) == (Reason.EDITING, operation)
+    decision = decision_of(a_case(a_mirror(), a_look(State.PAUSED), operation=operation, history=an_orphan(30)))
+    assert (reason_of(decision), decision.journal.operation) == (Reason.EDITING, operation)
 
 
 def test_an_orphan_is_told_and_nothing_is_sent_to_it_for_a_while() -> None:
     wish, operation = a_mirror(runs=False), an_operation(Step.PAUSE, age=30.0)
-    planned = plan_of(a_case(wish, operation=operation, bounds=Bounds(GENERATION), memory=an_orphan(30)))
-    assert (reason_of(planned), planned.action, planned.journal.operation) == (Reason.MIRROR_ORPHANED, None, None)
-    assert planned.wait.after == MINUTE
+    decision = decision_of(a_case(wish, operation=operation, bounds=Bounds(GENERATION), history=an_orphan(30)))
+    assert (reason_of(decision), decision.action, decision.journal.operation) == (Reason.MIRROR_ORPHANED, None, None)
+    assert decision.wait.after == MINUTE
 
 
 def test_an_orphan_is_tried_again_after_ten_minutes_for_peerdb_may_have_been_restored() -> None:
     wish = a_mirror(runs=False)
-    assert plan_of(a_case(wish, bounds=Bounds(GENERATION), memory=an_orphan(580))).wait.after == 20
-    again = plan_of(a_case(wish, bounds=Bounds(GENERATION), memory=an_orphan(600)))
+    assert decision_of(a_case(wish, bounds=Bounds(GENERATION), history=an_orphan(580))).wait.after == 20
+    again = decision_of(a_case(wish, bounds=Bounds(GENERATION), history=an_orphan(600)))
     assert isinstance(again.action, Pause)
 
 
 @pytest.mark.parametrize(("state", "runs"), [(State.RUNNING, True), (State.PAUSED, False)])
 def test_an_orphan_stays_one_when_there_is_nothing_to_send_to_it(state: State, *, runs: bool) -> None:
-    planned = plan_of(a_case(a_mirror(runs=runs), a_look(state), bounds=Bounds(GENERATION), memory=an_orphan(900)))
-    assert (reason_of(planned), planned.action) == (Reason.MIRROR_ORPHANED, None)
+    decision = decision_of(
+        a_case(a_mirror(runs=runs), a_look(state), bounds=Bounds(GENERATION), history=an_orphan(900))
+    )
+    assert (reason_of(decision), decision.action) == (Reason.MIRROR_ORPHANED, None)
 
 
 # Completed.
 
 
 def test_a_completed_mirror_is_compared_before_anything_is_said() -> None:
-    planned = plan_of(a_case(look=a_light_look(State.COMPLETED)))
-    assert (planned.action, planned.verdict) == (LookFully(), None)
+    decision = decision_of(a_case(look=a_light_look(State.COMPLETED)))
+    assert (decision.action, decision.verdict) == (Observe(), None)
 
 
 def test_a_completed_mirror_is_settled_when_it_is_as_wished() -> None:
-    planned = plan_of(a_case(look=a_look(State.COMPLETED), operation=an_operation(), bounds=Bounds(GENERATION)))
-    assert (reason_of(planned), planned.action, planned.accept_tables) == (Reason.COMPLETED, None, True)
-    assert planned.journal.operation is None
-    assert planned.journal.bounds.settled == GENERATION
+    decision = decision_of(a_case(look=a_look(State.COMPLETED), operation=an_operation(), bounds=Bounds(GENERATION)))
+    assert (reason_of(decision), decision.action, decision.accept_tables) == (Reason.COMPLETED, None, True)
+    assert decision.journal.operation is None
+    assert decision.journal.bounds.settled == GENERATION
 
 
 @pytest.mark.parametrize("mirror", [a_mirror("public.orders", "public.b"), a_mirror(batch_size=7)])
 def test_a_completed_mirror_stalls_when_it_is_not_as_wished(mirror: Desired) -> None:
     case = a_case(mirror, a_look(State.COMPLETED), situation={"tables_accepted": False})
-    planned = plan_of(case)
-    assert (reason_of(planned), planned.action, planned.accept_tables) == (Reason.TABLE_CHANGE_REJECTED, None, False)
+    decision = decision_of(case)
+    assert (reason_of(decision), decision.action, decision.accept_tables) == (Reason.TABLE_CHANGE_REJECTED, None, False)
 
 
 @pytest.mark.parametrize(("since", "reason"), [(NOW - 14, None), (NOW - 15, Reason.CONFIG_UNREADABLE)])
 def test_a_completed_mirror_that_cannot_be_compared_is_told_when_it_lasts(since: float, reason: Reason | None) -> None:
-    planned = plan_of(a_case(look=a_blind_look(State.COMPLETED), memory={"unreadable_since": since}))
-    assert (reason_of(planned), planned.action) == (reason, None)
-    assert planned.verdict is None or planned.verdict.ready is Truth.TRUE
+    decision = decision_of(a_case(look=a_blind_look(State.COMPLETED), history={"unreadable_since": since}))
+    assert (reason_of(decision), decision.action) == (reason, None)
+    assert decision.verdict is None or decision.verdict.ready is ConditionChange.TRUE
 
 
 @pytest.mark.parametrize(
@@ -136,17 +138,17 @@ def test_a_completed_mirror_that_cannot_be_compared_is_told_when_it_lasts(since:
     ],
 )
 def test_what_came_instead_of_the_config_is_told(cause: Unreadable, words: str) -> None:
-    told = plan_of(a_case(look=a_look(State.COMPLETED, cause), memory={"unreadable_since": LONG_AGO})).verdict
-    assert told is not None
-    assert told.reason is Reason.CONFIG_UNREADABLE
-    assert told.message.endswith(words)
+    reported = decision_of(a_case(look=a_look(State.COMPLETED, cause), history={"unreadable_since": LONG_AGO})).verdict
+    assert reported is not None
+    assert reported.reason is Reason.CONFIG_UNREADABLE
+    assert reported.message.endswith(words)
 
 
 def test_an_unreadable_mirror_is_not_ready_when_its_generation_never_settled() -> None:
-    case = a_case(look=a_blind_look(State.COMPLETED), memory={"unreadable_since": LONG_AGO}, bounds=Bounds(GENERATION))
-    told = plan_of(case).verdict
-    assert told is not None
-    assert told.ready is Truth.UNKNOWN
+    case = a_case(look=a_blind_look(State.COMPLETED), history={"unreadable_since": LONG_AGO}, bounds=Bounds(GENERATION))
+    reported = decision_of(case).verdict
+    assert reported is not None
+    assert reported.ready is ConditionChange.UNKNOWN
 
 
 # On the way.
@@ -159,24 +161,24 @@ def test_nothing_is_sent_on_the_way_and_the_journal_stays_open(
     state: State, reason: Reason, step: Step | None, *, runs: bool
 ) -> None:
     operation = None if step is None else an_operation(step, age=1000)
-    case = a_case(a_mirror("public.new", runs=runs), a_look(state), operation=operation, memory=JUST_NOW)
-    planned = plan_of(case)
-    assert (reason_of(planned), planned.action, planned.journal.operation) == (reason, None, operation)
+    case = a_case(a_mirror("public.new", runs=runs), a_look(state), operation=operation, history=JUST_NOW)
+    decision = decision_of(case)
+    assert (reason_of(decision), decision.action, decision.journal.operation) == (reason, None, operation)
 
 
 def test_a_copy_adds_tables_when_an_edit_is_in_flight_or_the_mirror_was_paused_before() -> None:
     look = a_look(State.SNAPSHOT)
-    ours = plan_of(a_case(look=look, operation=an_operation(Step.EDIT), memory=JUST_NOW))
-    theirs = plan_of(a_case(look=look, memory={**JUST_NOW, "came_from": "PAUSED"}))
+    ours = decision_of(a_case(look=look, operation=an_operation(Step.EDIT), history=JUST_NOW))
+    theirs = decision_of(a_case(look=look, history={**JUST_NOW, "previous_word": "PAUSED"}))
     assert (reason_of(ours), reason_of(theirs)) == (Reason.ADDING_TABLES, Reason.ADDING_TABLES)
 
 
 def test_a_copy_is_told_with_its_progress() -> None:
     look = a_look(State.SNAPSHOT, progress=Progress(3, 400, 8))
-    told = plan_of(a_case(look=look, memory=JUST_NOW)).verdict
-    assert told is not None
-    assert "3 of 8 partitions, 400 rows" in told.message
-    bare = plan_of(a_case(look=a_look(State.SNAPSHOT), memory=JUST_NOW)).verdict
+    reported = decision_of(a_case(look=look, history=JUST_NOW)).verdict
+    assert reported is not None
+    assert "3 of 8 partitions, 400 rows" in reported.message
+    bare = decision_of(a_case(look=a_look(State.SNAPSHOT), history=JUST_NOW)).verdict
     assert bare is not None
     assert "partitions" not in bare.message
 
@@ -184,24 +186,24 @@ def test_a_copy_is_told_with_its_progress() -> None:
 @pytest.mark.parametrize("state", [state for state in TRANSITIONS if state is not State.SNAPSHOT])
 def test_a_phase_is_told_in_words_of_its_own(state: State) -> None:
     messages = {
-        told.message
+        reported.message
         for each in TRANSITIONS
-        if (told := plan_of(a_case(look=a_look(each), memory=JUST_NOW)).verdict) is not None
+        if (reported := decision_of(a_case(look=a_look(each), history=JUST_NOW)).verdict) is not None
     }
     assert len(messages) == len(TRANSITIONS)
-    assert plan_of(a_case(look=a_look(state), memory=JUST_NOW)).verdict is not None
+    assert decision_of(a_case(look=a_look(state), history=JUST_NOW)).verdict is not None
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 0.5), (299, 0.5), (300, 10.0)])
 def test_pausing_is_watched_closely_until_its_deadline(age: float, wait: float) -> None:
-    memory = {"word_since": NOW - age, "came_from": "RUNNING"}
-    assert plan_of(a_case(look=a_look(State.PAUSING), memory=memory)).wait.after == wait
+    history = {"word_since": NOW - age, "previous_word": "RUNNING"}
+    assert decision_of(a_case(look=a_look(State.PAUSING), history=history)).wait.after == wait
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 1.0), (10, 2.0), (49, 9.8), (500, 10.0)])
 def test_other_transitions_are_watched_ever_less_often(age: float, wait: float) -> None:
-    memory = {"word_since": NOW - age, "came_from": "RUNNING"}
-    assert plan_of(a_case(look=a_look(State.SETUP), memory=memory)).wait.after == pytest.approx(wait)
+    history = {"word_since": NOW - age, "previous_word": "RUNNING"}
+    assert decision_of(a_case(look=a_look(State.SETUP), history=history)).wait.after == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +212,8 @@ def test_other_transitions_are_watched_ever_less_often(age: float, wait: float) 
 )
 def test_a_phase_that_makes_no_progress_stalls_at_its_deadline(state: State, minutes: float) -> None:
     def reason(age: float) -> Reason | None:
-        memory = {"word_since": NOW - age, "came_from": "RUNNING"}
-        return reason_of(plan_of(a_case(look=a_look(state), memory=memory)))
+        history = {"word_since": NOW - age, "previous_word": "RUNNING"}
+        return reason_of(decision_of(a_case(look=a_look(state), history=history)))
 
     assert reason(minutes * MINUTE - 1) is TRANSITIONS[state]
     assert reason(minutes * MINUTE) is Reason.PROGRESS_DEADLINE_EXCEEDED
@@ -219,53 +221,55 @@ def test_a_phase_that_makes_no_progress_stalls_at_its_deadline(state: State, min
 
 def test_a_copy_stalls_only_when_nothing_was_copied_for_half_an_hour() -> None:
     def reason(idle: float) -> Reason | None:
-        memory = {"word_since": LONG_AGO, "came_from": "RUNNING", "progress_at": NOW - idle}
-        return reason_of(plan_of(a_case(look=a_look(State.SNAPSHOT), memory=memory)))
+        history = {"word_since": LONG_AGO, "previous_word": "RUNNING", "progress_at": NOW - idle}
+        return reason_of(decision_of(a_case(look=a_look(State.SNAPSHOT), history=history)))
 
     assert reason(29 * MINUTE) is Reason.SNAPSHOTTING
     assert reason(30 * MINUTE) is Reason.PROGRESS_DEADLINE_EXCEEDED
-    never_seen = {"word_since": LONG_AGO, "came_from": "RUNNING"}
-    assert reason_of(plan_of(a_case(look=a_look(State.SNAPSHOT), memory=never_seen))) is Reason.SNAPSHOTTING
+    never_seen = {"word_since": LONG_AGO, "previous_word": "RUNNING"}
+    assert reason_of(decision_of(a_case(look=a_look(State.SNAPSHOT), history=never_seen))) is Reason.SNAPSHOTTING
 
 
 def test_a_stalled_phase_names_the_mirrors_newest_error() -> None:
-    memory = {"word_since": LONG_AGO, "came_from": "RUNNING", "progress_at": LONG_AGO, "error": ("disk full", NOW)}
+    history = {"word_since": LONG_AGO, "previous_word": "RUNNING", "progress_at": LONG_AGO, "error": ("disk full", NOW)}
     for state in (State.SNAPSHOT, State.SETUP):
-        told = plan_of(a_case(look=a_look(state), memory=memory)).verdict
-        assert told is not None
-        assert "disk full" in told.message
-        assert ("no partition or row" in told.message) is (state is State.SNAPSHOT)
-    silent = plan_of(a_case(look=a_look(State.SETUP), memory={**memory, "error": None})).verdict
+        reported = decision_of(a_case(look=a_look(state), history=history)).verdict
+        assert reported is not None
+        assert "disk full" in reported.message
+        assert ("no partition or row" in reported.message) is (state is State.SNAPSHOT)
+    silent = decision_of(a_case(look=a_look(State.SETUP), history={**history, "error": None})).verdict
     assert silent is not None
     assert "log in PeerDB" in silent.message
 
 
 def test_a_phase_counts_from_status_after_a_restart() -> None:
-    restarted = {"word_since": NOW, "came_from": None}
+    restarted = {"word_since": NOW, "previous_word": None}
     situation = {"state": "Setup", "state_since": LONG_AGO}
-    planned = plan_of(a_case(look=a_look(State.SETUP), memory=restarted, situation=situation))
-    assert reason_of(planned) is Reason.PROGRESS_DEADLINE_EXCEEDED
+    decision = decision_of(a_case(look=a_look(State.SETUP), history=restarted, situation=situation))
+    assert reason_of(decision) is Reason.PROGRESS_DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize(
-    ("memory", "situation"),
+    ("history", "situation"),
     [
-        ({"came_from": "RUNNING"}, {"state": "Setup", "state_since": LONG_AGO}),
-        ({"came_from": None}, {"state": "Running", "state_since": LONG_AGO}),
-        ({"came_from": None}, {"state": "Setup", "state_since": None}),
+        ({"previous_word": "RUNNING"}, {"state": "Setup", "state_since": LONG_AGO}),
+        ({"previous_word": None}, {"state": "Running", "state_since": LONG_AGO}),
+        ({"previous_word": None}, {"state": "Setup", "state_since": None}),
     ],
 )
 def test_a_phase_counts_from_its_own_beginning_not_from_that_of_an_earlier_one(
-    memory: dict[str, object], situation: dict[str, object]
+    history: dict[str, object], situation: dict[str, object]
 ) -> None:
-    planned = plan_of(a_case(look=a_look(State.SETUP), memory={"word_since": NOW, **memory}, situation=situation))
-    assert reason_of(planned) is Reason.SETTING_UP
+    decision = decision_of(
+        a_case(look=a_look(State.SETUP), history={"word_since": NOW, **history}, situation=situation)
+    )
+    assert reason_of(decision) is Reason.SETTING_UP
 
 
 def test_a_refusal_of_this_generation_is_told_on_the_way_too() -> None:
     def reason(generation: int, refusal: Reason) -> Reason | None:
-        memory = {**JUST_NOW, "withheld": (generation, refusal, "why")}
-        return reason_of(plan_of(a_case(look=a_look(State.PAUSING), memory=memory)))
+        history = {**JUST_NOW, "blocked": (generation, refusal, "why")}
+        return reason_of(decision_of(a_case(look=a_look(State.PAUSING), history=history)))
 
     assert reason(GENERATION, Reason.DRIFT_LOOP) is Reason.DRIFT_LOOP
     assert reason(GENERATION - 1, Reason.DRIFT_LOOP) is Reason.PAUSING
@@ -273,12 +277,14 @@ def test_a_refusal_of_this_generation_is_told_on_the_way_too() -> None:
 
 
 def test_no_progress_outranks_a_refusal() -> None:
-    memory = {"word_since": LONG_AGO, "came_from": "RUNNING", "withheld": (GENERATION, Reason.DRIFT_LOOP, "why")}
-    planned = plan_of(a_case(look=a_look(State.PAUSING), memory=memory))
-    assert reason_of(planned) is Reason.PROGRESS_DEADLINE_EXCEEDED
+    history = {"word_since": LONG_AGO, "previous_word": "RUNNING", "blocked": (GENERATION, Reason.DRIFT_LOOP, "why")}
+    decision = decision_of(a_case(look=a_look(State.PAUSING), history=history))
+    assert reason_of(decision) is Reason.PROGRESS_DEADLINE_EXCEEDED
 
 
 def test_live_tables_are_not_compared_on_the_way() -> None:
     for state in TRANSITIONS:
-        planned = plan_of(a_case(look=a_look(state, a_config("public.z")), memory=JUST_NOW, bounds=settled_bounds()))
-        assert not planned.compared
+        decision = decision_of(
+            a_case(look=a_look(state, a_config("public.z")), history=JUST_NOW, bounds=settled_bounds())
+        )
+        assert not decision.compared

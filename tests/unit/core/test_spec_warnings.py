@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peerdb_operator.core.spec_warnings import WarningReason, spec_warnings
+from peerdb_operator.mirror.rules.spec_warnings import WarningReason, spec_warnings
 
 
 def test_nothing_is_said_of_an_object_that_says_nothing_in_vain() -> None:

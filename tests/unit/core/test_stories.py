@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.edit import Edit
-from peerdb_operator.core.observed import State, Unreadable
-from peerdb_operator.core.plan_types import SendEdit
-from peerdb_operator.core.reasons import Reason
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import ConfigUpdate
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.decision import SendUpdate
+from peerdb_operator.mirror.rules.observation import State, Unreadable
 from tests.unit.core.builders import NO_WORKERS, a_config, a_light_look, a_mirror, a_wish, an_outage
-from tests.unit.core.story import Story, a_fresh_story, a_settled_story
+from tests.unit.core.story import EventRecorder, a_fresh_story, a_settled_story
 
 LIVE, MORE_LIVE = a_config("public.a"), a_config("public.a", "public.b")
 AS_IT_IS, MORE = a_mirror("public.a"), a_mirror("public.a", "public.b")
@@ -20,16 +20,16 @@ PAUSED = a_mirror("public.a", runs=False)
 
 
 def goes_through(
-    story: Story, state: State, config: LiveConfig | Unreadable, *, lasts: float, every: float = 0.5
+    story: EventRecorder, state: State, config: LiveConfig | Unreadable, *, lasts: float, every: float = 0.5
 ) -> None:
     """Passes as often as they come, for so many seconds."""
     for _ in range(round(lasts / every)):
         story.sees(state, config, after=every)
 
 
-def sent_edit(story: Story) -> Edit:
+def sent_edit(story: EventRecorder) -> ConfigUpdate:
     """The newest edit."""
-    return next(command.edit for command in reversed(story.commands) if isinstance(command, SendEdit))
+    return next(command.edit for command in reversed(story.commands) if isinstance(command, SendUpdate))
 
 
 # What it costs.
@@ -62,7 +62,7 @@ def test_a_table_edit_takes_two_commands_and_one_more_write_for_each_long_phase(
     goes_through(story, State.PAUSED, LIVE, lasts=1.0)
     goes_through(story, State.SNAPSHOT, MORE_LIVE, lasts=copying)
     story.sees(State.RUNNING, MORE_LIVE)
-    assert (story.names, story.reason) == (["Pause", "SendEdit"], "Running")
+    assert (story.names, story.reason) == (["Pause", "SendUpdate"], "Running")
     assert len(story.writes) == writes
     assert story.status.tables is not None
     assert story.status.tables.summary == "2/2"
@@ -114,7 +114,7 @@ def test_first_contact_costs_two_writes() -> None:
 # What bounds it.
 
 
-def the_edit_is_lost(story: Story, config: LiveConfig) -> None:
+def the_edit_is_lost(story: EventRecorder, config: LiveConfig) -> None:
     """One cycle: paused, edited, and the mirror runs on as if nothing had been sent."""
     story.sees(State.RUNNING, config)
     story.sees(State.PAUSING, config)
@@ -129,7 +129,7 @@ def test_a_mirror_is_paused_twice_at_most_for_an_edit_that_peerdb_does_not_apply
     the_edit_is_lost(story, LIVE)
     the_edit_is_lost(story, LIVE)
     goes_through(story, State.RUNNING, LIVE, lasts=500, every=10.0)
-    assert story.names == ["Pause", "SendEdit"] * 2
+    assert story.names == ["Pause", "SendUpdate"] * 2
     assert story.reason == "EditNotApplied"
     story.sees(State.RUNNING, LIVE, after=200.0)
     assert story.names[-1] == "Pause", "tried again after ten minutes"
@@ -153,7 +153,7 @@ def test_the_bounds_survive_a_restart() -> None:
     the_edit_is_lost(story, LIVE)
     story.restarts()
     goes_through(story, State.RUNNING, LIVE, lasts=60, every=10.0)
-    assert story.names == ["Pause", "SendEdit"] * 2
+    assert story.names == ["Pause", "SendUpdate"] * 2
 
 
 def test_a_hand_that_undoes_a_correction_again_and_again_is_given_up_after_three() -> None:
@@ -164,7 +164,7 @@ def test_a_hand_that_undoes_a_correction_again_and_again_is_given_up_after_three
             story.sees(State.PAUSED, LIVE)
             story.sees(State.PAUSED, LIVE, after=0.5)
             story.sees(State.RUNNING, MORE_LIVE)
-    assert story.names == ["Pause", "SendEdit"] * 3
+    assert story.names == ["Pause", "SendUpdate"] * 3
     assert story.reason == "DriftLoop"
 
 
@@ -198,7 +198,7 @@ def test_an_edit_in_flight_is_resumed_after_two_minutes_and_counts_once() -> Non
     story.wishes(MORE)
     story.sees(State.RUNNING, LIVE)
     story.sees(State.PAUSED, LIVE)
-    assert story.names == ["Pause", "SendEdit"]
+    assert story.names == ["Pause", "SendUpdate"]
     goes_through(story, State.PAUSED, NO_WORKERS, lasts=160, every=1.0)
     assert story.names.count("Resume") == 3, "after two minutes, and every 15 seconds from then on"
     goes_through(story, State.RUNNING, LIVE, lasts=3, every=1.0)
@@ -217,7 +217,7 @@ def test_a_wish_to_pause_waits_for_the_edit_and_then_pauses() -> None:
     story.wishes(a_mirror("public.a", "public.b", runs=False))
     story.sees(State.SNAPSHOT, MORE_LIVE)
     story.sees(State.RUNNING, MORE_LIVE)
-    assert story.names == ["Pause", "SendEdit", "Pause"]
+    assert story.names == ["Pause", "SendUpdate", "Pause"]
 
 
 def test_a_change_waits_while_paused_and_goes_out_with_the_resume() -> None:
@@ -227,7 +227,7 @@ def test_a_change_waits_while_paused_and_goes_out_with_the_resume() -> None:
     assert (story.names, story.reason) == ([], "PausedWithPendingChanges")
     story.wishes(MORE)
     story.sees(State.PAUSED, LIVE)
-    assert story.names == ["SendEdit"]
+    assert story.names == ["SendUpdate"]
     assert [wish.source for wish in sent_edit(story).additions] == ["public.b"]
 
 

@@ -5,40 +5,39 @@ from __future__ import annotations
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Condition, ConditionStatus, MirrorStatus, read_status
-from peerdb_operator.core.case import Case
-from peerdb_operator.core.config import LiveConfig
-from peerdb_operator.core.deletion import Farewell, drop_sent, release_cause
-from peerdb_operator.core.journal import Step
-from peerdb_operator.core.observed import Absent, OwnerKind, Seen, State, Unknown
-from peerdb_operator.core.plan_types import (
+from peerdb_operator.mirror.rules.conditions import UNEVALUATED, ConditionChange, Report, next_status
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.decision import (
     Action,
+    Adopt,
+    Decision,
     Disarm,
     Drop,
-    LookFully,
+    Observe,
     Pause,
-    Plan,
+    Precheck,
     Release,
     Resume,
-    SendEdit,
-    TakeOver,
-    Validate,
+    SendUpdate,
 )
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.status import UNEVALUATED, Report, next_status
-from peerdb_operator.core.verdict import Truth
-from tests.unit.core.builders import farewell_of, plan_of
+from peerdb_operator.mirror.rules.finalize import Farewell, drop_sent, release_cause
+from peerdb_operator.mirror.rules.journal import Step
+from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
+from peerdb_operator.mirror.rules.state import Case
+from tests.unit.core.builders import decision_of, farewell_of
 from tests.unit.core.strategies import cases, farewells
 from tests.unit.core.test_change_reference import assert_harmless
 
-COMMANDS = (Pause, Resume, SendEdit, Disarm, Drop)
+COMMANDS = (Pause, Resume, SendUpdate, Disarm, Drop)
 many = settings(max_examples=300, deadline=None)
 
 
 def is_ours(case: Case) -> bool:
     """Whether this very look shows our tag."""
     look = case.observation
-    return isinstance(look, Seen) and look.owner.kind is OwnerKind.OURS
+    return isinstance(look, Found) and look.owner.kind is OwnerKind.OURS
 
 
 def is_doubtful(case: Case) -> bool:
@@ -46,43 +45,43 @@ def is_doubtful(case: Case) -> bool:
     return isinstance(case.observation, Unknown | Absent)
 
 
-def sends_nothing_without_our_tag_in_this_very_look(case: Case, planned: Plan) -> None:
-    if isinstance(planned.action, COMMANDS):
+def sends_nothing_without_our_tag_in_this_very_look(case: Case, decision: Decision) -> None:
+    if isinstance(decision.action, COMMANDS):
         assert is_ours(case)
         assert not case.situation.frozen
-    if isinstance(planned.action, TakeOver):
+    if isinstance(decision.action, Adopt):
         assert not is_doubtful(case)
         assert case.situation.older_claim is None or is_ours(case)
 
 
-def does_nothing_in_doubt(case: Case, planned: Plan) -> None:
-    assert not isinstance(planned.action, Drop | Release)
+def does_nothing_in_doubt(case: Case, decision: Decision) -> None:
+    assert not isinstance(decision.action, Drop | Release)
     if is_doubtful(case):
-        assert planned.action is None
-        assert planned.verdict is None or not planned.verdict.settled
+        assert decision.action is None
+        assert decision.verdict is None or not decision.verdict.settled
 
 
-def commands_what_fits_the_state_and_the_wish(case: Case, planned: Plan) -> None:
+def commands_what_fits_the_state_and_the_wish(case: Case, decision: Decision) -> None:
     runs = case.desired.wants_running
-    match planned.action:
+    match decision.action:
         case Pause() | Disarm():
             assert case.state is State.RUNNING
         case Resume():
             assert case.state is State.PAUSED
             assert runs
-        case SendEdit(edit=edit):
+        case SendUpdate(edit=edit):
             assert case.state is State.PAUSED
             assert runs
-            assert case.memory.confirmed, "two looks at PAUSED in this pass"
+            assert case.history.confirmed, "two looks at PAUSED in this pass"
             assert isinstance(case.config, LiveConfig)
             assert_harmless(edit, case.config)
         case _:
             pass
 
 
-def has_one_command_in_flight_at_most(_case: Case, planned: Plan) -> None:
-    operation, action = planned.journal.operation, planned.action
-    if isinstance(action, SendEdit | Disarm):
+def has_one_command_in_flight_at_most(_case: Case, decision: Decision) -> None:
+    operation, action = decision.journal.operation, decision.action
+    if isinstance(action, SendUpdate | Disarm):
         assert operation is None
     if not isinstance(action, Pause | Resume):
         return
@@ -95,40 +94,40 @@ def has_one_command_in_flight_at_most(_case: Case, planned: Plan) -> None:
         assert operation.step in again
 
 
-def sends_no_addition_unchecked(case: Case, planned: Plan) -> None:
-    if isinstance(planned.action, SendEdit) and planned.action.edit.additions:
-        assert case.memory.precheck is not None
-        assert case.memory.precheck.reason is None
+def sends_no_addition_unchecked(case: Case, decision: Decision) -> None:
+    if isinstance(decision.action, SendUpdate) and decision.action.edit.additions:
+        assert case.history.precheck is not None
+        assert case.history.precheck.reason is None
 
 
-def leaves_no_mirror_standing_for_long(case: Case, planned: Plan) -> None:
-    since, situation = case.memory.stopped_since, case.situation
+def leaves_no_mirror_standing_for_long(case: Case, decision: Decision) -> None:
+    since, situation = case.history.paused_since, case.situation
     if not (is_ours(case) and case.is_full and case.seen.supported and case.state is State.PAUSED):
         return
     if since is None or case.now - since < case.limits.paused_patience or not case.desired.wants_running:
         return
-    if case.memory.orphaned:
+    if case.history.orphaned:
         return  # there is no workflow that could hear a resume; it is tried now and then
     if situation.frozen or not situation.has_finalizer:
         return
-    operation = planned.journal.operation
-    sent_at = max(case.memory.sent_at, 0.0 if operation is None else operation.sent_at)
-    assert isinstance(planned.action, Resume) or case.now - sent_at < case.limits.resend
+    operation = decision.journal.operation
+    sent_at = max(case.history.sent_at, 0.0 if operation is None else operation.sent_at)
+    assert isinstance(decision.action, Resume) or case.now - sent_at < case.limits.resend
 
 
-def rests_when_it_says_so(_case: Case, planned: Plan) -> None:
-    if planned.verdict is not None and planned.verdict.settled:
-        assert planned.action is None
+def rests_when_it_says_so(_case: Case, decision: Decision) -> None:
+    if decision.verdict is not None and decision.verdict.settled:
+        assert decision.action is None
 
 
-def tells_a_verdict_that_can_be_true(case: Case, planned: Plan) -> None:
-    told = planned.verdict
-    if told is None:
+def tells_a_verdict_that_can_be_true(case: Case, decision: Decision) -> None:
+    reported = decision.verdict
+    if reported is None:
         return
-    assert not (told.reconciling is Truth.TRUE and told.stalled is Truth.TRUE)
-    if told.ready is Truth.TRUE:
-        assert told.reason not in UNEVALUATED
-    if told.ready is Truth.KEEP:
+    assert not (reported.reconciling is ConditionChange.TRUE and reported.stalled is ConditionChange.TRUE)
+    if reported.ready is ConditionChange.TRUE:
+        assert reported.reason not in UNEVALUATED
+    if reported.ready is ConditionChange.KEEP:
         assert case.situation.observed_generation == case.desired.generation
 
 
@@ -147,12 +146,12 @@ INVARIANTS = (
 @many
 @given(cases())
 def test_every_case_has_one_plan_the_same_each_time_and_it_keeps_the_invariants(case: Case) -> None:
-    planned = plan_of(case)
-    event(planned.rule)
-    assert planned == plan_of(case)
-    assert planned.wait.after is None or planned.wait.after >= 0.0
+    decision = decision_of(case)
+    event(decision.rule)
+    assert decision == decision_of(case)
+    assert decision.wait.after is None or decision.wait.after >= 0.0
     for invariant in INVARIANTS:
-        invariant(case, planned)
+        invariant(case, decision)
 
 
 def drops_only_with_our_tag_the_policy_and_knowledge(case: Case, farewell: Farewell, action: Action | None) -> None:
@@ -176,9 +175,9 @@ def drops_nothing_in_doubt_and_releases_only_what_is_to_stay(
 
 
 def sends_nothing_but_the_drop_after_it(case: Case, _farewell: Farewell, action: Action | None) -> None:
-    assert not isinstance(action, SendEdit | Disarm | Pause | Validate | TakeOver)
+    assert not isinstance(action, SendUpdate | Disarm | Pause | Precheck | Adopt)
     if drop_sent(case):
-        assert action is None or isinstance(action, Drop | Release | LookFully)
+        assert action is None or isinstance(action, Drop | Release | Observe)
 
 
 DELETION_INVARIANTS = (
@@ -193,12 +192,12 @@ DELETION_INVARIANTS = (
 def test_every_deletion_has_one_plan_the_same_each_time_and_it_keeps_the_invariants(
     case: Case, farewell: Farewell
 ) -> None:
-    planned = farewell_of(case, farewell)
-    event(planned.rule)
-    assert planned == farewell_of(case, farewell)
-    assert planned.wait.after is None or planned.wait.after >= 0.0
+    decision = farewell_of(case, farewell)
+    event(decision.rule)
+    assert decision == farewell_of(case, farewell)
+    assert decision.wait.after is None or decision.wait.after >= 0.0
     for invariant in DELETION_INVARIANTS:
-        invariant(case, farewell, planned.action)
+        invariant(case, farewell, decision.action)
 
 
 @st.composite
@@ -219,10 +218,10 @@ def statuses(draw: st.DrawFn) -> MirrorStatus:
     return MirrorStatus(observed_generation=draw(st.integers(-1, 3)), conditions=built)
 
 
-def status_after(case: Case, planned: Plan, before: MirrorStatus) -> MirrorStatus:
+def status_after(case: Case, decision: Decision, before: MirrorStatus) -> MirrorStatus:
     """What a pass with this plan would write."""
-    report = Report(planned.verdict, planned.journal, planned.accept_tables)
-    return next_status(before, case.desired, case.observation, case.memory, report, case.now)
+    report = Report(decision.verdict, decision.journal, decision.accept_tables)
+    return next_status(before, case.desired, case.observation, case.history, report, case.now)
 
 
 @many
@@ -230,12 +229,12 @@ def status_after(case: Case, planned: Plan, before: MirrorStatus) -> MirrorStatu
 def test_every_status_is_well_formed_and_survives_the_api_server(
     case: Case, before: MirrorStatus, farewell: Farewell | None
 ) -> None:
-    planned = plan_of(case) if farewell is None else farewell_of(case, farewell)
-    after = status_after(case, planned, before)
+    decision = decision_of(case) if farewell is None else farewell_of(case, farewell)
+    after = status_after(case, decision, before)
     assert read_status(after.as_wire()) == after
-    if planned.verdict is None:
+    if decision.verdict is None:
         return
-    told = {each.type: each.status is ConditionStatus.TRUE for each in after.conditions}
-    assert not (told.get("Reconciling", False) and told.get("Stalled", False))
-    if planned.verdict.ready is Truth.TRUE:
+    reported = {each.type: each.status is ConditionStatus.TRUE for each in after.conditions}
+    assert not (reported.get("Reconciling", False) and reported.get("Stalled", False))
+    if decision.verdict.ready is ConditionChange.TRUE:
         assert after.observed_generation == case.desired.generation

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from peerdb_operator.core.reasons import Reason
-from peerdb_operator.core.verdict import AWAY, ROWS, Truth, Verdict, away, stalled, verdict, withheld
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.conditions import (
+    AWAY,
+    ROWS,
+    ConditionChange,
+    Verdict,
+    away,
+    blocked,
+    stalled,
+    verdict,
+)
 
-T, F, U, K = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN, Truth.KEEP
-GROUPS: list[tuple[str, tuple[Truth, Truth, Truth, Truth], bool]] = [
+T, F, U, K = ConditionChange.TRUE, ConditionChange.FALSE, ConditionChange.UNKNOWN, ConditionChange.KEEP
+GROUPS: list[tuple[str, tuple[ConditionChange, ConditionChange, ConditionChange, ConditionChange], bool]] = [
     ("Running RunningWithErrors Paused Completed", (T, T, F, F), True),
     ("PausedWithPendingChanges", (T, F, F, F), True),
     (
@@ -39,8 +48,8 @@ GROUPS: list[tuple[str, tuple[Truth, Truth, Truth, Truth], bool]] = [
 TABLE = {Reason(word): (truths, settled) for words, truths, settled in GROUPS for word in words.split()}
 
 
-def truths(told: Verdict) -> tuple[Truth, Truth, Truth, Truth]:
-    return told.ready, told.synced, told.reconciling, told.stalled
+def truths(reported: Verdict) -> tuple[ConditionChange, ConditionChange, ConditionChange, ConditionChange]:
+    return reported.ready, reported.synced, reported.reconciling, reported.stalled
 
 
 def test_every_reason_has_its_row() -> None:
@@ -49,9 +58,9 @@ def test_every_reason_has_its_row() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_reason_gives_the_conditions_of_its_row(reason: Reason) -> None:
-    told = verdict(reason, "why")
-    assert (truths(told), told.settled) == TABLE[reason]
-    assert (told.reason, told.message) == (reason, "why")
+    reported = verdict(reason, "why")
+    assert (truths(reported), reported.settled) == TABLE[reason]
+    assert (reported.reason, reported.message) == (reason, "why")
 
 
 def test_only_peerdb_that_cannot_be_asked_leaves_a_generation_unjudged() -> None:
@@ -71,18 +80,18 @@ def test_ready_is_unknown_when_peerdb_is_away_for_long(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_withheld_difference_never_looks_settled_or_ready(reason: Reason) -> None:
-    told = withheld(reason, "why", pending=True)
-    assert not told.settled
-    assert told.ready in {F, U}
+    reported = blocked(reason, "why", pending=True)
+    assert not reported.settled
+    assert reported.ready in {F, U}
 
 
 def test_an_unanswered_precheck_has_the_row_of_its_reason() -> None:
-    assert withheld(Reason.MAINTENANCE, "why", pending=False) == away(Reason.MAINTENANCE, "why", long=False)
-    assert withheld(Reason.MAINTENANCE, "why", pending=True) == away(Reason.MAINTENANCE, "why", long=True)
+    assert blocked(Reason.MAINTENANCE, "why", pending=False) == away(Reason.MAINTENANCE, "why", long=False)
+    assert blocked(Reason.MAINTENANCE, "why", pending=True) == away(Reason.MAINTENANCE, "why", long=True)
 
 
 def test_a_refused_difference_stalls() -> None:
-    assert withheld(Reason.DRIFT_LOOP, "why", pending=True) == stalled(Reason.DRIFT_LOOP, "why")
+    assert blocked(Reason.DRIFT_LOOP, "why", pending=True) == stalled(Reason.DRIFT_LOOP, "why")
     assert truths(stalled(Reason.DRIFT_LOOP, "why")) == (F, F, F, T)
 
 

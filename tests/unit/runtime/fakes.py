@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from peerdb_operator.clients.peerdb_transport import Reply, Request
-from peerdb_operator.controllers.ports import FleetLook, Lane, MirrorVersion, Rest
 from peerdb_operator.errors import KubeNotFound
+from peerdb_operator.peerdb.transport import Reply, Request
+from peerdb_operator.ports import FleetLook, MirrorVersion, Pool, Requeue
 
 
 def a_body(uid: str, version: int = 1, *, generation: int = 1, name: str | None = None) -> dict[str, Any]:
@@ -55,11 +55,11 @@ class FakeController:
     def listed(self) -> None:
         self.was_listed = True
 
-    def lane(self, _uid: str) -> Lane:
-        return Lane.NORMAL
+    def pool(self, _uid: str) -> Pool:
+        return Pool.NORMAL
 
-    async def reconcile(self, _uid: str) -> Rest:
-        return Rest(after=None)
+    async def reconcile(self, _uid: str) -> Requeue:
+        return Requeue(after=None)
 
     def fleet(self, look: FleetLook) -> list[str]:
         self.looks.append(look)

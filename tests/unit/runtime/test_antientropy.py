@@ -7,10 +7,9 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from peerdb_operator.controllers.ports import MirrorVersion
 from peerdb_operator.errors import KubeUnavailable
-from peerdb_operator.runtime.antientropy import DEAF_SECONDS, FIRST_LOOK_SECONDS, JITTER, AntiEntropy
-from peerdb_operator.runtime.intake import Intake
+from peerdb_operator.ports import MirrorVersion
+from peerdb_operator.runtime.anti_entropy import DEAF_SECONDS, FIRST_LOOK_SECONDS, JITTER, AntiEntropy, WatchHandler
 from peerdb_operator.runtime.queue import Urgency
 from tests.harness.fakeloop import FakeClock, run_fake
 from tests.unit.runtime.fakes import FakeCluster, FakeController, a_body
@@ -23,12 +22,12 @@ class Scene:
         self.cluster = cluster
         self.controller = FakeController()
         self.woken: list[tuple[str, Urgency]] = []
-        self.intake = Intake(self.controller, lambda uid, urgency: self.woken.append((uid, urgency)))
-        self.intake.listed()
+        self.watch_handler = WatchHandler(self.controller, lambda uid, urgency: self.woken.append((uid, urgency)))
+        self.watch_handler.listed()
         self.entropy = AntiEntropy(
             kube=self.cluster,
             controller=self.controller,
-            intake=self.intake,
+            watch_handler=self.watch_handler,
             wake=lambda uid: self.woken.append((uid, Urgency.LOOK)),
             clock=FakeClock(),
             rng=random.Random(1),
@@ -36,7 +35,7 @@ class Scene:
         )
 
     def watched(self, body: dict[str, object]) -> None:
-        self.intake.watched("MODIFIED", body)
+        self.watch_handler.watched("MODIFIED", body)
         self.woken.clear()
 
 
@@ -104,7 +103,7 @@ def test_a_version_that_the_watch_delivers_while_the_restored_one_is_read_is_not
     async def script(scene: Scene) -> None:
         scene.watched(a_body("u1", 1_000))
         scene.cluster.put(a_body("u1", 998))
-        scene.cluster.on_get = lambda: scene.intake.watched("MODIFIED", a_body("u1", 1_001))
+        scene.cluster.on_get = lambda: scene.watch_handler.watched("MODIFIED", a_body("u1", 1_001))
         await scene.entropy.compare()
 
     assert play(script).controller.versions == {"u1": (1, "1001")}
@@ -115,11 +114,11 @@ def test_the_watch_is_deaf_when_it_delivers_nothing_after_a_restore() -> None:
         scene.watched(a_body("u1", 1_000_000))
         scene.cluster.put(a_body("u1", 400_000))
         await scene.entropy.compare()
-        assert scene.intake.delivered("u1") == 0
+        assert scene.watch_handler.delivered("u1") == 0
         await asyncio.sleep(DEAF_SECONDS + 1)
-        assert scene.entropy.deaf() is not None
+        assert scene.entropy.watch_stalled() is not None
         scene.watched(a_body("u1", 400_000))
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
 
     play(script)
 
@@ -130,10 +129,10 @@ def test_the_watch_is_not_deaf_when_it_began_anew_with_a_list_after_a_restore() 
         scene.cluster.put(a_body("u1", 1_000_001))
         await scene.entropy.compare()
         scene.cluster.put(a_body("u1", 400_000))
-        scene.intake.watched(None, a_body("u1", 400_000))
+        scene.watch_handler.watched(None, a_body("u1", 400_000))
         await scene.entropy.compare()
         await asyncio.sleep(DEAF_SECONDS + 1)
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
 
     assert play(script).controller.versions == {"u1": (1, "400000")}
 
@@ -141,7 +140,7 @@ def test_the_watch_is_not_deaf_when_it_began_anew_with_a_list_after_a_restore() 
 def test_a_mirror_whose_deletion_was_undone_by_a_restore_comes_back() -> None:
     async def script(scene: Scene) -> None:
         scene.watched(a_body("u1", 5))
-        scene.intake.watched("DELETED", a_body("u1", 6))
+        scene.watch_handler.watched("DELETED", a_body("u1", 6))
         scene.cluster.put(a_body("u1", 5))
         await scene.entropy.compare()
 
@@ -152,7 +151,7 @@ def test_a_mirror_that_is_deleted_while_the_list_runs_does_not_come_back() -> No
     async def script(scene: Scene) -> None:
         scene.watched(a_body("u1", 5))
         scene.cluster.put(a_body("u1", 5))
-        scene.cluster.after_list = lambda: scene.intake.watched("DELETED", a_body("u1", 6))
+        scene.cluster.after_list = lambda: scene.watch_handler.watched("DELETED", a_body("u1", 6))
         await scene.entropy.compare()
 
     assert play(script).controller.versions == {}
@@ -164,7 +163,7 @@ def test_nothing_is_remembered_of_a_mirror_that_a_pass_has_found_gone() -> None:
         scene.controller.forget("u1")
         await scene.entropy.compare()
 
-    assert play(script).intake.delivered("u1") == 0
+    assert play(script).watch_handler.delivered("u1") == 0
 
 
 def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_woken_once() -> None:
@@ -246,9 +245,9 @@ def test_the_watch_counts_as_deaf_when_it_withholds_a_change_for_long() -> None:
         scene.watched(a_body("u1", 5))
         scene.cluster.put(a_body("u1", 7))
         await scene.entropy.compare()
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
         await asyncio.sleep(DEAF_SECONDS + 1)
-        problem = scene.entropy.deaf()
+        problem = scene.entropy.watch_stalled()
         assert problem is not None
         assert "version 7 of u1" in problem
 
@@ -263,7 +262,7 @@ def test_the_watch_is_not_deaf_when_it_was_merely_late() -> None:
         await asyncio.sleep(DEAF_SECONDS / 2)
         scene.watched(a_body("u1", 8))
         await asyncio.sleep(DEAF_SECONDS)
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
 
     play(script)
 
@@ -275,7 +274,7 @@ def test_the_watch_is_deaf_although_the_change_came_by_another_way() -> None:
         assert scene.controller.versions == {"u1": (1, "7")}
         await asyncio.sleep(DEAF_SECONDS + 1)
         await scene.entropy.compare()
-        assert scene.entropy.deaf() is not None
+        assert scene.entropy.watch_stalled() is not None
 
     play(script)
 
@@ -287,7 +286,7 @@ def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
         scene.cluster.bodies.clear()
         await scene.entropy.compare()
         await asyncio.sleep(DEAF_SECONDS + 1)
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
 
     play(script)
 
@@ -300,7 +299,7 @@ def test_the_watch_is_deaf_when_it_was_late_once_and_then_withholds_another_chan
         scene.cluster.put(a_body("u1", 9))
         await scene.entropy.compare()
         await asyncio.sleep(DEAF_SECONDS + 1)
-        assert scene.entropy.deaf() is not None
+        assert scene.entropy.watch_stalled() is not None
 
     play(script)
 
@@ -312,6 +311,6 @@ def test_each_lateness_is_counted_by_itself_when_a_mirror_changes_all_the_time()
             await scene.entropy.compare()
             scene.watched(a_body("u1", version))
             await asyncio.sleep(PERIOD)
-        assert scene.entropy.deaf() is None
+        assert scene.entropy.watch_stalled() is None
 
     play(script)

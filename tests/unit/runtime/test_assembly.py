@@ -10,10 +10,10 @@ from typing import cast
 import aiohttp
 import pytest
 
-from peerdb_operator.clients.kube import KubeClient
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.controllers.ports import Lane, Rest
-from peerdb_operator.runtime.antientropy import JITTER
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.ports import Pool, Requeue
+from peerdb_operator.runtime.anti_entropy import JITTER
 from peerdb_operator.runtime.assembly import Parts, Work, assemble
 from peerdb_operator.settings import Settings
 from tests.harness.fakeloop import FakeClock, run_fake
@@ -21,27 +21,27 @@ from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB, a_
 
 PASS_SECONDS = 1.0
 MANY = 20
-LANES = [("concurrency", Lane.NORMAL), ("long_concurrency", Lane.LONG), ("precheck_concurrency", Lane.PRECHECK)]
+LANES = [("concurrency", Pool.NORMAL), ("long_concurrency", Pool.LONG), ("precheck_concurrency", Pool.PRECHECK)]
 
 
 class Busy(FakeController):
     """Every pass takes a second; counts how many run at once."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, pool: Pool) -> None:
         super().__init__()
-        self._lane = lane
+        self._lane = pool
         self._running = 0
         self.most = 0
 
-    def lane(self, _uid: str) -> Lane:
+    def pool(self, _uid: str) -> Pool:
         return self._lane
 
-    async def reconcile(self, _uid: str) -> Rest:
+    async def reconcile(self, _uid: str) -> Requeue:
         self._running += 1
         self.most = max(self.most, self._running)
         await asyncio.sleep(PASS_SECONDS)
         self._running -= 1
-        return Rest(after=None)
+        return Requeue(after=None)
 
 
 async def no_session() -> aiohttp.ClientSession:
@@ -73,9 +73,9 @@ def play(
     run_fake(main())
 
 
-@pytest.mark.parametrize(("setting", "lane"), LANES, ids=[lane.value for _, lane in LANES])
-def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting: str, lane: Lane) -> None:
-    controller = Busy(lane)
+@pytest.mark.parametrize(("setting", "lane"), LANES, ids=[pool.value for _, pool in LANES])
+def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting: str, pool: Pool) -> None:
+    controller = Busy(pool)
 
     async def script(work: Work) -> None:
         work.queue.start()

@@ -18,10 +18,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from peerdb_operator.metrics import Metrics, MirrorSample, QueueSample
-from peerdb_operator.metrics import families as f
-from peerdb_operator.metrics.families import FAMILIES, PREFIX, Kind
-from peerdb_operator.runtime.exposition import MetricsServer
+from peerdb_operator.runtime.http_server import MetricsServer
+from peerdb_operator.telemetry import families as f
+from peerdb_operator.telemetry.families import FAMILIES, PREFIX, Kind
+from peerdb_operator.telemetry.metrics import Metrics, MirrorSample, QueueSample
 from tests.harness.gotools.fixtures import promtool
 
 MANY = 5000
@@ -40,7 +40,7 @@ def a_mirror(number: int = 0) -> MirrorSample:
         reason="Running",
         conditions={"Ready": "True", "Synced": "True"},
         tables=(5, 4),
-        stopped_since=17.0,
+        paused_since=17.0,
         last_error_at=18.0,
     )
 
@@ -52,7 +52,7 @@ def a_busy_operator() -> Metrics:
     metrics.panicked()
     metrics.waited(0.1)
     metrics.asked("mirrors_list", "200", 0.1)
-    metrics.wrote("event", "201")
+    metrics.update_from_write("event", "201")
     metrics.looked(answered=True, now=1.0)
     metrics.watched(2.0)
     metrics.compared(3.0)
@@ -189,7 +189,7 @@ class Reference(Collector):
             shown[f.MIRROR_INFO].add_metric((*who, each.mirror, each.state, each.reason), 1)
             for kind, count in zip(("desired", "replicating"), each.tables or (), strict=bool(each.tables)):
                 shown[f.MIRROR_TABLES].add_metric((*who, kind), count)
-            for family, moment in ((f.MIRROR_STOPPED, each.stopped_since), (f.MIRROR_ERROR, each.last_error_at)):
+            for family, moment in ((f.MIRROR_STOPPED, each.paused_since), (f.MIRROR_ERROR, each.last_error_at)):
                 if moment is not None:
                     shown[family].add_metric(who, moment)
         yield from shown.values()

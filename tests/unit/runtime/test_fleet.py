@@ -5,12 +5,12 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from peerdb_operator.clients.peerdb import PeerDBClient
-from peerdb_operator.clients.peerdb_transport import Reply, Request
-from peerdb_operator.controllers.ports import FleetLook, ListedMirror
 from peerdb_operator.errors import PeerDBUnavailable
-from peerdb_operator.runtime import fleet
-from peerdb_operator.runtime.fleet import FleetObserver
+from peerdb_operator.mirror import fleet_observer
+from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.peerdb.transport import Reply, Request
+from peerdb_operator.ports import FleetLook, ListedMirror
 from tests.harness.fakeloop import EPOCH, FakeClock, run_fake
 from tests.unit.runtime.fakes import FakeController, FakePeerDB
 
@@ -104,18 +104,18 @@ def test_rows_are_made_up_for_when_a_log_call_failed() -> None:
 
 def test_the_first_tick_reads_the_newest_page_and_later_ones_read_on() -> None:
     async def script(scene: Scene) -> None:
-        scene.peerdb.log(*range(1, 2 * fleet.ROWS + 1))
+        scene.peerdb.log(*range(1, 2 * fleet_observer.ROWS + 1))
         await scene.observer.look()
         scene.peerdb.log(1001)
         await scene.observer.look()
         await scene.observer.look()
 
     scene = play(script)
-    assert scene.row_ids == [list(range(fleet.ROWS + 1, 2 * fleet.ROWS + 1)), [1001], []]
+    assert scene.row_ids == [list(range(fleet_observer.ROWS + 1, 2 * fleet_observer.ROWS + 1)), [1001], []]
     bodies = [request.body for request in scene.peerdb.asked("mirrors/logs")]
     assert [(body["afterId"], body["beforeId"]) for body in bodies if body] == [
         (0, 0),
-        (2 * fleet.ROWS, -1),
+        (2 * fleet_observer.ROWS, -1),
         (1001, -1),
     ]
     assert all(body and body["numPerPage"] > 0 and body["flowJobName"] == "" for body in bodies)
@@ -134,14 +134,16 @@ def test_further_pages_are_read_in_the_same_tick_and_no_row_is_lost_when_many_ar
     async def script(scene: Scene) -> None:
         scene.peerdb.log(1)
         await scene.observer.look()
-        scene.peerdb.log(*range(2, fleet.ROWS * fleet.PAGES + 12))
+        scene.peerdb.log(*range(2, fleet_observer.ROWS * fleet_observer.PAGES + 12))
         await scene.observer.look()
         await scene.observer.look()
 
     scene = play(script)
-    assert len(scene.row_ids[1]) == fleet.ROWS * fleet.PAGES
-    assert len(scene.peerdb.asked("mirrors/logs")) == 1 + fleet.PAGES + 1
-    assert [number for tick in scene.row_ids for number in tick] == list(range(1, fleet.ROWS * fleet.PAGES + 12))
+    assert len(scene.row_ids[1]) == fleet_observer.ROWS * fleet_observer.PAGES
+    assert len(scene.peerdb.asked("mirrors/logs")) == 1 + fleet_observer.PAGES + 1
+    assert [number for tick in scene.row_ids for number in tick] == list(
+        range(1, fleet_observer.ROWS * fleet_observer.PAGES + 12)
+    )
 
 
 def test_rows_are_seen_again_when_the_ids_of_the_log_begin_anew() -> None:
@@ -150,7 +152,7 @@ def test_rows_are_seen_again_when_the_ids_of_the_log_begin_anew() -> None:
         await scene.observer.look()
         scene.peerdb.rows.clear()
         scene.peerdb.log(1, 2)
-        for _ in range(fleet.NEWEST_EVERY):
+        for _ in range(fleet_observer.NEWEST_EVERY):
             await scene.observer.look()
         scene.peerdb.log(3)
         await scene.observer.look()

@@ -6,7 +6,7 @@ import socket
 import aiohttp
 import pytest
 
-from peerdb_operator.runtime.health import BEAT_SECONDS, LAG_LIMIT_SECONDS, HealthServer, LoopLag
+from peerdb_operator.runtime.http_server import BEAT_SECONDS, LAG_LIMIT_SECONDS, HealthServer, LoopLag
 from tests.harness.fakeloop import FakeLoop, run_fake
 
 

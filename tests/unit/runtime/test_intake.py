@@ -2,71 +2,71 @@
 
 import pytest
 
-from peerdb_operator.runtime.intake import Intake, version_number
+from peerdb_operator.runtime.anti_entropy import WatchHandler, version_number
 from peerdb_operator.runtime.queue import Urgency
 from tests.unit.runtime.fakes import FakeController, a_body
 
 
-def an_intake() -> tuple[Intake, FakeController, list[tuple[str, Urgency]]]:
+def an_intake() -> tuple[WatchHandler, FakeController, list[tuple[str, Urgency]]]:
     woken: list[tuple[str, Urgency]] = []
     controller = FakeController()
-    return Intake(controller, lambda uid, urgency: woken.append((uid, urgency))), controller, woken
+    return WatchHandler(controller, lambda uid, urgency: woken.append((uid, urgency))), controller, woken
 
 
 def test_what_the_first_list_holds_waits_behind_users_who_edit() -> None:
-    intake, controller, woken = an_intake()
-    intake.observed(None, a_body("u1", 1))
-    intake.listed()
-    intake.watched("MODIFIED", a_body("u2", 2))
-    intake.watched(None, a_body("u3", 3))
+    watch_handler, controller, woken = an_intake()
+    watch_handler.observed(None, a_body("u1", 1))
+    watch_handler.listed()
+    watch_handler.watched("MODIFIED", a_body("u2", 2))
+    watch_handler.watched(None, a_body("u3", 3))
     assert woken == [("u1", Urgency.LOOK), ("u2", Urgency.EDIT), ("u3", Urgency.EDIT)]
     assert controller.was_listed
 
 
 def test_nobody_is_woken_when_the_controller_sees_nothing_new() -> None:
-    intake, _, woken = an_intake()
-    intake.watched("ADDED", a_body("u1", 5))
-    intake.watched("MODIFIED", a_body("u1", 4))
+    watch_handler, _, woken = an_intake()
+    watch_handler.watched("ADDED", a_body("u1", 5))
+    watch_handler.watched("MODIFIED", a_body("u1", 4))
     assert [uid for uid, _ in woken] == ["u1"]
 
 
 def test_only_what_the_watch_showed_counts_as_delivered() -> None:
-    intake, _, _ = an_intake()
-    intake.observed(None, a_body("u1", 9))
-    assert intake.delivered("u1") == 0
-    intake.watched("MODIFIED", a_body("u1", 8))
-    assert intake.delivered("u1") == 8
+    watch_handler, _, _ = an_intake()
+    watch_handler.observed(None, a_body("u1", 9))
+    assert watch_handler.delivered("u1") == 0
+    watch_handler.watched("MODIFIED", a_body("u1", 8))
+    assert watch_handler.delivered("u1") == 8
 
 
 def test_nobody_comes_back_when_a_read_overtook_the_deletion() -> None:
-    intake, controller, woken = an_intake()
-    intake.watched("ADDED", a_body("u1", 5))
-    intake.watched("DELETED", a_body("u1", 6))
+    watch_handler, controller, woken = an_intake()
+    watch_handler.watched("ADDED", a_body("u1", 5))
+    watch_handler.watched("DELETED", a_body("u1", 6))
     woken.clear()
-    intake.observed(None, a_body("u1", 5))
+    watch_handler.observed(None, a_body("u1", 5))
     assert controller.versions == {}
     assert woken == []
 
 
 def test_deletions_are_not_remembered_without_end() -> None:
     controller = FakeController()
-    intake = Intake(controller, lambda *_: None, remembered_deletions=2)
+    watch_handler = WatchHandler(controller, lambda *_: None, remembered_deletions=2)
     for uid in ("u1", "u2", "u3"):
-        intake.watched("DELETED", a_body(uid, 5))
-        intake.observed(None, a_body(uid, 4))
-    intake.observed(None, a_body("u1", 4))
+        watch_handler.watched("DELETED", a_body(uid, 5))
+        watch_handler.observed(None, a_body(uid, 4))
+    watch_handler.observed(None, a_body("u1", 4))
     assert list(controller.versions) == ["u1"]
 
 
 @pytest.mark.parametrize("how", ["deleted", "forgotten"])
 def test_nothing_is_remembered_of_an_object_that_is_gone(how: str) -> None:
-    intake, _, _ = an_intake()
-    intake.watched("ADDED", a_body("u1", 5))
+    watch_handler, _, _ = an_intake()
+    watch_handler.watched("ADDED", a_body("u1", 5))
     if how == "deleted":
-        intake.watched("DELETED", a_body("u1", 6))
+        watch_handler.watched("DELETED", a_body("u1", 6))
     else:
-        intake.forget("u1")
-    assert intake.delivered("u1") == 0
+        watch_handler.forget("u1")
+    assert watch_handler.delivered("u1") == 0
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("123", 123), ("", 0), ("abc", 0), ("-1", 0)])

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import kopf
 import pytest
 
-from peerdb_operator.runtime.logging import REPEAT_SECONDS, SdkLines, configure_logging
 from peerdb_operator.settings import LogFormat, LogLevel
-from peerdb_operator.tracing import open_tracer
+from peerdb_operator.telemetry.log import REPEAT_SECONDS, SdkLines, configure_logging
+from peerdb_operator.telemetry.trace import open_tracer
 
 OBJECT = {"namespace": "data", "name": "orders", "uid": "u1"}
 

@@ -5,10 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from peerdb_operator.clients.peerdb import Patience, PeerDBClient, Reply, Request, RequestedState
-from peerdb_operator.clients.peerdb_config import ConfigUpdate
-from peerdb_operator.clients.peerdb_http import READ_SECONDS
-from peerdb_operator.controllers.ports import MirrorVersion
 from peerdb_operator.errors import (
     KubeConflict,
     KubeError,
@@ -18,9 +14,13 @@ from peerdb_operator.errors import (
     PeerDBError,
     PeerDBUnavailable,
 )
-from peerdb_operator.metrics import Metrics
-from peerdb_operator.metrics.families import PEERDB_SECONDS, QUEUE_WAIT, RECONCILE_SECONDS, Family
-from peerdb_operator.runtime.metering import OPERATIONS, MeteredKube, MeteredTransport, operation_of
+from peerdb_operator.peerdb.client import Patience, PeerDBClient, Reply, Request, RequestedState
+from peerdb_operator.peerdb.http import READ_SECONDS
+from peerdb_operator.peerdb.models import CdcFlowConfigUpdate
+from peerdb_operator.ports import MirrorVersion
+from peerdb_operator.telemetry.families import PEERDB_SECONDS, QUEUE_WAIT, RECONCILE_SECONDS, Family
+from peerdb_operator.telemetry.metering import OPERATIONS, MeteredKube, MeteredTransport, operation_of
+from peerdb_operator.telemetry.metrics import Metrics
 
 Body = dict[str, object]
 MOVE = "mirrors/state_change"
@@ -68,13 +68,13 @@ class FakeTransport:
     [
         (RequestedState.PAUSED, None, "state_change_pause"),
         (RequestedState.RUNNING, None, "state_change_resume"),
-        (RequestedState.RUNNING, ConfigUpdate(batch_size=5), "state_change_edit"),
-        (RequestedState.RUNNING, ConfigUpdate(), "state_change_disarm"),
+        (RequestedState.RUNNING, CdcFlowConfigUpdate(batch_size=5), "state_change_edit"),
+        (RequestedState.RUNNING, CdcFlowConfigUpdate(), "state_change_disarm"),
         (RequestedState.TERMINATING, None, "state_change_drop"),
     ],
 )
 def test_a_command_is_counted_by_what_the_client_really_sends(
-    state: RequestedState, update: ConfigUpdate | None, operation: str
+    state: RequestedState, update: CdcFlowConfigUpdate | None, operation: str
 ) -> None:
     metrics = Metrics()
 

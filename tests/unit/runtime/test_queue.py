@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from peerdb_operator.controllers.ports import CONFLICT, Lane, Rest
+from peerdb_operator.ports import CONFLICT, Pool, Requeue
 from peerdb_operator.runtime.queue import EDIT_PATIENCE, Urgency, WorkQueue
 from tests.harness.fakeloop import run_fake
 
-IDLE = Rest(after=None)
+IDLE = Requeue(after=None)
 
 
 class FakeReconciler:
@@ -23,14 +23,14 @@ class FakeReconciler:
     def __init__(self) -> None:
         self.began: list[tuple[float, str]] = []
         self.takes: dict[str, float] = {}
-        self.rests: dict[str, list[Rest]] = {}
-        self.lanes: dict[str, Lane] = {}
+        self.rests: dict[str, list[Requeue]] = {}
+        self.pools: dict[str, Pool] = {}
         self.now_running: list[str] = []
         self.peak: dict[str, int] = {}
         self.cancelled: list[str] = []
         self.during: dict[str, Callable[[], None]] = {}
 
-    async def __call__(self, uid: str) -> Rest:
+    async def __call__(self, uid: str) -> Requeue:
         self.began.append((asyncio.get_running_loop().time(), uid))
         self.now_running.append(uid)
         self.peak["all"] = max(self.peak.get("all", 0), len(self.now_running))
@@ -44,11 +44,11 @@ class FakeReconciler:
             raise
         finally:
             self.now_running.remove(uid)
-        planned = self.rests.get(uid, [])
-        return planned.pop(0) if planned else IDLE
+        decision = self.rests.get(uid, [])
+        return decision.pop(0) if decision else IDLE
 
-    def lane(self, uid: str) -> Lane:
-        return self.lanes.get(uid, Lane.NORMAL)
+    def pool(self, uid: str) -> Pool:
+        return self.pools.get(uid, Pool.NORMAL)
 
     def times(self, uid: str) -> list[float]:
         return [time for time, each in self.began if each == uid]
@@ -61,8 +61,8 @@ class FakeReconciler:
 def a_queue(
     reconciler: FakeReconciler, *, normal: int = 10, long: int = 2, precheck: int = 2, seed: int = 1
 ) -> WorkQueue:
-    limits = {Lane.NORMAL: normal, Lane.LONG: long, Lane.PRECHECK: precheck}
-    return WorkQueue(reconciler, reconciler.lane, limits, random.Random(seed))
+    limits = {Pool.NORMAL: normal, Pool.LONG: long, Pool.PRECHECK: precheck}
+    return WorkQueue(reconciler, reconciler.pool, limits, random.Random(seed))
 
 
 def play(
@@ -103,7 +103,7 @@ def test_many_wake_ups_lead_to_one_pass_when_it_has_not_begun_yet() -> None:
 def test_another_pass_follows_at_once_when_a_wake_up_comes_during_a_pass() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.takes["a"] = 3
-        reconciler.rests["a"] = [Rest(after=100)]
+        reconciler.rests["a"] = [Requeue(after=100)]
         queue.start()
         queue.wake("a")
         for _i in range(3):
@@ -118,7 +118,7 @@ def test_another_pass_follows_at_once_when_a_wake_up_comes_during_a_pass() -> No
 
 def test_the_wait_is_cut_short_when_a_look_is_asked_for() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["a"] = [Rest(after=100), Rest(after=100)]
+        reconciler.rests["a"] = [Requeue(after=100), Requeue(after=100)]
         queue.start()
         queue.wake("a")
         await asyncio.sleep(7)
@@ -143,7 +143,7 @@ def test_nothing_is_remembered_when_a_pass_asks_for_nothing() -> None:
 
 
 def test_delays_double_with_jitter_up_to_the_cap_when_passes_keep_failing() -> None:
-    failing = Rest(after=2, backoff="PeerDBUnavailable", cap=20)
+    failing = Requeue(after=2, backoff="PeerDBUnavailable", cap=20)
 
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.rests["a"] = [failing] * 7
@@ -162,10 +162,10 @@ def test_delays_double_with_jitter_up_to_the_cap_when_passes_keep_failing() -> N
 
 
 def test_the_backoff_starts_anew_when_a_pass_succeeds() -> None:
-    failing = Rest(after=2, backoff="PeerDBUnavailable", cap=1000)
+    failing = Requeue(after=2, backoff="PeerDBUnavailable", cap=1000)
 
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["a"] = [failing, failing, failing, Rest(after=5), failing]
+        reconciler.rests["a"] = [failing, failing, failing, Requeue(after=5), failing]
         queue.start()
         queue.wake("a")
         await asyncio.sleep(100)
@@ -176,8 +176,8 @@ def test_the_backoff_starts_anew_when_a_pass_succeeds() -> None:
 
 
 def test_each_error_class_has_its_own_backoff_when_classes_alternate() -> None:
-    first = Rest(after=2, backoff="PeerDBUnavailable", cap=1000)
-    other = Rest(after=100, backoff="Unauthorized", cap=1000)
+    first = Requeue(after=2, backoff="PeerDBUnavailable", cap=1000)
+    other = Requeue(after=100, backoff="Unauthorized", cap=1000)
 
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.rests["a"] = [first, other, first]
@@ -191,7 +191,7 @@ def test_each_error_class_has_its_own_backoff_when_classes_alternate() -> None:
 
 
 def test_a_backoff_is_cut_when_the_user_edits_and_not_when_a_periodic_look_comes() -> None:
-    failing = Rest(after=100, backoff="Unauthorized")
+    failing = Requeue(after=100, backoff="Unauthorized")
 
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.rests["a"] = [failing]
@@ -210,7 +210,7 @@ def test_a_backoff_is_cut_when_the_user_edits_and_not_when_a_periodic_look_comes
 @pytest.mark.parametrize(("urgency", "passes"), [(Urgency.EDIT, 2), (Urgency.LOOK, 1)])
 def test_a_failed_pass_is_repeated_at_once_only_when_an_edit_came_during_it(urgency: Urgency, passes: int) -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["a"] = [Rest(after=100, backoff="PeerDBError")]
+        reconciler.rests["a"] = [Requeue(after=100, backoff="PeerDBError")]
         reconciler.takes["a"] = 2
         queue.start()
         queue.wake("a")
@@ -257,7 +257,7 @@ def test_a_place_that_was_given_up_is_not_used_again_when_an_object_is_woken_ane
 
 def test_an_edit_during_a_failing_pass_counts_although_a_look_was_asked_for_after_it() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["a"] = [Rest(after=100, backoff="PeerDBError")]
+        reconciler.rests["a"] = [Requeue(after=100, backoff="PeerDBError")]
         reconciler.takes["a"] = 2
         queue.start()
         queue.wake("a")
@@ -288,7 +288,7 @@ def test_no_more_passes_run_than_the_lane_allows_when_many_objects_wake() -> Non
 def test_long_passes_take_no_slot_of_the_others_when_they_hang() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         for uid in ("drop1", "drop2", "drop3"):
-            reconciler.lanes[uid] = Lane.LONG
+            reconciler.pools[uid] = Pool.LONG
             reconciler.takes[uid] = 300
             queue.wake(uid)
         queue.wake("a")
@@ -310,7 +310,7 @@ def test_a_pass_counts_against_its_lane_of_the_moment_when_the_lane_changed_whil
         queue.wake("busy")
         queue.wake("a")
         queue.wake("b")
-        reconciler.lanes["a"] = reconciler.lanes["b"] = Lane.LONG
+        reconciler.pools["a"] = reconciler.pools["b"] = Pool.LONG
         await asyncio.sleep(6)
         assert reconciler.order == ["busy", "a"]
         queue.wake("other")
@@ -322,7 +322,7 @@ def test_a_pass_counts_against_its_lane_of_the_moment_when_the_lane_changed_whil
 
 def test_the_others_go_on_when_one_pass_crashes(caplog: pytest.LogCaptureFixture) -> None:
     class Crashing(FakeReconciler):
-        async def __call__(self, uid: str) -> Rest:
+        async def __call__(self, uid: str) -> Requeue:
             rest = await super().__call__(uid)
             if uid == "bad" and len(self.times("bad")) < 3:
                 raise ValueError("our own bug")
@@ -348,8 +348,8 @@ def test_the_others_go_on_when_one_pass_crashes(caplog: pytest.LogCaptureFixture
 def test_running_passes_end_and_waiting_ones_never_begin_when_the_queue_drains() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.takes["a"] = 3
-        reconciler.rests["a"] = [Rest(after=1)]
-        reconciler.rests["waiting"] = [Rest(after=2)]
+        reconciler.rests["a"] = [Requeue(after=1)]
+        reconciler.rests["waiting"] = [Requeue(after=2)]
         queue.start()
         queue.wake("waiting")
         await asyncio.sleep(0.1)
@@ -392,7 +392,7 @@ def test_the_caller_s_context_is_not_kept_alive_when_a_wake_up_leads_to_a_wait()
         return weakref.ref(body)
 
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["a"] = [Rest(after=100)]
+        reconciler.rests["a"] = [Requeue(after=100)]
         queue.start()
         body = contextvars.copy_context().run(wake_from_a_handler, queue)
         await asyncio.sleep(1)
@@ -406,7 +406,7 @@ def test_the_caller_s_context_is_not_kept_alive_when_a_wake_up_leads_to_a_wait()
 def test_the_order_of_passes_is_the_same_when_the_seed_is_the_same() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         for uid in "abcdef":
-            reconciler.rests[uid] = [Rest(after=3, backoff="PeerDBUnavailable")] * 4
+            reconciler.rests[uid] = [Requeue(after=3, backoff="PeerDBUnavailable")] * 4
             queue.wake(uid)
         queue.start()
         await asyncio.sleep(100)
@@ -414,7 +414,7 @@ def test_the_order_of_passes_is_the_same_when_the_seed_is_the_same() -> None:
     assert play(script).began == play(script).began
 
 
-STANDING = Rest(after=1.0, stands_still=True)
+STANDING = Requeue(after=1.0, must_resume=True)
 
 
 @pytest.mark.parametrize("woken_early", [False, True])
@@ -438,7 +438,7 @@ def test_an_edit_is_not_starved_when_others_stand_still_for_ever() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         for name in ("a", "b"):
             reconciler.takes[name] = 1.0
-            reconciler.rests[name] = [Rest(after=0.1, stands_still=True)] * 1000
+            reconciler.rests[name] = [Requeue(after=0.1, must_resume=True)] * 1000
             queue.wake(name)
         queue.start()
         await asyncio.sleep(5)
@@ -451,7 +451,7 @@ def test_an_edit_is_not_starved_when_others_stand_still_for_ever() -> None:
 
 def test_a_failing_pass_overtakes_nobody_although_its_mirror_stands_still() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["failing"] = [Rest(after=1.0, backoff="PeerDBUnavailable", stands_still=True)]
+        reconciler.rests["failing"] = [Requeue(after=1.0, backoff="PeerDBUnavailable", must_resume=True)]
         reconciler.takes = {"edit0": 5.0}
         queue.start()
         queue.wake("failing")
@@ -465,7 +465,7 @@ def test_a_failing_pass_overtakes_nobody_although_its_mirror_stands_still() -> N
 
 def test_a_pass_that_met_a_conflict_keeps_the_place_of_a_mirror_that_stands_still() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["stopped"] = [Rest(after=1.0, backoff=CONFLICT, stands_still=True)]
+        reconciler.rests["stopped"] = [Requeue(after=1.0, backoff=CONFLICT, must_resume=True)]
         reconciler.takes = {"edit0": 5.0}
         queue.start()
         queue.wake("stopped")
@@ -483,8 +483,8 @@ def test_a_pass_that_met_a_conflict_keeps_the_place_of_a_mirror_that_stands_stil
 @pytest.mark.parametrize("first", [True, False])
 def test_a_key_that_a_pass_wakes_goes_before_others_when_the_pass_says_so(*, first: bool) -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["check"] = [Rest(after=None, wakes=("mirror",), stands_still=first)]
-        reconciler.lanes["check"] = Lane.PRECHECK
+        reconciler.rests["check"] = [Requeue(after=None, wakes=("mirror",), must_resume=first)]
+        reconciler.pools["check"] = Pool.PRECHECK
         reconciler.takes = {"edit0": 5.0, "check": 1.0}
         queue.start()
         for uid in ("check", "edit0", "edit1", "edit2"):
@@ -498,9 +498,9 @@ def test_a_key_that_a_pass_wakes_goes_before_others_when_the_pass_says_so(*, fir
 
 def test_a_key_that_waits_already_moves_to_the_front_once_when_a_pass_wakes_it() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["check"] = [Rest(after=None, wakes=("mirror",), stands_still=True)]
-        reconciler.rests["mirror"] = [Rest(after=0.1)]
-        reconciler.lanes["check"] = Lane.PRECHECK
+        reconciler.rests["check"] = [Requeue(after=None, wakes=("mirror",), must_resume=True)]
+        reconciler.rests["mirror"] = [Requeue(after=0.1)]
+        reconciler.pools["check"] = Pool.PRECHECK
         reconciler.takes = {"edit0": 5.0, "edit1": 5.0}
         queue.start()
         for uid in ("edit0", "edit1", "edit2"):
@@ -514,7 +514,7 @@ def test_a_key_that_waits_already_moves_to_the_front_once_when_a_pass_wakes_it()
 
 def test_a_key_that_runs_when_it_is_woken_by_a_pass_runs_once_more() -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
-        reconciler.rests["mirror"] = [Rest(after=None, wakes=("check",))] * 2
+        reconciler.rests["mirror"] = [Requeue(after=None, wakes=("check",))] * 2
         reconciler.takes = {"check": 5.0}
         queue.start()
         queue.wake("mirror")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-import peerdb_operator.tracing
-from peerdb_operator.tracing import open_tracer
-from peerdb_operator.tracing.spans import SpanTracer
+import peerdb_operator.telemetry.trace
+from peerdb_operator.telemetry.spans import SpanTracer
+from peerdb_operator.telemetry.trace import open_tracer
 
 ROOT = Path(__file__).parents[3]
 SECRET = "s3cret-value"
@@ -79,11 +79,11 @@ class Stuck(SpanProcessor):
     """Its end comes only when it is let go."""
 
     def __init__(self) -> None:
-        self.let_go = threading.Event()
+        self.release_now = threading.Event()
         self.ended = False
 
     def shutdown(self) -> None:
-        self.let_go.wait(CHILD_SECONDS)
+        self.release_now.wait(CHILD_SECONDS)
         self.ended = True
 
 
@@ -96,7 +96,7 @@ def test_the_end_waits_for_the_collector_no_longer_than_it_is_told(
     SpanTracer(provider, patience).close()
     assert not processor.ended
     assert caplog.messages == [f"traces: the collector did not take the last spans within {patience:g} s"]
-    processor.let_go.set()
+    processor.release_now.set()
 
 
 def test_a_collector_that_takes_the_last_spans_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
@@ -106,9 +106,9 @@ def test_a_collector_that_takes_the_last_spans_is_no_news(caplog: pytest.LogCapt
 
 A_PROCESS = """
 import asyncio, logging, sys
-from peerdb_operator.runtime.logging import configure_logging
+from peerdb_operator.telemetry.log import configure_logging
 from peerdb_operator.settings import LogFormat, LogLevel
-from peerdb_operator.tracing import open_tracer
+from peerdb_operator.telemetry.trace import open_tracer
 
 async def main():
     tracer = open_tracer("1.2.3")
@@ -143,8 +143,8 @@ def end_of_a_process(port: int, spans: int) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("spans", [0, 3000], ids=["one span", "a full queue"])
 def test_a_process_ends_by_itself_when_the_collector_takes_connections_and_never_answers(spans: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        done = end_of_a_process(deaf.getsockname()[1], spans)
+    with socket.create_server(("127.0.0.1", 0)) as watch_stalled:
+        done = end_of_a_process(watch_stalled.getsockname()[1], spans)
     assert (done.returncode, done.stdout) == (0, "closed\n")
     assert "did not take the last spans" in done.stderr
 
@@ -203,8 +203,8 @@ def test_the_operator_ends_with_code_2_and_the_sentence() -> None:
 
 
 def test_a_missing_library_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(peerdb_operator.tracing, "spans", raising=False)
-    monkeypatch.delitem(sys.modules, "peerdb_operator.tracing.spans", raising=False)
+    monkeypatch.delattr(peerdb_operator.telemetry.trace, "spans", raising=False)
+    monkeypatch.delitem(sys.modules, "peerdb_operator.telemetry.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
     with pytest.raises(ValueError, match=r"PEERDB_OPERATOR_TRACING needs .* peerdb-operator\[tracing\]"):
         open_tracer("1.2.3")

@@ -15,9 +15,9 @@ from opentelemetry.trace import format_trace_id
 
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
-from peerdb_operator.runtime.logging import TraceIds, log_traces
-from peerdb_operator.tracing import Tracer
-from peerdb_operator.tracing.spans import MOST_PASSES, SpanTracer
+from peerdb_operator.telemetry.log import TraceIds, log_traces
+from peerdb_operator.telemetry.spans import MOST_PASSES, SpanTracer
+from peerdb_operator.telemetry.trace import Tracer
 from tests.harness.fakecluster import Body
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
 
@@ -50,7 +50,7 @@ class Traced:
         return known[span.parent.span_id]
 
 
-def told(span: ReadableSpan, key: str) -> object:
+def reported(span: ReadableSpan, key: str) -> object:
     """One attribute of a span."""
     return (span.attributes or {}).get(key)
 
@@ -76,13 +76,13 @@ def test_an_edit_is_one_tree_from_the_pause_to_the_end() -> None:
     traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     traced.stage.follow(30.0)
     (root,) = traced.roots()
-    assert (root.name, told(root, "peerdb_operator.outcome"), told(root, "peerdb_operator.mirror")) == (
+    assert (root.name, reported(root, "peerdb_operator.outcome"), reported(root, "peerdb_operator.mirror")) == (
         "mirror.edit",
         "Running",
         "orders",
     )
     assert {trace_of(span) for span in traced.spans()} == {trace_of(root)}
-    assert [told(span, "peerdb_operator.action") for span in traced.spans("mirror.act")] == ["Pause", "SendEdit"]
+    assert [reported(span, "peerdb_operator.action") for span in traced.spans("mirror.act")] == ["Pause", "SendUpdate"]
     assert {traced.parent(span) for span in traced.spans("peerdb state_change")} == {"mirror.act"}
     assert {traced.parent(span) for span in traced.spans("mirror.pass")} == {"mirror.edit"}
     assert "kubernetes write mirror_status" in {span.name for span in traced.spans()}
@@ -127,7 +127,7 @@ def test_edits_of_two_mirrors_do_not_mix_when_they_run_at_once() -> None:
         stage.deliver()
         stage.do(both())
         stage.wait(0.5)
-    roots = {told(root, "peerdb_operator.mirror"): trace_of(root) for root in traced.roots()}
+    roots = {reported(root, "peerdb_operator.mirror"): trace_of(root) for root in traced.roots()}
     assert roots.keys() == {"orders", "other"}
     for one in stage.commands():
         assert one.headers["traceparent"].split("-")[1] == roots[one.body["flowJobName"]]
@@ -140,7 +140,7 @@ def test_of_an_error_only_its_class_is_told() -> None:
     traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     traced.stage.follow(60.0)
     first = traced.spans("peerdb state_change_pause")[0]
-    assert told(first, "error.type") == "PeerDBUnavailable"
+    assert reported(first, "error.type") == "PeerDBUnavailable"
     assert all(SECRET not in span.to_json() for span in traced.spans())
 
 
@@ -166,8 +166,8 @@ def spans_of_a_copy(seconds: float) -> list[str]:
     traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     traced.stage.follow(seconds + 60.0)
     (root,) = traced.roots()
-    assert told(root, "peerdb_operator.outcome") == "Running"
-    passes = told(root, "peerdb_operator.passes")
+    assert reported(root, "peerdb_operator.outcome") == "Running"
+    passes = reported(root, "peerdb_operator.passes")
     assert isinstance(passes, int)
     assert passes > seconds / 60
     return sorted(span.name for span in traced.spans())
@@ -185,7 +185,7 @@ def test_a_command_that_fails_again_and_again_is_shown_once_and_again_when_it_su
         traced.stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=PeerDBUnavailable("away", sent=False)))
     traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     traced.stage.follow(300.0)
-    pauses = [told(span, "error.type") for span in traced.spans("peerdb state_change_pause")]
+    pauses = [reported(span, "error.type") for span in traced.spans("peerdb state_change_pause")]
     assert len([one for one in traced.stage.commands() if one.state == "PAUSED"]) == 21
     assert pauses == ["PeerDBUnavailable", None]
     assert traced.roots()
@@ -199,7 +199,7 @@ def test_a_trace_shows_a_bounded_number_of_passes_and_counts_them_all() -> None:
             traced.tracer.keep()
     trace.end("Running")
     assert len(traced.spans("mirror.pass")) == len(traced.spans("peerdb")) == MOST_PASSES
-    assert [told(root, "peerdb_operator.passes") for root in traced.roots()] == [MOST_PASSES + 50]
+    assert [reported(root, "peerdb_operator.passes") for root in traced.roots()] == [MOST_PASSES + 50]
 
 
 def test_a_glance_that_nobody_keeps_is_not_shown_nor_is_what_is_in_it() -> None:
@@ -220,7 +220,7 @@ def test_an_edit_that_another_process_takes_over_gets_a_tree_of_its_own() -> Non
     traced.stage.restart()
     traced.stage.follow(60.0)
     (root,) = traced.roots()
-    assert told(root, "peerdb_operator.outcome") == "Running"
+    assert reported(root, "peerdb_operator.outcome") == "Running"
     assert trace_of(traced.spans("peerdb state_change_pause")[0]) != trace_of(root)
 
 
@@ -230,9 +230,9 @@ def test_both_traces_of_an_edit_name_the_operation_that_the_second_process_takes
     traced.stage.follow(60.0)
     (root,) = traced.roots()
     first, *_ = traced.spans("mirror.act")
-    assert told(first, "peerdb_operator.action") == "Pause"
-    assert told(first, "peerdb_operator.operation_id") is not None
-    assert told(root, "peerdb_operator.operation_id") == told(first, "peerdb_operator.operation_id")
+    assert reported(first, "peerdb_operator.action") == "Pause"
+    assert reported(first, "peerdb_operator.operation_id") is not None
+    assert reported(root, "peerdb_operator.operation_id") == reported(first, "peerdb_operator.operation_id")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_trace_ends_with_the_cause_when_the_edit_is_let_go(change: Body, outco
     traced = an_edit_under_way()
     traced.stage.cluster.edit("orders", change)
     traced.stage.run()
-    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == [outcome]
+    assert [reported(root, "peerdb_operator.outcome") for root in traced.roots()] == [outcome]
     traced.stage.follow(60.0)
     assert len(traced.roots()) == 1
 
@@ -257,8 +257,8 @@ def test_a_trace_ends_when_the_deletion_begins_and_shows_nothing_of_the_drop() -
     traced.stage.cluster.delete("orders")
     traced.stage.follow(60.0)
     assert traced.stage.state() is None
-    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Deleted"]
-    assert "Drop" not in {told(span, "peerdb_operator.action") for span in traced.spans("mirror.act")}
+    assert [reported(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Deleted"]
+    assert "Drop" not in {reported(span, "peerdb_operator.action") for span in traced.spans("mirror.act")}
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["frozen", "deleted"])
@@ -281,7 +281,7 @@ def test_what_is_left_of_an_edit_is_a_trace_of_its_own_when_the_object_is_given_
     traced.stage.follow(10.0)
     traced.stage.cluster.edit("orders", {"metadata": {"annotations": {ANNOTATION_RECONCILE: None}}})
     traced.stage.follow(60.0)
-    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["ReconcileDisabled", "Running"]
+    assert [reported(root, "peerdb_operator.outcome") for root in traced.roots()] == ["ReconcileDisabled", "Running"]
 
 
 def test_a_spec_that_changes_during_its_edit_is_an_event_of_the_same_trace() -> None:
@@ -289,7 +289,7 @@ def test_a_spec_that_changes_during_its_edit_is_an_event_of_the_same_trace() -> 
     traced.stage.cluster.edit("orders", {"spec": a_spec("a", "b", "c")})
     traced.stage.follow(60.0)
     (root,) = traced.roots()
-    assert told(root, "k8s.mirror.generation") == 2
+    assert reported(root, "k8s.mirror.generation") == 2
     assert [(event.name, dict(event.attributes or {})) for event in root.events] == [
         ("spec changed", {"k8s.mirror.generation": 3})
     ]
@@ -298,13 +298,13 @@ def test_a_spec_that_changes_during_its_edit_is_an_event_of_the_same_trace() -> 
 def test_an_open_trace_ends_when_the_object_is_gone() -> None:
     traced = an_edit_under_way()
     traced.stage.controller.forget(traced.stage.uid())
-    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Gone"]
+    assert [reported(root, "peerdb_operator.outcome") for root in traced.roots()] == ["Gone"]
 
 
 def test_an_open_trace_ends_when_the_operator_stops() -> None:
     traced = an_edit_under_way()
     traced.tracer.close()
-    assert [told(root, "peerdb_operator.outcome") for root in traced.roots()] == ["OperatorStopped"]
+    assert [reported(root, "peerdb_operator.outcome") for root in traced.roots()] == ["OperatorStopped"]
 
 
 # -- logs ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,304 @@
+"""Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
+
+Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
+are recorded first. Leaves deciding to core, the recording to ``announce`` and prechecks to ``precheck``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.errors import (
+    KubeConflict,
+    KubeError,
+    KubeUnavailable,
+    PeerDBError,
+    PeerDBInternal,
+    PeerDBRejected,
+    PeerDBUnavailable,
+)
+from peerdb_operator.mirror.claims import ClaimReader, drop_key
+from peerdb_operator.mirror.events import EndReason, Milestone
+from peerdb_operator.mirror.job import Outcome, Work, WriteAhead
+from peerdb_operator.mirror.lookout import Observations
+from peerdb_operator.mirror.observe import Reads
+from peerdb_operator.mirror.report import Reporter
+from peerdb_operator.mirror.rules.bounds import after_unproven, for_generation
+from peerdb_operator.mirror.rules.decision import Decision, Drop, Pause, Release, Resume, SendUpdate
+from peerdb_operator.mirror.rules.journal import Journal, Operation
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import Found, OwnerKind
+from peerdb_operator.mirror.translate import cdc_flow_config_update
+from peerdb_operator.peerdb.client import CdcFlowConfigUpdate, PeerDBClient, RequestedState
+from peerdb_operator.ports import Clock
+
+UNDER_MAINTENANCE = "MAINTENANCE"
+
+
+class Actor:
+    """Carries actions out."""
+
+    def __init__(
+        self,
+        peerdb: PeerDBClient,
+        reporter: Reporter,
+        observations: Observations,
+        command_journal: CommandJournal,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._peerdb = peerdb
+        self._reporter = reporter
+        self._lookout = observations
+        self._announcer = command_journal
+        self._clock = clock
+        self._limits = limits
+
+    async def pause_or_resume(
+        self, work: Work, plan: Decision, action: Pause | Resume, write_ahead: WriteAhead
+    ) -> Outcome:
+        """Sent first; recorded after, unless the reply says that it was not taken."""
+        operation = action.operation or plan.journal.operation
+        recorded = replace(plan.journal, operation=operation)
+        announced = isinstance(action, Pause) and work.desired.wants_running and work.entry.status_write_failing
+        if announced and operation is not None:
+            # The edit that this mirror is stopped for could not be written down, and so not be sent.
+            what = PendingCommand(plan, operation, recorded, work.journal, self._lookout.still_shown)
+            await self._announcer.announce(work, what, write_ahead)
+        state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
+        failure = await self._change(work, lambda: self._peerdb.change_state(work.desired.mirror, state))
+        if failure is not None and not failure.sent:
+            return Outcome(work.journal, failure)
+        seen = work.entry.history.pausing_seen and action.operation is None
+        work.entry.history = replace(work.entry.history, sent_at=self._clock.now(), pausing_seen=seen)
+        if action.operation is not None and (announced or failure is not None):
+            recorded = _sent_again(work, recorded, action.operation)
+        return Outcome(recorded, failure)
+
+    async def edit(self, work: Work, plan: Decision, action: SendUpdate, write_ahead: WriteAhead) -> Outcome:
+        """Recorded first, then sent; a 200 is remembered and written with the next status."""
+        if (refusal := await self._still_refuses(work)) is not None:
+            return Outcome(work.journal, refusal)
+        assert work.sight.config is not None  # noqa: S101 - an edit is only ever planned against a config
+        update = cdc_flow_config_update(action.edit, work.sight.config, skip_snapshot=work.desired.skip_snapshot)
+        recorded = replace(plan.journal, operation=action.operation)
+        not_sent = self._unsent(work, recorded)
+        what = PendingCommand(plan, action.operation, recorded, not_sent, self._lookout.still_paused_unchanged)
+        await self._announcer.announce(work, what, write_ahead)
+        mirror = work.desired.mirror
+        failure = await self._change(
+            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
+        )
+        if failure is not None and not failure.sent:
+            return Outcome(self._refused(not_sent, action.operation, failure), failure)
+        work.entry.history = replace(work.entry.history, precheck=None, streak=None)
+        sent = _sent_again(work, recorded, replace(action.operation, accepted=failure is None))
+        return Outcome(sent, failure)
+
+    async def disarm(self, work: Work, plan: Decision) -> Outcome:
+        """An empty update takes the place of one that waits unseen in PeerDB's queue."""
+        mirror = work.desired.mirror
+        failure = await self._change(
+            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=CdcFlowConfigUpdate())
+        )
+        return Outcome(plan.journal if failure is None else work.journal, failure)
+
+    async def drop(self, work: Work, plan: Decision, action: Drop, write_ahead: WriteAhead) -> Outcome:
+        """Recorded first; the identical request is repeated until the mirror is gone."""
+        recorded = replace(plan.journal, operation=action.operation)
+        if action.first:
+            if (refusal := await self._still_refuses(work)) is not None:
+                return Outcome(work.journal, refusal)
+            what = PendingCommand(plan, action.operation, recorded, work.journal, self._may_still_drop)
+            await self._announcer.announce_drop(work, what, write_ahead)
+        failure = await self._change(work, lambda: self._terminate(work, action))
+        work.entry.history = replace(work.entry.history, sent_at=self._clock.now())
+        if failure is None:
+            return Outcome(replace(recorded, operation=replace(action.operation, accepted=True)))
+        if failure.sent:
+            return Outcome(_sent_again(work, recorded, action.operation), failure)
+        if not action.first:
+            return Outcome(recorded, failure)
+        self._announcer.not_dropped(work, action.operation)
+        return Outcome(work.journal, failure)
+
+    async def _may_still_drop(self, work: Work) -> bool:
+        return await self._lookout.still_owned(work) and not work.needs_long_lane
+
+    async def _terminate(self, work: Work, action: Drop) -> None:
+        await self._peerdb.change_state(
+            work.desired.mirror,
+            RequestedState.TERMINATING,
+            drop_mirror_stats=action.flags.statistics,
+            skip_destination_drop=action.flags.keep_destination,
+            closed=work.sight.closed,
+        )
+
+    async def adopt(self, work: Work) -> Outcome:
+        """Our finalizer first, then our tag: a tag without a finalizer would outlive the object."""
+        entry = work.entry
+        if not entry.view.has_finalizer:
+            await self._reporter.finalizers(entry, [*entry.view.finalizers, FINALIZER])
+        look = work.sight.look
+        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS:
+            return Outcome(work.journal)
+        failure = await self._tag(work, work.sight.tags, work.identity.tag)
+        if failure is None:
+            entry.story.turn = Milestone.TAKEN_OVER
+        return Outcome(work.journal, failure)
+
+    async def release(self, work: Work, decision: Decision, action: Release) -> None:
+        """Let the object go; the mirror stays as it is."""
+        if not work.entry.parted:
+            await self._reporter.tell(work.entry)
+            if action.hand_over:
+                await self._hand_over(work)
+            kind = "Warning" if action.warns else "Normal"
+            end = EndReason.DROPPED if action.dropped else EndReason.RELEASED
+            await self._reporter.event(work.entry, kind, end.value, decision.note)
+            work.entry.parted = True
+        left = [finalizer for finalizer in work.entry.view.finalizers if finalizer != FINALIZER]
+        await self._reporter.finalizers(work.entry, left)
+
+    async def _hand_over(self, work: Work) -> None:
+        """Overwrite our tag so that another may take the mirror over; tried once, its failure holds nothing."""
+        look = await self._lookout.look(work, Reads.OWNER)
+        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._lookout.is_fresh(work):
+            await self._tag(work, work.sight.tags, RELEASED)
+
+    async def _tag(self, work: Work, tags: dict[str, str], value: str) -> PeerDBError | None:
+        mirror = work.desired.mirror
+        return await self._command(
+            work, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}), owned=value == RELEASED
+        )
+
+    async def _change(self, work: Work, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
+        """A command of the mirror's state; remembers whether there is a workflow to take it."""
+        failure = await self._command(work, send)
+        history = work.entry.history
+        if isinstance(failure, PeerDBInternal) and failure.orphaned:
+            work.entry.history = replace(history, orphaned=True, sent_at=work.entry.commanded_at)
+        else:
+            work.entry.history = replace(history, orphaned=False)
+        return failure
+
+    async def _command(
+        self, work: Work, send: Callable[[], Awaitable[None]], *, owned: bool = True
+    ) -> PeerDBError | None:
+        """Send one command; raises ``StaleObservation``, or ``KubeConflict``, if it may not be sent any more.
+
+        ``owned``: the mirror must carry our tag; only the tag itself is written to one without.
+        """
+        work.entry.require_intent()
+        self._lookout.require_fresh(work, owned=owned)
+        failure: PeerDBError | None = None
+        try:
+            await send()
+        except PeerDBError as error:
+            error.message = work.without_values(error.message)
+            failure = error
+        finally:
+            work.entry.commanded_at = self._clock.now()
+        outcome_unknown = failure.message if failure is not None and failure.sent else ""
+        work.entry.history = replace(work.entry.history, outcome_unknown=outcome_unknown)
+        return failure
+
+    def _unsent(self, work: Work, recorded: Journal) -> Journal:
+        """The journal without an edit that does not go out: what was judged on the way to it stays."""
+        before = for_generation(work.journal.bounds, work.desired.generation)
+        return Journal(None, replace(recorded.bounds, corrections=before.corrections))
+
+    def _refused(self, not_sent: Journal, operation: Operation, failure: PeerDBError) -> Journal:
+        """An edit that PeerDB refuses for its content uses up the attempts."""
+        if not isinstance(failure, PeerDBRejected):
+            return not_sent
+        refused = Reason.EDIT_TOO_LARGE if failure.too_large else Reason.EDIT_NOT_APPLIED
+        now = self._clock.now()
+        return replace(
+            not_sent, bounds=after_unproven(not_sent.bounds, operation.after, self._limits, now, refused=refused)
+        )
+
+    async def _still_refuses(self, work: Work) -> PeerDBError | None:
+        """After a refusal: whether PeerDB says that it still takes no commands, so that none is announced in vain."""
+        if work.entry.refused_since is None:
+            return None
+        try:
+            status = await self._peerdb.instance_status()
+        except PeerDBError as error:
+            return error
+        if status != UNDER_MAINTENANCE:
+            return None
+        return PeerDBUnavailable("PeerDB is under maintenance and takes no changes", sent=False, maintenance=True)
+
+
+def _sent_again(work: Work, journal: Journal, operation: Operation) -> Journal:
+    """The request counts from its answer; without one it may arrive as late as now."""
+    return replace(journal, operation=replace(operation, sent_at=work.entry.commanded_at))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCommand:
+    """A command that is about to be sent.
+
+    ``operation``: its journal entry, and ``recorded`` the journal with it; ``otherwise``: the journal if it is not sent
+    after all; ``holds``: whether PeerDB still shows what the plan rests on, None where that does not matter.
+    """
+
+    plan: Decision
+    operation: Operation
+    recorded: Journal
+    otherwise: Journal
+    holds: Callable[[Work], Awaitable[bool]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandJournal:
+    """Records commands; every method raises ``KubeError``, after which nothing may be sent."""
+
+    claim_reader: ClaimReader
+    clock: Clock
+
+    async def announce(self, work: Work, what: PendingCommand, write_ahead: WriteAhead) -> None:
+        """Record a command."""
+        entry = work.entry
+        try:
+            await write_ahead(work, what.plan, what.recorded)
+        except KubeUnavailable:
+            # Whether it was written is not known; that nothing was sent is.
+            entry.journal_overrides[what.operation.id] = what.otherwise
+            raise
+        try:
+            await self._require(work, what)
+        except KubeConflict:
+            # It stands in status, unless somebody else has written there since: then theirs counts.
+            entry.journal_overrides[what.operation.id], entry.journal = what.otherwise, None
+            raise
+
+    async def announce_drop(self, work: Work, what: PendingCommand, write_ahead: WriteAhead) -> None:
+        """Take a token of the rate limit, then record."""
+        drop, now, limiter = drop_key(work.entry, what.operation), self.clock.now(), self.claim_reader.limiter
+        if limiter.wait(now) > 0:
+            raise KubeConflict(f"{work.entry.view.key}: other drops have reached the rate limit meanwhile")
+        limiter.take(drop, now, now)
+        try:
+            await self.announce(work, what, write_ahead)
+        except KubeError:
+            limiter.give_back(drop)
+            raise
+
+    def not_dropped(self, work: Work, operation: Operation) -> None:
+        """A drop that did not go out takes no token of the rate limit."""
+        self.claim_reader.limiter.give_back(drop_key(work.entry, operation))
+
+    async def _require(self, work: Work, what: PendingCommand) -> None:
+        entry = work.entry
+        if what.holds is not None and not await what.holds(work):
+            raise KubeConflict(f"{entry.view.key}: the mirror has changed while a command was written down")
+        entry.require_intent()
+        written = entry.view.status.operation
+        if written is None or written.id != what.operation.id:
+            raise KubeConflict(f"{entry.view.key}: somebody else has written the journal meanwhile")
+        self.claim_reader.require_no_successor(entry)

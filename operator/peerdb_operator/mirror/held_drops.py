@@ -1,0 +1,53 @@
+"""The drops that the rate limit holds: whether the namespace or the CRD of one is being deleted meanwhile.
+
+A held Mirror may wait for minutes, and no watch event says that its namespace or the CRD goes: the Mirror itself has
+been deleted before. Left alone it would keep both Terminating, and be dropped in the end. Leaves the release to a pass,
+which reads both again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.errors import KubeError
+from peerdb_operator.mirror.report import ready_reason
+from peerdb_operator.mirror.store import CachedMirror, MirrorStore
+from peerdb_operator.ports import KubePort
+from peerdb_operator.settings import NamespaceDeletion
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldDrops:
+    """Reads the CRD and each namespace once for all Mirrors that wait."""
+
+    registry: MirrorStore
+    kube: KubePort
+    namespace_deletion: NamespaceDeletion
+
+    async def to_release(self) -> list[str]:
+        """The uids of those that are to be released. Raises nothing of ours; asks nothing while nobody waits."""
+        held = [entry for entry in self.registry if _is_held(entry)]
+        if not held:
+            return []
+        try:
+            if await self.kube.crd_is_terminating():
+                return [entry.view.uid for entry in held]
+            going = await self._namespaces_going({entry.view.namespace for entry in held})
+        except KubeError as error:
+            logger.debug("Whether held drops are to be released could not be read: %s", error)
+            return []
+        return [entry.view.uid for entry in held if entry.view.namespace in going]
+
+    async def _namespaces_going(self, names: set[str]) -> set[str]:
+        if self.namespace_deletion is NamespaceDeletion.DROP:
+            return set()
+        return {name for name in sorted(names) if await self.kube.namespace_is_terminating(name)}
+
+
+def _is_held(entry: CachedMirror) -> bool:
+    view = entry.view
+    return view.deleted_at is not None and view.has_finalizer and ready_reason(view.status) == Reason.DROP_HELD

@@ -1,0 +1,190 @@
+"""The looks of a pass: which one is due, and what it adds to memory.
+
+Owns when a look is a full one, and the path from a look to an observation that decisions may rest on. Leaves the reads
+to ``look`` and the conclusions to ``core.history``.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.errors import PeerDBError
+from peerdb_operator.mirror.job import StaleObservation, Work
+from peerdb_operator.mirror.observe import Observer, Reads, unknown
+from peerdb_operator.mirror.rules.finalize import Farewell, release_cause
+from peerdb_operator.mirror.rules.history import absence_gap, record_reading, same_owner, same_paused_config
+from peerdb_operator.mirror.rules.journal import Step
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import (
+    Found,
+    Observation,
+    OwnerKind,
+    Reading,
+    State,
+    Unknown,
+    Unreadable,
+    may_carry_command,
+)
+from peerdb_operator.mirror.rules.state import Case, Situation
+from peerdb_operator.mirror.store import CachedMirror
+from peerdb_operator.peerdb.client import name_in_copies
+from peerdb_operator.peerdb.redaction import secret_values
+from peerdb_operator.ports import Clock
+
+NOT_ASKED = Unknown(Reason.PEERDB_UNAVAILABLE, "PeerDB was not asked", 0.0)
+SAMPLE_JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """What looking works with."""
+
+    observer: Observer
+    clock: Clock
+    rng: random.Random
+    limits: Limits
+
+    async def first(self, work: Work, parting: Farewell | None) -> Observation:
+        """The look that a pass begins with, if it needs one."""
+        if not self._needs_peerdb(work, parting):
+            return NOT_ASKED
+        return await self.look(work, Reads.FULL if self._starts_fully(work, parting) else Reads.STATE)
+
+    async def look(self, work: Work, reads: Reads = Reads.FULL) -> Observation:
+        """Look once, and remember."""
+        entry = work.entry
+        sight = await self.observer.look(
+            work.desired.mirror,
+            work.identity,
+            reads=reads,
+            copying=entry.history.word == State.SNAPSHOT,
+            created_at=entry.peerdb_created_at,
+        )
+        work.sight = replace(sight, look=_without_secrets(entry, sight.look))
+        now = self.clock.now()
+        operation = work.journal.operation
+        dropped = operation is not None and operation.step is Step.DROP
+        entry.history, observation = record_reading(
+            entry.history,
+            work.sight.look,
+            wants_running=work.desired.wants_running,
+            gap=absence_gap(self.limits, drop_sent=dropped),
+            now=now,
+        )
+        if isinstance(observation, Found):
+            entry.peerdb_created_at = observation.created_at
+            if reads is Reads.FULL:
+                entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
+            if work.sight.config is not None:
+                entry.secrets |= secret_values(work.sight.config.env)
+                entry.history = replace(entry.history, error=entry.shown_error())
+                entry.sources = frozenset(
+                    name_in_copies(mapping.source) for mapping in work.sight.config.table_mappings
+                )
+        return observation
+
+    async def confirm(self, work: Work, after: float) -> Observation:
+        """Look fully once more, ``after`` seconds later, and remember whether both looks agree.
+
+        A precheck may lie between: two looks far apart would show a mirror PAUSED that ran in between.
+        """
+        if not self.is_fresh(work):
+            await self.look(work)
+        before = work.sight.look
+        await self.clock.sleep(after)
+        observation = await self.look(work)
+        work.entry.history = replace(work.entry.history, confirmed=same_paused_config(before, work.sight.look))
+        return observation
+
+    async def still_paused_unchanged(self, work: Work) -> bool:
+        """Whether an edit may still rest on the newest look: it is fresh, or two more show the same."""
+        before = work.sight.look
+        if self.is_fresh(work):
+            return True
+        await self.confirm(work, self.limits.confirm_gap)
+        return work.entry.history.confirmed and same_paused_config(before, work.sight.look) and self.is_fresh(work)
+
+    async def still_owned(self, work: Work) -> bool:
+        """Whether what rests on the owner tag may still rest on the newest look: it is fresh, or another shows it."""
+        before = work.sight.look
+        if self.is_fresh(work):
+            return True
+        await self.look(work, Reads.OWNER)
+        return same_owner(before, work.sight.look) and self.is_fresh(work)
+
+    async def still_shown(self, work: Work) -> bool:
+        """Whether a pause or a resume may still rest on the newest look: the same mirror in the same state."""
+        before = work.sight.look
+        owned = await self.still_owned(work)
+        return (
+            owned
+            and isinstance(before, Found)
+            and isinstance(work.sight.look, Found)
+            and (before.word == work.sight.look.word)
+        )
+
+    def is_fresh(self, work: Work) -> bool:
+        """Whether a command may rest on the newest look."""
+        return may_carry_command(
+            work.sight.look,
+            replied_at=work.entry.commanded_at,
+            holds=self.limits.observation_max_age,
+            now=self.clock.now(),
+        )
+
+    def require_fresh(self, work: Work, *, owned: bool) -> None:
+        """Raise ``StaleObservation`` if no command may rest on the newest look; ``owned``: the tag must be ours."""
+        look = work.sight.look
+        ours = isinstance(look, Found) and (look.owner.kind is OwnerKind.OURS or not owned)
+        if not ours or not self.is_fresh(work):
+            raise StaleObservation(f"{work.entry.view.key}: PeerDB was asked too long ago for a command to rest on it")
+
+    def failed(self, work: Work, failure: PeerDBError) -> Observation:
+        """A command that failed teaches that PeerDB cannot be relied on at this moment.
+
+        Looks that succeed between refusals do not start the outage anew: PeerDB under maintenance answers every look.
+        """
+        entry, now = work.entry, self.clock.now()
+        if failure.sent:
+            entry.refused_since = None
+        elif entry.refused_since is None:
+            entry.refused_since = now
+        entry.history, observation = record_reading(
+            entry.history,
+            unknown(failure, now),
+            wants_running=work.desired.wants_running,
+            gap=self.limits.absence_gap,
+            now=now,
+        )
+        if entry.refused_since is not None:
+            entry.history = replace(entry.history, unknown_since=entry.refused_since)
+        return observation
+
+    def _needs_peerdb(self, work: Work, parting: Farewell | None) -> bool:
+        if work.entry.view.frozen:
+            return False
+        if parting is None:
+            return True
+        case = Case(
+            work.desired, NOT_ASKED, work.entry.history, work.journal, Situation(), self.limits, self.clock.now()
+        )
+        return work.desired.wants_running or release_cause(case, parting) is None
+
+    def _starts_fully(self, work: Work, parting: Farewell | None) -> bool:
+        """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""
+        entry, now = work.entry, self.clock.now()
+        if entry.history.word is not None and not State.of(entry.history.word).comparable:
+            return False
+        settled = work.journal.bounds.settled == work.desired.generation and work.journal.operation is None
+        return parting is not None or not settled or now >= entry.sample_at
+
+
+def _without_secrets(entry: CachedMirror, look: Reading) -> Reading:
+    """A look whose words, which are PeerDB's, may be shown."""
+    if isinstance(look, Unknown):
+        return replace(look, message=entry.without_secrets(look.message))
+    if isinstance(look, Found) and isinstance(look.config, Unreadable):
+        return replace(look, config=replace(look.config, message=entry.without_secrets(look.config.message)))
+    return look

@@ -1,0 +1,314 @@
+"""One update of a mirror: what it carries, what the config is afterwards, how large it is.
+
+Owns the values; ``change`` decides which edit is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.config import LiveConfig, SnapshotValues, TableMapping
+from peerdb_operator.mirror.rules.desired import Desired, DesiredSnapshot, DesiredTable
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsEdit:
+    """The settings part of an edit; ``None`` and absent keys stay unchanged (PeerDB reads 0 as "unchanged" too)."""
+
+    batch_size: int | None = None
+    idle_timeout: int | None = None
+    snapshot: DesiredSnapshot = field(default_factory=DesiredSnapshot)
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be set."""
+        return self == SettingsEdit()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigUpdate:
+    """One update: additions, removals and settings together."""
+
+    additions: tuple[DesiredTable, ...] = ()
+    removals: tuple[TableMapping, ...] = ()
+    settings: SettingsEdit = SettingsEdit()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the edit would change nothing."""
+        return not self.additions and not self.removals and self.settings.is_empty
+
+    def applied_to(self, config: LiveConfig) -> LiveConfig:
+        """The config once PeerDB has applied this edit to ``config``."""
+        gone = {table.source for table in self.removals}
+        kept = tuple(table for table in config.tables if table.source not in gone)
+        settings = self.settings
+        return LiveConfig(
+            tables=kept + tuple(wish.as_mapping() for wish in self.additions),
+            batch_size=settings.batch_size or config.batch_size,
+            idle_timeout=settings.idle_timeout or config.idle_timeout,
+            snapshot=_snapshot_after(config.snapshot, settings.snapshot),
+            env=tuple(sorted({**dict(config.env), **dict(settings.env)}.items())),
+        )
+
+    def identity(self) -> str:
+        """A hash of the difference itself, whatever else the config holds (32 hex digits)."""
+        settings = self.settings
+        plain = [
+            sorted(json.dumps(wish.as_mapping().key()) for wish in self.additions),
+            sorted(table.source for table in self.removals),
+            [settings.batch_size, settings.idle_timeout, _values(settings.snapshot), list(settings.env)],
+        ]
+        return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
+
+    def names(self) -> str:
+        """The edit in words, for messages: at most five names of a kind."""
+        parts = []
+        if self.additions:
+            parts.append(f"add {listed([wish.source for wish in self.additions])}")
+        if self.removals:
+            parts.append(f"remove {listed([table.source for table in self.removals])}")
+        if not self.settings.is_empty:
+            parts.append("change settings")
+        return ", ".join(parts) or "nothing"
+
+
+def precheck_key(edit: ConfigUpdate, desired: Desired) -> str:
+    """What a precheck's answer belongs to: the generation, the additions, and whether they are copied."""
+    plain = [
+        desired.generation,
+        desired.skip_snapshot,
+        sorted(json.dumps(wish.as_mapping().key()) for wish in edit.additions),
+    ]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
+
+
+def wire_size(table: TableMapping) -> int:
+    """Bytes of one mapping in a request, generously: PeerDB's field names, quotes and separators included."""
+    overhead = 260 + 130 * len(table.columns) + 4 * len(table.exclude)
+    return overhead + len(json.dumps(table.key()).encode())
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """Names for a message: the first few and the number of the others."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def settings_edit(desired: Desired, config: LiveConfig) -> SettingsEdit:
+    """The settings that the spec sets and the live config does not have."""
+    env = dict(config.env)
+    wish, live = desired.snapshot, config.snapshot
+    return SettingsEdit(
+        batch_size=_changed(desired.batch_size, config.batch_size),
+        idle_timeout=_changed(desired.idle_timeout, config.idle_timeout),
+        snapshot=DesiredSnapshot(
+            rows_per_partition=_changed(wish.rows_per_partition, live.rows_per_partition),
+            partitions_override=_changed(wish.partitions_override, live.partitions_override),
+            max_parallel_workers=_changed(wish.max_parallel_workers, live.max_parallel_workers),
+            tables_in_parallel=_changed(wish.tables_in_parallel, live.tables_in_parallel),
+        ),
+        env=tuple((key, value) for key, value in desired.settings if env.get(key) != value),
+    )
+
+
+def _changed(wished: int | None, live: int) -> int | None:
+    return None if wished is None or wished == live else wished
+
+
+def _values(wish: DesiredSnapshot) -> list[int | None]:
+    return [wish.rows_per_partition, wish.partitions_override, wish.max_parallel_workers, wish.tables_in_parallel]
+
+
+def _snapshot_after(live: SnapshotValues, wish: DesiredSnapshot) -> SnapshotValues:
+    return replace(
+        live,
+        rows_per_partition=wish.rows_per_partition or live.rows_per_partition,
+        partitions_override=wish.partitions_override or live.partitions_override,
+        max_parallel_workers=wish.max_parallel_workers or live.max_parallel_workers,
+        tables_in_parallel=wish.tables_in_parallel or live.tables_in_parallel,
+    )
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A difference that may not be sent now. The whole difference waits: a removal without its addition loses a table.
+
+    ``until``: when it may be tried again by time alone; None: when something else changes.
+    """
+
+    reason: Reason
+    message: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDiff:
+    """The tables of the spec against the live ones."""
+
+    added: tuple[DesiredTable, ...]
+    removed: tuple[TableMapping, ...]
+    remapped: tuple[tuple[DesiredTable, tuple[str, ...]], ...]
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether bringing the mirror to the spec would remove or remap a live table."""
+        return bool(self.removed or self.remapped)
+
+
+def diff_tables(desired: Desired, config: LiveConfig) -> TableDiff:
+    """The difference of tables, by source; empty when the spec has no list. No side effects."""
+    if desired.tables is None:
+        return TableDiff((), (), ())
+    live = config.by_source
+    wished = {wish.source for wish in desired.tables}
+    remapped = ((wish, wish.differs_from(live[wish.source])) for wish in desired.tables if wish.source in live)
+    return TableDiff(
+        added=tuple(wish for wish in desired.tables if wish.source not in live),
+        removed=tuple(table for table in config.tables if table.source not in wished),
+        remapped=tuple((wish, fields) for wish, fields in remapped if fields),
+    )
+
+
+def next_change(desired: Desired, config: LiveConfig, *, edit_bytes: int) -> ConfigUpdate | Blocked | None:
+    """The next single edit towards the spec, why there is none, or None when nothing differs. No side effects."""
+    diff = diff_tables(desired, config)
+    settings = settings_edit(desired, config)
+    if not (diff.added or diff.takes_away) and settings.is_empty:
+        return None
+    for check in (_empty_mirror, _remapped, _shared_destinations, _emptying, _freed_destinations, _oversize):
+        refusal = check(desired, config, diff, edit_bytes)
+        if refusal is not None:
+            return refusal
+    return _cut(config, diff, settings, edit_bytes)
+
+
+def describe_conflict(diff: TableDiff) -> str:
+    """What taking a mirror over would take away, in words."""
+    parts = []
+    if diff.removed:
+        parts.append(f"remove {listed([table.source for table in diff.removed])}")
+    if diff.remapped:
+        parts.append(f"change the mapping of {_remapped_names(diff)}")
+    return " and ".join(parts)
+
+
+def _remapped_names(diff: TableDiff) -> str:
+    return listed([f"{wish.source} ({listed(list(fields))})" for wish, fields in diff.remapped])
+
+
+def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+    if config.tables or not diff.added:
+        return None
+    return Blocked(
+        Reason.MIRROR_EMPTY,
+        "the mirror has no table left in PeerDB, and adding one to an empty mirror wedges it for good; "
+        f"drop and create the mirror again (waiting: {listed([wish.source for wish in diff.added])})",
+    )
+
+
+def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+    if not diff.remapped:
+        return None
+    tables = _remapped_names(diff)
+    return Blocked(
+        Reason.TABLE_CHANGE_REJECTED,
+        f"spec.tables: PeerDB cannot change the mapping of a live table: {tables}; put the old mapping back, or take "
+        "the table out of the list, wait for Ready, empty its destination table, then add it with the new mapping. "
+        "All other edits wait",
+    )
+
+
+def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+    twice = [name for name, count in Counter(wish.destination for wish in diff.added).items() if count > 1]
+    if twice:
+        return Blocked(
+            Reason.DESTINATION_IN_USE,
+            f"spec.tables: two added tables share the destination {listed(twice)}; give each its own",
+        )
+    removed = {table.source for table in diff.removed}
+    feeders = {table.destination: table.source for table in config.tables if table.source not in removed}
+    fed = [(wish, feeders[wish.destination]) for wish in diff.added if wish.destination in feeders]
+    if fed:
+        reported = listed([f"{wish.source} onto {wish.destination}, fed by {feeder}" for wish, feeder in fed])
+        return Blocked(
+            Reason.DESTINATION_IN_USE,
+            f"spec.tables: destination in use: {reported}; choose another destination. All other edits wait",
+        )
+    return None
+
+
+def _emptying(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+    stays = len(diff.removed) < len(config.tables) or len(_freed(config, diff)) < len(diff.added)
+    if stays or not diff.removed:
+        return None
+    reported = listed([f"{wish.source} onto {wish.destination}" for wish in diff.added])
+    return Blocked(
+        Reason.TABLE_CHANGE_REJECTED,
+        f"spec.tables: replacing every table onto its own destination would empty the mirror first: {reported}; "
+        "keep one table, or drop and create the mirror again",
+    )
+
+
+def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+    freed = _freed(config, diff)
+    if desired.skip_snapshot or not freed:
+        return None
+    holder = {table.destination: table.source for table in diff.removed}
+    reported = listed([f"{wish.destination} still holds the rows of {holder[wish.destination]}" for wish in freed])
+    return Blocked(
+        Reason.DESTINATION_IN_USE,
+        f"spec.tables: {reported}; choose another destination, or set spec.snapshot.addedTables to Skip to add without a "
+        "copy. All other edits wait",
+    )
+
+
+def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_bytes: int) -> Blocked | None:
+    mappings = (*(wish.as_mapping() for wish in diff.added), *diff.removed)
+    large = [table.source for table in mappings if wire_size(table) > edit_bytes]
+    if not large:
+        return None
+    return Blocked(
+        Reason.EDIT_TOO_LARGE,
+        f"spec.tables: the mapping of {listed(large)} alone is larger than {edit_bytes // 1024} KiB; "
+        "shorten its exclude or columns list",
+    )
+
+
+def _freed(config: LiveConfig, diff: TableDiff) -> tuple[DesiredTable, ...]:
+    """Additions whose destination is still held by a table that is to be removed."""
+    held = {table.destination for table in config.tables}
+    return tuple(wish for wish in diff.added if wish.destination in held)
+
+
+def _cut(config: LiveConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> ConfigUpdate:
+    """The first request of the difference: never an empty live list, never over the size, freed destinations later."""
+    freed = {wish.source for wish in _freed(config, diff)}
+    addable = [wish for wish in diff.added if wish.source not in freed]
+    replaces_all = len(diff.removed) == len(config.tables)
+    budget = edit_bytes - sum(len(key) + len(value) + 16 for key, value in settings.env)
+    additions, budget = _take([(wish, wire_size(wish.as_mapping())) for wish in addable], budget)
+    removable = () if replaces_all else diff.removed
+    removals, _ = _take([(table, wire_size(table)) for table in removable], budget)
+    return ConfigUpdate(tuple(additions), tuple(removals), settings)
+
+
+def _take(sized: Iterable[tuple[T, int]], budget: int) -> tuple[list[T], int]:
+    """As many leading items as fit into the budget, and what is left of it."""
+    taken: list[T] = []
+    for item, size in sized:
+        if size > budget:
+            break
+        taken.append(item)
+        budget -= size
+    return taken, budget

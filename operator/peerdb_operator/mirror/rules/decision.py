@@ -1,0 +1,130 @@
+"""The closed set of actions a plan may ask for, and the plan itself. At most one action a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.conditions import Verdict
+from peerdb_operator.mirror.rules.desired import DropFlags
+from peerdb_operator.mirror.rules.journal import Journal, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Read status with config and the owner tag, then plan again in the same pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Wait ``after`` seconds, read status with config once more, then plan again in the same pass."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Precheck:
+    """Ask PeerDB whether the additions of ``edit`` would work, remember the answer, plan again in the same pass.
+
+    ``copy``: whether the rows that exist are to be copied; ``short``: the mirror stands still meanwhile.
+    """
+
+    edit: ConfigUpdate
+    key: str
+    copy: bool
+    short: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Add our finalizer, then write our owner tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Send PAUSED. ``operation`` is recorded after a reply that does not deny it; None repeats a recorded one."""
+
+    operation: Operation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Send RUNNING without an update; ``operation`` as for Pause."""
+
+    operation: Operation | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendUpdate:
+    """Record ``operation``, then send ``edit`` with requested state RUNNING."""
+
+    edit: ConfigUpdate
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Send an empty update with requested state RUNNING: it overwrites one that waits unseen for the next pause.
+
+    The plan's journal is closed already and holds once PeerDB has answered 200; after a failure the old one stays.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Record ``operation`` if ``first``, then send TERMINATING with ``flags``."""
+
+    flags: DropFlags
+    operation: Operation
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Remove our finalizer.
+
+    With ``hand_over``, first overwrite the owner tag with "released", if it is ours (tried once). The plan's note
+    becomes an Event, a Warning with ``warns``. ``dropped``: our drop has done its work.
+    """
+
+    hand_over: bool
+    warns: bool = False
+    dropped: bool = False
+
+
+Command = Pause | Resume | SendUpdate | Drop
+"""The actions that have an entry in the journal."""
+
+Action = Observe | Confirm | Precheck | Adopt | Disarm | Release | Command
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """When to look again: in ``after`` seconds, or None to rest until woken.
+
+    With ``backoff``, longer each time in a row (exponential, by class, at most ``cap`` seconds).
+    """
+
+    after: float | None
+    backoff: str | None = None
+    cap: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One step: what to do, what to tell, when to look again, and the journal as judged (before the action adds to it).
+
+    ``verdict`` None keeps the last one. ``accept_tables``: the spec's table list is accepted as the mirror's.
+    ``compared``: wish and live config were compared, and ``blocked`` is what came of it. ``note`` is what the log says
+    of an action that changes no verdict.
+    """
+
+    action: Action | None
+    verdict: Verdict | None
+    wait: Wait
+    journal: Journal = field(default_factory=Journal)
+    accept_tables: bool = False
+    blocked: Blocked | None = None
+    compared: bool = False
+    rule: str = ""
+    note: str = ""

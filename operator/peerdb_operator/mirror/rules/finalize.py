@@ -1,0 +1,317 @@
+"""The smaller planner: what happens to the PeerDB mirror of a Mirror that is being deleted.
+
+Two ways out of the finalizer: *release* (the mirror stays, and runs again if we had stopped it) and *drop*. A drop
+needs our owner tag, read in this very pass, and knowledge of why the object goes: a namespace or a CRD on its way out
+drops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.conditions import Verdict, verdict
+from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume, Wait
+from peerdb_operator.mirror.rules.desired import DropFlags
+from peerdb_operator.mirror.rules.gates import untagged_wait
+from peerdb_operator.mirror.rules.history import absence_gap
+from peerdb_operator.mirror.rules.journal import Finding, Journal, Operation, Step, judge
+from peerdb_operator.mirror.rules.limits import MINUTE, Limits
+from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
+from peerdb_operator.mirror.rules.state import Case, growing_requeue
+
+RETRY_LONGEST = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What a deletion rests on beside the case; ``None`` for a read of Kubernetes that failed.
+
+    ``deleted_at``: deletionTimestamp. ``successor``: namespace/name of another live Mirror for the same PeerDB mirror.
+    ``brake_wait``: seconds until the rate limit lets this operator drop the next mirror.
+    """
+
+    deleted_at: float
+    successor: str | None = None
+    crd_terminating: bool | None = False
+    namespace_terminating: bool | None = False
+    drops_with_namespace: bool = False
+    brake_wait: float = 0.0
+
+
+DeletionRule = Callable[[Case, Farewell], Decision | None]
+
+
+def release_cause(case: Case, farewell: Farewell) -> str | None:
+    """Why Kubernetes alone decides that nothing is dropped, in words; None when it does not."""
+    if case.desired.deletion_policy is DeletionPolicy.RETAIN:
+        return "spec.deletionPolicy is Retain"
+    if farewell.successor is not None:
+        return f"the Mirror {farewell.successor} takes the PeerDB mirror over"
+    if farewell.crd_terminating:
+        return "the CustomResourceDefinition is being deleted"
+    if farewell.namespace_terminating and not farewell.drops_with_namespace:
+        return "the namespace is being deleted"
+    return None
+
+
+def unfinished(case: Case, _farewell: Farewell) -> Decision | None:
+    """Without our finalizer the object goes by itself."""
+    return None if case.situation.has_finalizer else case.plan("nothing to release", Wait(None))
+
+
+def frozen(case: Case, farewell: Farewell) -> Decision | None:
+    """Hands off holds a drop; a release sends nothing and goes through."""
+    if not case.situation.frozen:
+        return None
+    if (cause := release_cause(case, farewell)) is not None:
+        return _release_now(case, "release frozen", f"{cause}; reconciliation is disabled, nothing is sent")
+    message = (
+        'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
+        "or set spec.deletionPolicy: Retain"
+    )
+    # Looked at again now and then: nobody tells this object when its namespace or the CRD goes as well.
+    return case.plan("frozen", Wait(case.limits.requeue_slow), verdict(Reason.RECONCILE_DISABLED, message))
+
+
+def release(case: Case, farewell: Farewell) -> Decision | None:
+    """Leave the mirror alone, but do not leave it stopped by us."""
+    cause = release_cause(case, farewell)
+    if cause is None:
+        return None
+    if drop_sent(case):
+        return _release_now(case, "release dropped", f"{cause}, but {_drop_told(case)}", warns=True)
+    hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.successor is not None
+    look = case.observation
+    if isinstance(look, Absent):
+        return _release_now(case, "gone", f"{cause}; PeerDB has no such mirror")
+    if isinstance(look, Found) and not case.is_full:
+        return case.plan("look fully", Wait(0.0), action=Observe())
+    held = _held(case, look)
+    if held is None:
+        ours = isinstance(look, Unknown) or look.owner.kind is OwnerKind.OURS
+        return _release_now(case, "release", f"{cause}; the mirror stays in PeerDB", hand_over=hands_over and ours)
+    released_since = case.history.release_since if case.history.release_since is not None else case.now
+    if case.now - max(farewell.deleted_at, released_since) < case.limits.release_patience:
+        return held
+    why = "check it in PeerDB"
+    if case.history.orphaned:
+        why = "its workflow is gone and nothing flows, recreate it in PeerDB"
+    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: {why}'
+    return _release_now(case, "release after patience", warning, hand_over=hands_over, warns=True)
+
+
+def stay_when_blind(case: Case, farewell: Farewell) -> Decision | None:
+    """A drop is never guessed: not without PeerDB, and not without knowing why the object goes."""
+    if farewell.crd_terminating is None or farewell.namespace_terminating is None:
+        message = "cannot read from Kubernetes whether the namespace or the CRD is being deleted; the drop waits"
+        return case.plan(
+            "blind in Kubernetes", Wait(1.0, "kubernetes", RETRY_LONGEST * 3), verdict(Reason.DROP_BLOCKED, message)
+        )
+    look = case.observation
+    if not isinstance(look, Unknown):
+        return None
+    if look.reason is Reason.MIRROR_NOT_FOUND:
+        return case.plan("one 404", Wait(absence_gap(case.limits, drop_sent=drop_sent(case))))
+    lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
+    wait = Wait(1.0, look.reason, RETRY_LONGEST * 3)
+    if lasts < case.limits.outage_quiet:
+        return case.plan("blind", wait)
+    message = f"the drop waits for PeerDB: {look.message}; to leave without dropping, set spec.deletionPolicy: Retain"
+    return case.plan("blind", wait, verdict(Reason.DROP_BLOCKED, message))
+
+
+def gone(case: Case, _farewell: Farewell) -> Decision | None:
+    """Nothing is left to drop."""
+    if not isinstance(case.observation, Absent):
+        return None
+    return _release_now(case, "gone", "PeerDB has no such mirror any more", dropped=drop_sent(case))
+
+
+def observe_fully(case: Case, _farewell: Farewell) -> Decision | None:
+    """The owner tag decides."""
+    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())
+
+
+def not_ours(case: Case, _farewell: Farewell) -> Decision | None:
+    """Never owned, or owned by somebody else by now."""
+    kind = case.seen.owner.kind
+    if kind is OwnerKind.OURS:
+        return None
+    if kind is OwnerKind.NONE and (doubt := untagged_wait(case)) > 0:
+        return case.plan("no owner once", Wait(doubt))
+    return _release_now(case, "not ours", "PeerDB's mirror does not carry our owner tag; it stays in PeerDB")
+
+
+def drop_sent(case: Case) -> bool:
+    """Whether a drop of this very mirror is recorded."""
+    operation = case.journal.operation
+    if operation is None or operation.step is not Step.DROP:
+        return False
+    return not isinstance(case.observation, Found) or operation.created_at == case.seen.created_at
+
+
+def _drop_told(case: Case) -> str:
+    """What is known of a drop that is recorded, in words."""
+    operation, look = case.journal.operation, case.observation
+    accepted = operation is not None and operation.accepted
+    if accepted or not isinstance(look, Found) or look.state is State.TERMINATING:
+        return "its drop is already under way"
+    return f"its drop may already be under way; the mirror is {look.state.capitalize()}: check it in PeerDB"
+
+
+def _release_now(
+    case: Case, rule: str, note: str, *, hand_over: bool = False, warns: bool = False, dropped: bool = False
+) -> Decision:
+    return case.plan(rule, Wait(None), action=Release(hand_over, warns, dropped), note=note)
+
+
+def _held(case: Case, look: Found | Unknown) -> Decision | None:
+    """What a release still waits for, so that no mirror of ours stays stopped; None when nothing."""
+    if not case.desired.wants_running:
+        return None
+    if isinstance(look, Unknown):
+        return case.plan("restore blind", Wait(1.0, look.reason, RETRY_LONGEST))
+    if look.owner.kind is not OwnerKind.OURS:
+        doubt = untagged_wait(case) if look.owner.kind is OwnerKind.NONE else 0.0
+        return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
+    reported = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
+    operation = case.journal.operation
+    if operation is not None and _still_open(case, look, operation):
+        return case.plan("restore in flight", Wait(case.limits.requeue_first), reported)
+    if look.state is State.PAUSING:
+        return case.plan("restore pausing", Wait(case.limits.requeue_short), reported)
+    if look.state is not State.PAUSED:
+        return None
+    asked = case.now - case.history.sent_at
+    if case.history.orphaned and asked < case.limits.resend:
+        return case.plan("restore orphaned", Wait(case.limits.resend - asked), reported)
+    repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == look.created_at
+    kept = case if repeated else case.with_journal(Journal(None, case.journal.bounds))
+    action = Resume(None if repeated else case.operation(Step.RESUME))
+    return kept.plan("restore", Wait(case.limits.requeue_short), reported, action)
+
+
+def _still_open(case: Case, look: Found, operation: Operation) -> bool:
+    """Whether the command in flight may still change the run state."""
+    if operation.created_at != look.created_at:
+        return False
+    if look.state not in {State.RUNNING, State.PAUSED}:
+        return True
+    if case.config is None and case.now - operation.sent_at >= case.limits.forget:
+        return False
+    finding = judge(operation, look, case.history, case.limits, case.now)
+    return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)
+
+
+HOPELESS_REPEAT = 600.0
+WAY_OUT = "recreate it in PeerDB first, or, to let the object go without a drop, set spec.deletionPolicy: Retain"
+
+
+def wait_for_flight(case: Case, _farewell: Farewell) -> Decision | None:
+    """A drop sent right after a resume is answered 200 and lost: wait until that shows, or is old."""
+    operation = case.journal.operation
+    if operation is None or operation.step not in {Step.EDIT, Step.RESUME} or case.state is not State.PAUSED:
+        return None
+    age = case.now - max(operation.sent_at, case.history.sent_at)
+    if operation.created_at != case.seen.created_at or abs(age) >= case.limits.forget:
+        return None
+    reported = verdict(Reason.DROPPING, "the drop waits until the resume that was sent before it shows")
+    return case.plan("drop waits for flight", Wait(case.limits.requeue_short), reported)
+
+
+def under_way(case: Case, _farewell: Farewell) -> Decision | None:
+    """PeerDB is at it."""
+    if case.state is not State.TERMINATING:
+        return None
+    age = case.now - case.in_state_since()
+    return case.plan("dropping", Wait(growing_requeue(age, case.limits)), _dropping(case, _late(case, age)))
+
+
+def repeat(case: Case, _farewell: Farewell) -> Decision | None:
+    """The drop is recorded but does not show: the identical request again."""
+    operation = case.journal.operation
+    if operation is None or not drop_sent(case):
+        return None
+    reported = _terminated(case) or _orphaned(case) or _dropping(case)
+    period = HOPELESS_REPEAT if reported.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
+    age = case.now - max(operation.sent_at, case.history.sent_at)
+    if abs(age) < period:
+        wait = growing_requeue(age, case.limits) if reported.reason is Reason.DROPPING else period
+        return case.plan("drop sent", Wait(min(period - age, wait)), reported)
+    action = Drop(DropFlags.decode(operation.after), operation, first=False)
+    return case.plan("repeat drop", Wait(case.limits.requeue_first), reported, action)
+
+
+def brake(case: Case, farewell: Farewell) -> Decision | None:
+    """Many drops at once are a mistake more often than a wish."""
+    if farewell.brake_wait <= 0:
+        return None
+    message = f"held: {_rate(case.limits)}. To keep the mirror, set spec.deletionPolicy: Retain"
+    return case.plan("drop held", Wait(farewell.brake_wait), verdict(Reason.DROP_HELD, message))
+
+
+def drop(case: Case, _farewell: Farewell) -> Decision:
+    """Record, then send."""
+    flags = case.desired.drop
+    operation: Operation = case.operation(Step.DROP, after=flags.encode())
+    note = "the drop is written down, then sent"
+    action = Drop(flags, operation, first=True)
+    return case.plan("drop", Wait(case.limits.requeue_first), _dropping(case), action, note=note)
+
+
+DELETION_RULES: tuple[DeletionRule, ...] = (
+    unfinished,
+    frozen,
+    release,
+    stay_when_blind,
+    gone,
+    observe_fully,
+    not_ours,
+    wait_for_flight,
+    under_way,
+    repeat,
+    brake,
+    drop,
+)
+
+
+def plan_deletion(case: Case, farewell: Farewell) -> Decision:
+    """The next step for a Mirror that is being deleted. No side effects."""
+    return next(filter(None, (rule(case, farewell) for rule in DELETION_RULES)))
+
+
+def _rate(limits: Limits) -> str:
+    if limits.brake_drops == 0:
+        return "this operator is set to drop no mirror (PEERDB_OPERATOR_BRAKE_DROPS is 0)"
+    between = limits.brake_window / limits.brake_drops
+    period = f"{between / MINUTE:.3g} minutes" if between >= MINUTE else f"{between:.3g} seconds"
+    mirrors = "1 mirror" if limits.brake_drops == 1 else f"{limits.brake_drops} mirrors"
+    return f"this operator drops at most {mirrors} at once and one more every {period}"
+
+
+def _dropping(case: Case, late: str = "") -> Verdict:
+    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay{late}')
+
+
+def _late(case: Case, age: float) -> str:
+    if age < case.limits.deadline_terminating:
+        return ""
+    error = f"; its newest error: {case.history.error[0]}" if case.history.error is not None else ""
+    minutes = case.limits.deadline_terminating / 60
+    return f". It has been at it for more than {minutes:.0f} minutes{error}; are both its databases reachable?"
+
+
+def _terminated(case: Case) -> Verdict | None:
+    since = case.history.broken_since
+    if case.state is not State.TERMINATED or since is None or case.seen.at - since < case.limits.confirmation_gap:
+        return None
+    return verdict(Reason.MIRROR_TERMINATED, f"the mirror is TERMINATED, which PeerDB cannot drop; {WAY_OUT}")
+
+
+def _orphaned(case: Case) -> Verdict | None:
+    if not case.history.orphaned:
+        return None
+    return verdict(Reason.MIRROR_ORPHANED, f"the mirror's workflow is gone, so PeerDB cannot drop it; {WAY_OUT}")

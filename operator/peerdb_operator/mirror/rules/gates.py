@@ -1,0 +1,175 @@
+"""Rules for what cannot be known or may not be touched: frozen objects, PeerDB away, unknown words, absence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import describe_conflict, diff_tables
+from peerdb_operator.mirror.rules.conditions import ConditionChange, away, verdict
+from peerdb_operator.mirror.rules.decision import Adopt, Decision, Observe, Wait
+from peerdb_operator.mirror.rules.journal import Journal
+from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
+from peerdb_operator.mirror.rules.state import Case
+
+RETRY_FIRST = 1.0
+RETRY_LONGEST = 30.0
+SLOW_RETRY = 30.0
+
+
+def frozen(case: Case) -> Decision | None:
+    """The object says hands off: nothing is asked, nothing is sent."""
+    if not case.situation.frozen:
+        return None
+    message = (
+        'the annotation peerdb.io/reconcile is "disabled"; remove it to let the operator work on this Mirror again'
+    )
+    return case.plan("frozen", Wait(None), verdict(Reason.RECONCILE_DISABLED, message))
+
+
+def unknown(case: Case) -> Decision | None:
+    """PeerDB cannot be asked: nothing is done, the last verdict stays for a while."""
+    look = case.observation
+    if not isinstance(look, Unknown):
+        return None
+    if look.reason is Reason.MIRROR_NOT_FOUND:
+        return case.plan("one 404", Wait(case.limits.absence_gap))
+    if look.reason is Reason.UNSUPPORTED_PEERDB:
+        return case.plan("old PeerDB", Wait(case.limits.requeue_slow), verdict(look.reason, look.message))
+    wait = Wait(SLOW_RETRY) if look.slow else Wait(RETRY_FIRST, backoff=look.reason, cap=RETRY_LONGEST)
+    lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
+    if lasts < case.limits.outage_quiet:
+        soon = case.limits.outage_quiet - lasts
+        return case.plan(
+            "unknown", replace(wait, after=min(wait.after or soon, soon), cap=min(wait.cap, max(soon, RETRY_FIRST)))
+        )
+    reported = away(look.reason, look.message, long=case.is_pending or lasts >= case.limits.outage_unknown)
+    return case.plan("unknown", wait, reported)
+
+
+def unknown_word(case: Case) -> Decision | None:
+    """PeerDB uses a word we do not know: wait, and say so when it lasts."""
+    if not isinstance(case.observation, Found) or case.state is not State.OTHER:
+        return None
+    wait = Wait(case.limits.tick)
+    lasts = case.now - case.history.word_since
+    if lasts < case.limits.outage_quiet:
+        return case.plan("unknown word", wait)
+    message = (
+        f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; "
+        "nothing is sent until it shows a known one"
+    )
+    reported = away(Reason.UNEXPECTED_REPLY, message, long=case.is_pending or lasts >= case.limits.outage_unknown)
+    return case.plan("unknown word", wait, reported)
+
+
+def absent(case: Case) -> Decision | None:
+    """No such mirror: what was in flight is moot."""
+    if not isinstance(case.observation, Absent):
+        return None
+    message = (
+        f'PeerDB has no mirror named "{case.desired.mirror}"; create it in PeerDB, or correct spec.mirrorName in a new '
+        "Mirror. It is picked up when it appears"
+    )
+    closed = case.with_journal(Journal(None, case.journal.bounds))
+    return closed.plan("absent", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_FOUND, message))
+
+
+def older_claim(case: Case) -> Decision | None:
+    """Another Mirror claimed this PeerDB mirror first, and the mirror does not say that it is ours.
+
+    Ages order first contact only. Clocks of API servers differ and creation is told in whole seconds: a newcomer that
+    looks older must not stop the work on a mirror that stands paused for an edit, which the owner tag keeps it from.
+    """
+    if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:
+        return None
+    if case.owner.kind is OwnerKind.NOT_ASKED:
+        return case.plan("whose claim is it", Wait(0.0), action=Observe())
+    message = (
+        f'the Mirror {case.situation.older_claim} is older and manages the PeerDB mirror "{case.desired.mirror}"; '
+        "delete one of the two (deleting the older hands the mirror over, it is not dropped)"
+    )
+    return case.plan("older claim", Wait(case.limits.requeue_slow), verdict(Reason.NAME_CONFLICT, message))
+
+
+def unread_owner(case: Case) -> Decision | None:
+    """Nothing is told of a generation's mirror before it is known whose it is."""
+    if case.has_settled or case.owner.kind is not OwnerKind.NOT_ASKED:
+        return None
+    return case.plan("whose is it", Wait(0.0), action=Observe())
+
+
+def other_owner(case: Case) -> Decision | None:
+    """The owner tag names somebody else."""
+    if case.owner.kind is not OwnerKind.OTHER:
+        return None
+    message = (
+        f'the PeerDB mirror "{case.desired.mirror}" belongs to {case.owner.value} (its tag peerdb.io/owner); '
+        'if that owner is gone, set the tag to "released" in PeerDB'
+    )
+    closed = case.with_journal(Journal(None, case.journal.bounds))
+    return closed.plan("other owner", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_OWNED, message))
+
+
+def unsupported(case: Case) -> Decision | None:
+    """Query-replication mirrors know neither table lists nor edits."""
+    if case.seen.supported:
+        return None
+    message = f'"{case.desired.mirror}" is a query-replication mirror; this operator manages CDC mirrors only'
+    return case.plan("unsupported", Wait(case.limits.requeue_slow), verdict(Reason.UNSUPPORTED_MIRROR, message))
+
+
+def first_contact(case: Case) -> Decision | None:
+    """An untagged or released mirror is taken over only if that takes nothing away from it."""
+    kind = case.seen.owner.kind
+    if kind is OwnerKind.OURS:
+        return None if case.situation.has_finalizer else _adopt(case, "adopt again")
+    if kind is OwnerKind.NOT_ASKED or not case.state.comparable:
+        return None
+    if kind is OwnerKind.NONE and (doubt := untagged_wait(case)) > 0:
+        return case.plan("no owner once", Wait(doubt))
+    if case.desired.tables is not None and (refusal := _would_take_away(case)) is not None:
+        return refusal
+    return _adopt(case, "take over")
+
+
+def _adopt(case: Case, rule: str) -> Decision:
+    if case.desired.invalid:
+        return case.plan(rule, Wait(case.limits.requeue_slow), verdict(Reason.INVALID_SPEC, case.desired.invalid))
+    note = f'the PeerDB mirror "{case.desired.mirror}" is ours from now on: finalizer and owner tag are written'
+    return case.plan(rule, Wait(0.0), action=Adopt(), note=note)
+
+
+def untagged_wait(case: Case) -> float:
+    """Seconds until the missing tag may be believed (a resync of a completed mirror shows none for a moment)."""
+    untagged = case.history.untagged
+    since = untagged[1] if untagged is not None else case.now
+    return since + case.limits.confirmation_gap - case.seen.at
+
+
+def _would_take_away(case: Case) -> Decision | None:
+    if case.config is None:
+        message = (
+            f"PeerDB does not show the mirror's tables: {case.why_unreadable}; "
+            "it is taken over once they can be compared"
+        )
+        reported = verdict(Reason.CONFIG_UNREADABLE, message).with_ready(ConditionChange.UNKNOWN)
+        return case.plan(
+            "adopt blind", Wait(case.limits.requeue_first, Reason.CONFIG_UNREADABLE, case.limits.tick), reported
+        )
+    diff = diff_tables(case.desired, case.config)
+    if not diff.takes_away:
+        return None
+    return case.plan(
+        "adoption conflict", Wait(case.limits.requeue_slow), verdict(Reason.ADOPTION_CONFLICT, conflict_message(case))
+    )
+
+
+def conflict_message(case: Case) -> str:
+    """Why the spec's list is not accepted for this mirror."""
+    diff = diff_tables(case.desired, case.config) if case.config is not None else None
+    reported = describe_conflict(diff) if diff is not None else ""
+    return (
+        f'spec.tables would {reported} in the existing PeerDB mirror "{case.desired.mirror}"; '
+        "list its live tables as they are first (additions are fine), then change them"
+    )

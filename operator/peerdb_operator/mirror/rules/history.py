@@ -1,0 +1,245 @@
+"""What this process remembers of earlier looks at one mirror.
+
+Nothing here survives a restart and nothing has to: every rule that needs two looks starts counting again, which only
+makes us slower. What must survive lives in the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import (
+    Absent,
+    ConfigGap,
+    Found,
+    NotFound,
+    Observation,
+    Owner,
+    OwnerKind,
+    Progress,
+    Reading,
+    State,
+    Unknown,
+    Unreadable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Looks in a row, none failed, that all showed this state and this config."""
+
+    word: str
+    fingerprint: str
+    since: float
+    last: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrecheckResult:
+    """The newest answer of PeerDB to one set of additions.
+
+    ``reason`` is None when they passed; ``retry_at``: when a failure is asked again.
+    """
+
+    key: str
+    at: float
+    reason: Reason | None = None
+    message: str = ""
+    retry_at: float = 0.0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything remembered of one mirror. Times are seconds since the epoch."""
+
+    word: str | None = None
+    previous_word: str | None = None
+    word_since: float = 0.0
+    streak: Streak | None = None
+    paused_since: float | None = None
+    """Since when every look showed PAUSED while the wish was Running."""
+    not_found_since: float | None = None
+    changed_since_full: bool = False
+    """Whether the state has changed, or the mirror was another or none, since the newest full look."""
+    paused_for: float = 0.0
+    """How long the newest stop of a mirror that should run had lasted when it ended; 0 while one lasts."""
+    broken_since: float | None = None
+    """Since when every look showed FAILED, or every look showed TERMINATED."""
+    owner: tuple[str, Owner] | None = None
+    """PeerDB's createdAt of the mirror whose tag was read last, and that tag."""
+    untagged: tuple[str, float] | None = None
+    """PeerDB's createdAt of the untagged mirror, and since when every tag reading was empty."""
+    unreadable_since: float | None = None
+    unknown_since: float | None = None
+    progress: Progress | None = None
+    progress_at: float | None = None
+    pausing_seen: bool = False
+    """Whether PAUSING was seen since the newest pause of ours."""
+    sent_at: float = 0.0
+    """When the newest pause, resume or drop of this process was sent; 0 when none was."""
+    confirmed: bool = False
+    """Whether two looks of this very pass showed PAUSED with equal config."""
+    precheck: PrecheckResult | None = None
+    blocked: tuple[int, Reason, str] | None = None
+    """Generation, reason and message of the newest finding that the spec cannot be applied."""
+    release_since: float | None = None
+    """When this process first saw that the finalizer is to be released."""
+    outcome_unknown: str = ""
+    """What went wrong with our newest command, if it may have arrived all the same."""
+    orphaned: bool = False
+    """Whether PeerDB has answered a command with "already completed": there is no workflow behind the row."""
+    error: tuple[str, float] | None = None
+    """Newest error line of the mirror's own log, and its time."""
+
+
+def record_reading(
+    history: History, look: Reading, *, wants_running: bool, gap: float, now: float
+) -> tuple[History, Observation]:
+    """Add one look; return the new memory and what may be concluded. No side effects.
+
+    ``gap``: seconds between two 404s that prove absence.
+    """
+    history = replace(history, confirmed=False)
+    match look:
+        case Unknown():
+            since = history.unknown_since if history.unknown_since is not None else now
+            # A failed read breaks every run of readings that a conclusion could rest on.
+            broken = replace(
+                history, unknown_since=since, streak=None, not_found_since=None, broken_since=None, untagged=None
+            )
+            return broken, look
+        case NotFound():
+            since = history.not_found_since if history.not_found_since is not None else max(look.at, look.heard_at)
+            fresh = History(
+                not_found_since=since,
+                changed_since_full=True,
+                sent_at=history.sent_at,
+                release_since=history.release_since,
+                error=history.error,
+            )
+            if look.at - since >= gap:
+                return fresh, Absent(look.at)
+            return fresh, Unknown(
+                Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
+            )
+        case Found():
+            return _record_found(history, look, wants_running=wants_running, now=now), look
+        case _ as never:
+            assert_never(never)
+
+
+def _record_found(history: History, seen: Found, *, wants_running: bool, now: float) -> History:
+    state = seen.state
+    changed = seen.word != history.word
+    doubtful = state in {State.FAILED, State.TERMINATED}
+    stopped = state is State.PAUSED and wants_running
+    progress, progress_at = _progress(history, seen, now)
+    return replace(
+        history,
+        word=seen.word,
+        previous_word=history.word if changed else history.previous_word,
+        word_since=now if changed else history.word_since,
+        streak=_streak(history.streak, seen),
+        changed_since_full=_moved(history, seen, changed=changed),
+        paused_since=_since(history.paused_since, holds=stopped, at=now),
+        paused_for=_stopped_for(history, state, now),
+        not_found_since=None,
+        broken_since=_since(None if changed else history.broken_since, holds=doubtful, at=seen.at),
+        owner=history.owner if seen.owner.kind is OwnerKind.NOT_ASKED else (seen.created_at, seen.owner),
+        untagged=_unowned(history.untagged, seen),
+        unreadable_since=_unreadable(history.unreadable_since, seen, now),
+        unknown_since=None,
+        progress=progress,
+        progress_at=progress_at,
+        pausing_seen=history.pausing_seen or state is State.PAUSING,
+        orphaned=history.orphaned and not changed,
+    )
+
+
+def same_paused_config(before: Reading, after: Reading) -> bool:
+    """Whether two looks show one mirror of one owner PAUSED with the same config; no side effects."""
+    return (
+        same_owner(before, after)
+        and isinstance(before, Found)
+        and isinstance(after, Found)
+        and before.state is State.PAUSED
+        and after.state is State.PAUSED
+        and isinstance(before.config, LiveConfig)
+        and isinstance(after.config, LiveConfig)
+        and before.config.fingerprint == after.config.fingerprint
+    )
+
+
+def same_owner(before: Reading, after: Reading) -> bool:
+    """Whether two looks show one mirror under the same tag, in whatever state; no side effects."""
+    if not isinstance(before, Found) or not isinstance(after, Found):
+        return False
+    return (before.created_at, before.owner) == (after.created_at, after.owner)
+
+
+def absence_gap(limits: Limits, *, drop_sent: bool) -> float:
+    """How far apart two 404s must be to prove absence."""
+    return limits.dropped_gap if drop_sent else limits.absence_gap
+
+
+def _since(since: float | None, *, holds: bool, at: float) -> float | None:
+    if not holds:
+        return None
+    return at if since is None else since
+
+
+def _moved(history: History, seen: Found, *, changed: bool) -> bool:
+    if seen.owner.kind is not OwnerKind.NOT_ASKED:
+        return False
+    another = history.owner is not None and history.owner[0] != seen.created_at
+    return history.changed_since_full or another or (changed and history.word is not None)
+
+
+def _stopped_for(history: History, state: State, now: float) -> float:
+    if state is State.PAUSED:
+        return 0.0
+    return history.paused_for if history.paused_since is None else now - history.paused_since
+
+
+def _streak(streak: Streak | None, seen: Found) -> Streak | None:
+    if not isinstance(seen.config, LiveConfig):
+        # A light look says nothing about the config: it does not lengthen a run, nor break one of the same state.
+        return (
+            streak if seen.config is ConfigGap.NOT_ASKED and streak is not None and streak.word == seen.word else None
+        )
+    print_ = seen.config.fingerprint
+    if streak is not None and (streak.word, streak.fingerprint) == (seen.word, print_):
+        return replace(streak, last=seen.at, count=streak.count + 1)
+    return Streak(seen.word, print_, since=seen.at, last=seen.at, count=1)
+
+
+def _unowned(untagged: tuple[str, float] | None, seen: Found) -> tuple[str, float] | None:
+    if seen.owner.kind is OwnerKind.NOT_ASKED:
+        return untagged if untagged is not None and untagged[0] == seen.created_at else None
+    if seen.owner.kind is not OwnerKind.NONE:
+        return None
+    if untagged is not None and untagged[0] == seen.created_at:
+        return untagged
+    return (seen.created_at, seen.at)
+
+
+def _unreadable(since: float | None, seen: Found, now: float) -> float | None:
+    if seen.config is ConfigGap.NOT_ASKED:
+        return since
+    return _since(since, holds=isinstance(seen.config, Unreadable), at=now)
+
+
+def _progress(history: History, seen: Found, now: float) -> tuple[Progress | None, float | None]:
+    if seen.state is not State.SNAPSHOT:
+        return None, None
+    if history.progress_at is None:
+        return seen.progress, now
+    if seen.progress is not None and seen.progress != history.progress:
+        return seen.progress, now
+    return history.progress, history.progress_at

@@ -1,0 +1,117 @@
+"""Rule 8: what became of the command in flight.
+
+What is effective closes and the same pass goes on; what is open makes everything else wait, except the resume that no
+mirror is denied after two minutes.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.bounds import after_proven, after_unproven
+from peerdb_operator.mirror.rules.change import ConfigUpdate, next_change
+from peerdb_operator.mirror.rules.conditions import verdict
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Resume, Wait
+from peerdb_operator.mirror.rules.journal import Finding, Journal, Operation, Step, judge
+from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.state import Case, growing_requeue
+
+TOLD = {
+    Step.PAUSE: (Reason.PAUSING, "the mirror is asked to pause"),
+    Step.RESUME: (Reason.RESUMING, "the mirror is asked to resume"),
+    Step.EDIT: (Reason.EDITING, "the edit is sent; waiting until PeerDB shows it"),
+}
+
+
+def in_flight(case: Case) -> Decision | Case | None:
+    """Judge the open operation, if there is one."""
+    operation = case.journal.operation
+    if operation is None:
+        return None
+    if operation.created_at != case.seen.created_at or operation.step is Step.DROP:
+        return close(case)
+    if operation.sent_at - case.now >= case.limits.forget:
+        # Written by hand or by a clock gone wrong: a command from the future would stay in flight for ever.
+        return close(case)
+    match _finding(case, operation):
+        case Finding.EFFECTIVE:
+            return _effective(case, operation)
+        case Finding.NOT_EFFECTIVE:
+            return close(case, unproven=operation)
+        case Finding.ARMED:
+            return _armed(case, operation)
+        case Finding.RESEND:
+            # Repeated if planning afresh still asks for it, else waited out: see ``wait_out`` and ``rules_step``.
+            return case
+        case Finding.WAIT:
+            return _wait(case, operation)
+        case _ as never:
+            assert_never(never)
+
+
+def wait_out(case: Case) -> Decision | None:
+    """A pause or resume without effect that nobody asks for any more may still arrive: all else waits for that."""
+    operation = case.journal.operation
+    if operation is None:
+        return None
+    runs, edits = case.desired.wants_running, isinstance(case.change, ConfigUpdate)
+    asked = (edits or not runs) if operation.step is Step.PAUSE else (runs and (case.paused_too_long or not edits))
+    return None if asked else _wait(case, operation)
+
+
+def close(case: Case, *, unproven: Operation | None = None) -> Case:
+    """The case without its operation; an unproven edit counts if PeerDB accepted it, or if it cost a long stop."""
+    bounds = case.journal.bounds
+    long_stop = case.history.paused_for >= case.limits.paused_patience
+    if unproven is not None and unproven.step is Step.EDIT and (unproven.accepted or long_stop):
+        bounds = after_unproven(bounds, unproven.after, case.limits, case.now)
+    return case.with_journal(Journal(None, bounds))
+
+
+def _effective(case: Case, operation: Operation) -> Case:
+    bounds = case.journal.bounds
+    if operation.step is Step.EDIT:
+        bounds = after_proven(bounds, case.limits, case.now)
+    elif operation.step is Step.RESUME and operation.after:
+        bounds = after_unproven(bounds, operation.after, case.limits, case.now)
+    return case.with_journal(Journal(None, bounds))
+
+
+def _finding(case: Case, operation: Operation) -> Finding:
+    finding = judge(operation, case.seen, case.history, case.limits, case.now)
+    blind = operation.step is Step.EDIT and case.config is None and case.state is State.RUNNING
+    if blind and not case.desired.wants_running and case.now - operation.sent_at >= case.limits.forget:
+        return Finding.NOT_EFFECTIVE
+    return finding
+
+
+def _armed(case: Case, operation: Operation) -> Decision | Case:
+    """An edit that is lost, or waits for the next pause: keep it only while it is still what the spec wants."""
+    assert case.config is not None  # noqa: S101 - only a readable config is ever judged ARMED
+    change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
+    still_goal = isinstance(change, ConfigUpdate) and change.applied_to(case.config).fingerprint == operation.after
+    closed = close(case, unproven=operation)
+    if still_goal or (case.desired.wants_running and isinstance(change, ConfigUpdate)):
+        return closed
+    reported = verdict(
+        Reason.EDITING,
+        "an earlier edit may still wait in PeerDB's queue; it is overwritten so that no later pause applies it",
+    )
+    return closed.plan("disarm", Wait(0.0), reported, Disarm())
+
+
+def _wait(case: Case, operation: Operation) -> Decision:
+    edits = operation.step is Step.EDIT
+    if edits and case.paused_too_long and case.now - case.history.sent_at >= case.limits.resend:
+        reported = verdict(
+            Reason.RESUMING,
+            "the mirror has been paused for too long while an edit is unproven; it is resumed meanwhile",
+        )
+        return case.plan("resume in flight", Wait(case.limits.requeue_first), reported, Resume(None))
+    age = case.now - operation.sent_at
+    wait = case.limits.requeue_short if case.state is State.PAUSED else growing_requeue(age, case.limits)
+    reason, message = TOLD[operation.step]
+    if case.history.outcome_unknown:
+        message = f"{message}, which failed but may have arrived all the same: {case.history.outcome_unknown}"
+    return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(reason, message))

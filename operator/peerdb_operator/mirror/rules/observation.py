@@ -1,0 +1,152 @@
+"""What one look at PeerDB showed, doubt included.
+
+A *look* is raw (one 404 is not yet absence); ``history`` turns it into an *observation* that decisions may rest on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.config import LiveConfig
+
+
+class State(StrEnum):
+    """PeerDB's words for a mirror's status, without their prefix. OTHER stands for any word we do not know.
+
+    Source: PeerDB v0.37 protos FlowStatus.
+    """
+
+    SETUP = "SETUP"
+    SNAPSHOT = "SNAPSHOT"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    MODIFYING = "MODIFYING"
+    RESYNC = "RESYNC"
+    TERMINATING = "TERMINATING"
+    TERMINATED = "TERMINATED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    OTHER = "?"
+
+    @classmethod
+    def of(cls, word: str) -> State:
+        """The state behind PeerDB's word."""
+        try:
+            return cls(word)
+        except ValueError:
+            return cls.OTHER
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the live tables mean what they say: elsewhere they are ahead of, or beside, the truth."""
+        return self in {State.RUNNING, State.PAUSED, State.COMPLETED}
+
+
+class ConfigGap(Enum):
+    """There is no config in a look because none was asked for."""
+
+    NOT_ASKED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """There is no config in a look although it was asked for. ``message`` is what came instead of it."""
+
+    reason: Reason
+    message: str
+
+
+class OwnerKind(Enum):
+    """What the owner tag of a mirror says about us."""
+
+    OURS = auto()
+    OTHER = auto()
+    NONE = auto()
+    RELEASED = auto()
+    NOT_ASKED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner tag as read; ``value`` names the other owner."""
+
+    kind: OwnerKind
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy has come: completed partitions and rows, summed over all tables."""
+
+    partitions: int
+    rows: int
+    partitions_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The mirror exists.
+
+    ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the first request began,
+    ``heard_at`` when the oldest of the answers arrived (0: unknown, which no command may rest on).
+    """
+
+    word: str
+    created_at: str
+    at: float
+    config: LiveConfig | Unreadable | ConfigGap = ConfigGap.NOT_ASKED
+    owner: Owner = Owner(OwnerKind.NOT_ASKED)
+    progress: Progress | None = None
+    supported: bool = True
+    heard_at: float = 0.0
+
+    @property
+    def state(self) -> State:
+        """The status as a member of the closed set."""
+        return State.of(self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """One answer that names the mirror and says it does not exist. Not yet absence.
+
+    ``at`` is when the look began, ``heard_at`` when the answer came (0: unknown).
+    """
+
+    at: float
+    heard_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The mirror does not exist: said twice, far enough apart."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing was learned. ``reason`` tells users why; ``slow`` marks what only a human or a long wait heals."""
+
+    reason: Reason
+    message: str
+    at: float
+    slow: bool = False
+
+
+Reading = Found | NotFound | Unknown
+Observation = Found | Absent | Unknown
+
+
+def may_carry_command(look: Reading, *, replied_at: float, holds: float, now: float) -> bool:
+    """Whether a command may rest on this look; no side effects.
+
+    It must have read the owner tag, have begun after the reply to our last command for this mirror (``replied_at``),
+    and its answers must have arrived at most ``holds`` seconds ago: later the mirror may be somebody else's.
+    """
+    if not isinstance(look, Found) or look.owner.kind is OwnerKind.NOT_ASKED:
+        return False
+    return look.at >= replied_at and now - look.heard_at <= holds

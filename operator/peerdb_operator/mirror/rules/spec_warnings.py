@@ -1,0 +1,53 @@
+"""What a Mirror says without any effect: nothing fails by it, so nobody would notice.
+
+Owns the reasons and the words. Leaves to others when they are said (once, as long as the object says so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, RECONCILE_DISABLED
+from peerdb_operator.mirror.rules.change import listed
+
+LONGEST_VALUE = 80
+
+
+class WarningReason(StrEnum):
+    """The reasons of Events about it."""
+
+    UNKNOWN_ANNOTATION_VALUE = "UnknownAnnotationValue"
+    UNKNOWN_SETTING = "UnknownSetting"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecWarning:
+    """One of them."""
+
+    reason: WarningReason
+    message: str
+
+
+def spec_warnings(annotation: str | None, unknown_settings: Sequence[str]) -> tuple[SpecWarning, ...]:
+    """All that hold of one object; ``annotation``: a value of ``peerdb.io/reconcile`` that means nothing."""
+    found = []
+    if annotation is not None:
+        shown = annotation if len(annotation) <= LONGEST_VALUE else f"{annotation[:LONGEST_VALUE]}…"
+        found.append(
+            SpecWarning(
+                WarningReason.UNKNOWN_ANNOTATION_VALUE,
+                f'the annotation {ANNOTATION_RECONCILE} is "{shown}", which changes nothing: this Mirror is worked on; '
+                f'write "{RECONCILE_DISABLED}" to stop that, or remove it',
+            )
+        )
+    if unknown_settings:
+        found.append(
+            SpecWarning(
+                WarningReason.UNKNOWN_SETTING,
+                f"spec.settings: PeerDB does not list {listed(list(unknown_settings))} among its settings; check the "
+                "spelling: PeerDB keeps what it does not know, without any effect",
+            )
+        )
+    return tuple(found)

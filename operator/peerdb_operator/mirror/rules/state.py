@@ -1,0 +1,163 @@
+"""One planning case: everything a rule may look at, and the small helpers that rules share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED, Verdict, blocked, stalled
+from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.history import History
+from peerdb_operator.mirror.rules.journal import Journal, Operation, Step
+from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What Kubernetes says beside the spec.
+
+    ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a list has
+    been accepted before (``status.tables`` exists). ``state``/``state_since``, and ``reason`` of Ready: as last written
+    to status. ``version``: resourceVersion of the object that the pass rests on.
+    """
+
+    version: int = 0
+    frozen: bool = False
+    older_claim: str | None = None
+    tables_accepted: bool = False
+    has_finalizer: bool = True
+    observed_generation: int = -1
+    state: str = ""
+    state_since: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The input of every rule; ``journal`` and ``change`` are filled in on the way down the list."""
+
+    desired: Desired
+    observation: Observation
+    history: History
+    journal: Journal
+    situation: Situation
+    limits: Limits
+    now: float
+    change: ConfigUpdate | Blocked | None = None
+    compared: bool = field(default=False)
+
+    @property
+    def seen(self) -> Found:
+        """The observation once earlier rules have handled Absent and Unknown."""
+        assert isinstance(self.observation, Found)  # noqa: S101 - the order of the rules guarantees it; a test holds the order
+        return self.observation
+
+    @property
+    def state(self) -> State:
+        """The state seen."""
+        return self.seen.state
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this look carries the owner tag and an answer about the config."""
+        return self.seen.owner.kind is not OwnerKind.NOT_ASKED and self.seen.config is not ConfigGap.NOT_ASKED
+
+    @property
+    def owner(self) -> Owner:
+        """The owner tag of this look, or else the last one read of this mirror; never enough for a write to PeerDB."""
+        known = self.history.owner
+        if self.seen.owner.kind is OwnerKind.NOT_ASKED and known is not None and known[0] == self.seen.created_at:
+            return known[1]
+        return self.seen.owner
+
+    @property
+    def config(self) -> LiveConfig | None:
+        """The live config, if it was read."""
+        config = self.seen.config
+        return config if isinstance(config, LiveConfig) else None
+
+    @property
+    def why_unreadable(self) -> str:
+        """What came instead of the live config; empty if it was read or not asked for."""
+        cause = self.seen.config
+        if not isinstance(cause, Unreadable):
+            return ""
+        return f"{cause.message} (are its workers up?)" if cause.reason is Reason.PEERDB_ERROR else cause.message
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether this generation has had a settled verdict."""
+        return self.journal.bounds.settled == self.desired.generation
+
+    @property
+    def paused_too_long(self) -> bool:
+        """Whether the mirror should run and has shown nothing but PAUSED for the whole patience."""
+        since = self.history.paused_since
+        stopped = self.desired.wants_running and self.state is State.PAUSED and since is not None
+        return stopped and self.now - (since or 0.0) >= self.limits.paused_patience
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether this generation has not been evaluated yet."""
+        return self.situation.observed_generation != self.desired.generation
+
+    def known_refusal(self) -> Verdict | None:
+        """What an earlier comparison of this generation found, which stays true while the mirror is on its way."""
+        known = self.history.blocked
+        if known is None or known[0] != self.desired.generation or known[1] is Reason.CONFIG_UNREADABLE:
+            return None
+        return blocked(known[1], known[2], pending=self.is_pending)
+
+    def in_state_since(self) -> float:
+        """When the present state began: as this process saw it begin, else as status says if that speaks of it."""
+        situation, history = self.situation, self.history
+        written = situation.state_since if situation.state.upper() == self.seen.word else None
+        if written is None or history.previous_word is not None:
+            return history.word_since
+        return min(written, history.word_since)
+
+    def operation(self, step: Step, *, before: str = "", after: str = "") -> Operation:
+        """A new journal entry of this moment.
+
+        Its id names the version of the object, not the time: while no write of the object succeeds, a command that is
+        planned again and again bears one id. A write makes a new version, so two entries in status never share one.
+        """
+        ident = f"{step.lower()}-{self.desired.generation}-{self.situation.version}"
+        return Operation(ident, step, sent_at=self.now, created_at=self.seen.created_at, before=before, after=after)
+
+    def with_journal(self, journal: Journal) -> Case:
+        """The same case with the journal as judged."""
+        return replace(self, journal=journal)
+
+    def plan(
+        self,
+        rule: str,
+        wait: Wait,
+        verdict: Verdict | None = None,
+        action: Action | None = None,
+        *,
+        accept: bool = False,
+        note: str = "",
+    ) -> Decision:
+        """A plan of this case.
+
+        A withheld difference outranks what is told of a step on the way and of a mirror at rest, but not that the
+        mirror is broken. A spec that cannot be applied does so before anything is compared, too.
+        """
+        held = self.change if isinstance(self.change, Blocked) else None
+        reported = verdict
+        broken = verdict is not None and verdict.reason in BROKEN
+        if held is not None and held.reason is not Reason.CONFIG_UNREADABLE and not broken:
+            reported = blocked(held.reason, held.message, pending=self.is_pending)
+        elif self.desired.invalid and verdict is not None and verdict.reason in SETTLED | ON_THE_WAY:
+            reported = stalled(Reason.INVALID_SPEC, self.desired.invalid)
+        return Decision(action, reported, wait, self.journal, accept, held, self.compared, rule, note)
+
+
+def growing_requeue(age: float, limits: Limits) -> float:
+    """The wait between looks in a transition: short at first, growing with its age to the tick."""
+    return min(limits.tick, max(limits.requeue_first, age / 5.0))

@@ -1,0 +1,238 @@
+"""Rules 9 to 14: what to do with a mirror in RUNNING or PAUSED that nothing is in flight for.
+
+A withheld difference sets the verdict and never stops the run state from being followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.mirror.rules.bounds import after_sending, blocked_by
+from peerdb_operator.mirror.rules.change import (
+    Blocked,
+    ConfigUpdate,
+    describe_conflict,
+    diff_tables,
+    next_change,
+    precheck_key,
+)
+from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, verdict
+from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate, Wait
+from peerdb_operator.mirror.rules.gates import conflict_message
+from peerdb_operator.mirror.rules.history import PrecheckResult
+from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
+from peerdb_operator.mirror.rules.state import Case
+
+AT_REST: dict[State, frozenset[str]] = {
+    State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
+    State.PAUSED: frozenset({Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES}),
+    State.COMPLETED: frozenset({Reason.COMPLETED}),
+}
+
+
+def quiet(case: Case) -> Decision | None:
+    """A light look at a settled mirror that shows what its status tells, and nothing has happened to it in between."""
+    if case.is_full or case.journal.operation is not None or not case.has_settled or case.history.changed_since_full:
+        return None
+    expected = {State.COMPLETED, State.RUNNING if case.desired.wants_running else State.PAUSED}
+    if case.state not in expected or case.is_pending or case.situation.reason not in AT_REST[case.state]:
+        return None
+    return case.plan("quiet", Wait(_settled_wait(case)), _health(case) if case.state is State.RUNNING else None)
+
+
+def observe_fully(case: Case) -> Decision | None:
+    """Everything below rests on the owner tag and the config of this very pass."""
+    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())
+
+
+def compare(case: Case) -> Case:
+    """Rule 9: the next edit, why it is withheld, or that nothing differs."""
+    return replace(case, change=_change(case), compared=True)
+
+
+def paused_as_wished(case: Case) -> Decision | None:
+    """Rule 10, PAUSED: settled; an edit would resume the mirror, so a possible one waits."""
+    if case.desired.wants_running or case.state is not State.PAUSED:
+        return None
+    return case.plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
+
+
+def pause_as_wished(case: Case) -> Decision | None:
+    """Rule 10, RUNNING: pause."""
+    if case.desired.wants_running:
+        return None
+    return _pause(case, "pause", "the spec wants the mirror paused")
+
+
+def pause_to_edit(case: Case) -> Decision | None:
+    """Rule 11: check the additions while the mirror runs, then pause it for the edit."""
+    if case.state is not State.RUNNING or not isinstance(case.change, ConfigUpdate):
+        return None
+    if not _prechecked(case, case.change):
+        return _validate(case, case.change)
+    return _pause(case, "pause to edit", f"paused to {case.change.names()}")
+
+
+def resume_after_patience(case: Case) -> Decision | None:
+    """Rule 13, last part: no mirror that should run stays paused beyond the patience, whatever the edit still needs.
+
+    The resume carries the goal it gives up: the stop counts as an attempt once the mirror is seen running.
+    """
+    if not case.paused_too_long:
+        return None
+    goal = ""
+    if isinstance(case.change, ConfigUpdate) and case.config is not None:
+        goal = case.change.applied_to(case.config).fingerprint
+    message = "the edit took too long; the mirror is resumed and the edit tried again"
+    return _resume(case, "resume after patience", message, gives_up=goal)
+
+
+def wait_for_config(case: Case) -> Decision | None:
+    """Rule 13: a config that cannot be read for a moment is waited for; not for long."""
+    if case.state is not State.PAUSED or case.config is not None:
+        return None
+    since = case.history.unreadable_since if case.history.unreadable_since is not None else case.now
+    if case.now - since >= case.limits.unreadable_patience:
+        return None
+    return case.plan("wait for config", Wait(case.limits.requeue_short))
+
+
+def edit(case: Case) -> Decision | None:
+    """Rule 12: one edit, on two equal looks at PAUSED, with its additions checked."""
+    change = case.change
+    if case.state is not State.PAUSED or not isinstance(change, ConfigUpdate) or case.config is None:
+        return None
+    if not _prechecked(case, change):
+        return _validate(case, change)
+    if not case.history.confirmed:
+        return case.plan("confirm", Wait(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
+    operation = case.operation(
+        Step.EDIT, before=case.config.fingerprint, after=change.applied_to(case.config).fingerprint
+    )
+    noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
+    reported = verdict(Reason.EDITING, f"sending to PeerDB: {change.names()}")
+    return noted.plan("edit", Wait(case.limits.requeue_short), reported, SendUpdate(change, operation), accept=True)
+
+
+def resume(case: Case) -> Decision | None:
+    """Rule 13: nothing to edit, or nothing that may be sent."""
+    if case.state is not State.PAUSED:
+        return None
+    message = "the spec wants the mirror running"
+    if isinstance(case.change, Blocked) and case.change.reason is Reason.CONFIG_UNREADABLE:
+        message = f"{message}, without an edit: {case.change.message}"
+    return _resume(case, "resume", message)
+
+
+def settled(case: Case) -> Decision:
+    """Rule 14: RUNNING, wished so, and nothing to send."""
+    if case.config is None:
+        return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, ConditionChange.TRUE))
+    if case.history.orphaned:
+        return case.plan("settled, orphaned", Wait(case.limits.requeue_slow), orphan_verdict(case))
+    return case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
+
+
+def _change(case: Case) -> ConfigUpdate | Blocked | None:
+    if case.desired.invalid:
+        return Blocked(Reason.INVALID_SPEC, case.desired.invalid)
+    if case.config is None:
+        message = f"PeerDB does not show the mirror's tables and settings: {case.why_unreadable}"
+        return Blocked(Reason.CONFIG_UNREADABLE, message)
+    if not case.situation.tables_accepted and describe_conflict(diff_tables(case.desired, case.config)):
+        return Blocked(Reason.ADOPTION_CONFLICT, conflict_message(case))
+    change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
+    if not isinstance(change, ConfigUpdate):
+        return change
+    bound = blocked_by(case.journal.bounds, change, case.config, case.limits, case.now)
+    return bound or _failed_precheck(case, change) or change
+
+
+def _failed_precheck(case: Case, change: ConfigUpdate) -> Blocked | None:
+    known = _precheck_of(case, change)
+    if known is None or known.reason is None or case.now >= known.retry_at:
+        return None
+    return Blocked(known.reason, known.message, until=known.retry_at)
+
+
+def _precheck_of(case: Case, change: ConfigUpdate) -> PrecheckResult | None:
+    known = case.history.precheck
+    return known if known is not None and known.key == precheck_key(change, case.desired) else None
+
+
+def _prechecked(case: Case, change: ConfigUpdate) -> bool:
+    """Passed within a minute before this stop, or in it. Removals and settings need no check."""
+    if not change.additions:
+        return True
+    known = _precheck_of(case, change)
+    if known is None or known.reason is not None:
+        return False
+    stopped = case.history.paused_since if case.state is State.PAUSED else None
+    return known.at >= (case.now if stopped is None else stopped) - case.limits.precheck_fresh
+
+
+def _validate(case: Case, change: ConfigUpdate) -> Decision:
+    action = Precheck(
+        change,
+        precheck_key(change, case.desired),
+        copy=not case.desired.skip_snapshot,
+        short=case.state is State.PAUSED,
+    )
+    return case.plan("precheck", Wait(case.limits.requeue_first), action=action)
+
+
+def _pause(case: Case, rule: str, message: str) -> Decision:
+    action = Pause(case.operation(Step.PAUSE) if case.journal.operation is None else None)
+    reported = verdict(Reason.PAUSING, message)
+    return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
+
+
+def _resume(case: Case, rule: str, message: str, *, gives_up: str = "") -> Decision:
+    action = Resume(case.operation(Step.RESUME, after=gives_up) if case.journal.operation is None else None)
+    reported = verdict(Reason.RESUMING, message)
+    return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
+
+
+def _accepts(case: Case) -> bool:
+    """Whether the spec's list may be called the mirror's: it has been compared, and takes nothing away at first."""
+    refusals = {Reason.ADOPTION_CONFLICT, Reason.CONFIG_UNREADABLE}
+    return not isinstance(case.change, Blocked) or case.change.reason not in refusals
+
+
+def _paused_verdict(case: Case) -> Verdict | None:
+    if case.config is None:
+        return unreadable(case, ConditionChange.TRUE)
+    if case.history.orphaned:
+        return orphan_verdict(case)
+    if isinstance(case.change, ConfigUpdate):
+        message = (
+            f"paused as wished; waiting for spec.state Running to {case.change.names()} "
+            "(PeerDB resumes a mirror when it edits it)"
+        )
+        return verdict(Reason.PAUSED_WITH_PENDING_CHANGES, message)
+    return verdict(Reason.PAUSED, "paused as wished")
+
+
+def _health(case: Case) -> Verdict:
+    error = case.history.error
+    if error is not None and case.now - error[1] < case.limits.error_window:
+        return verdict(
+            Reason.RUNNING_WITH_ERRORS, f"running, but the mirror's log shows errors; the newest: {error[0]}"
+        )
+    return verdict(Reason.RUNNING, "running as wished")
+
+
+def _settled_wait(case: Case) -> float:
+    """The sample period, or sooner when time alone changes the verdict."""
+    waits = [case.limits.sample]
+    if isinstance(case.change, Blocked):
+        waits.append(
+            max(1.0, case.change.until - case.now) if case.change.until is not None else case.limits.requeue_slow
+        )
+    error = case.history.error
+    if error is not None and case.now - error[1] < case.limits.error_window:
+        waits.append(max(1.0, error[1] + case.limits.error_window - case.now))
+    return min(waits)

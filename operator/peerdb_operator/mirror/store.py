@@ -1,0 +1,412 @@
+"""One Mirror as this process knows it: the newest version of the object, compact, and what is remembered beside it.
+
+Owns the projection of an object and what a pass may rest on. Leaves the whole of them to ``registry``. Does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, FINALIZER
+from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of, parse_spec
+from peerdb_operator.api.naming import default_mirror_name
+from peerdb_operator.api.status import MirrorStatus, read_status
+from peerdb_operator.api.times import parse_time
+from peerdb_operator.errors import InvalidSpec, KubeConflict
+from peerdb_operator.mirror.edit_timer import EditTimer
+from peerdb_operator.mirror.events import EventRecorder
+from peerdb_operator.mirror.rules.conditions import Verdict
+from peerdb_operator.mirror.rules.desired import Desired, desired_from
+from peerdb_operator.mirror.rules.history import History
+from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.ledger import read_journal
+from peerdb_operator.mirror.rules.observation import OwnerKind, State
+from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
+from peerdb_operator.peerdb.client import name_in_copies
+from peerdb_operator.peerdb.redaction import secret_values, without
+from peerdb_operator.ports import Pool
+
+DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorObject:
+    """One version of one Mirror, without its spec."""
+
+    uid: str
+    namespace: str
+    name: str
+    version: int
+    generation: int
+    created_at: float
+    deleted_at: float | None
+    finalizers: tuple[str, ...]
+    frozen: bool
+    requested_at: str | None
+    unknown_reconcile: str | None
+    """A value of the annotation ``peerdb.io/reconcile`` that means nothing."""
+    mirror: str
+    status: MirrorStatus
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def has_finalizer(self) -> bool:
+        """Whether our finalizer holds the object."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def intent(self) -> tuple[int, float | None, bool]:
+        """What a command rests on: the generation, whether the object is being deleted, whether it says hands off."""
+        return (self.generation, self.deleted_at, self.frozen)
+
+    def needs_reconcile(self, older: MirrorObject) -> bool:
+        """Whether a newer version says something beside its status that needs work."""
+        mine = (self.intent, self.has_finalizer, self.requested_at, self.unknown_reconcile)
+        return mine != (older.intent, older.has_finalizer, older.requested_at, older.unknown_reconcile)
+
+    def equivalent_to(self, older: MirrorObject) -> bool:
+        """Whether a pass would find the same in a newer version, and write the same."""
+        mine = (self.finalizers, self.status)
+        return mine == (older.finalizers, older.status) and not self.needs_reconcile(older)
+
+
+@dataclass(slots=True)
+class CachedMirror:
+    """A Mirror and what this process knows about it. Changed by one pass at a time, and by the event handler."""
+
+    view: MirrorObject
+    raw_spec: Mapping[str, Any] | None
+    history: History = field(default_factory=History)
+    journal: Journal | None = None
+    """The newest journal; None when somebody else has written the one in status."""
+    error: tuple[str, float] | None = None
+    peerdb_created_at: str = ""
+    sample_at: float = 0.0
+    written_at: float = 0.0
+    commanded_at: float = 0.0
+    refused_since: float | None = None
+    """Since when PeerDB answers looks but takes no command."""
+    parted: bool = False
+    """Whether the one try to hand the mirror over has been made, and the release been told."""
+    status_write_failing: bool = False
+    """Whether the newest write to the object failed: Kubernetes is away, or refuses."""
+    journal_overrides: dict[str, Journal] = field(default_factory=dict)
+    """Operations by id that may stand in status although they were never sent, and the journals that hold instead.
+
+    A write of ours carries the version that it rests on, so it can land only while that is the newest: of the writes
+    before the newest known version none but the one that stands in it is of interest.
+    """
+    pool: Pool = Pool.NORMAL
+    """Of the running pass, as the queue was answered right before it."""
+    busy: bool = False
+    known: bool = True
+    secrets: frozenset[str] = frozenset()
+    """Values of secret settings that the live mirror has, or had while this process knew it."""
+    sources: frozenset[str] = frozenset()
+    """The live tables, written as PeerDB writes them in the names of copies."""
+    base: MirrorObject = field(init=False)
+    """The version that the running pass rests on: as it was when the pass began, or as the pass itself wrote it."""
+    writing: MirrorStatus | None = None
+    """The status on its way to the API server: a watch may deliver it before the answer comes."""
+    story: EventRecorder = field(default_factory=EventRecorder)
+    warnings: frozenset[SpecWarning] = frozenset()
+    """What the object says without effect, as far as it has been said to users."""
+    reported: Verdict | None = None
+    """What the running pass, or the newest one, has found; None when it has found nothing new to say."""
+    timer: EditTimer = field(default_factory=EditTimer)
+    logged: str = ""
+    """The reason of the newest decision in the log."""
+    announced: str = ""
+    """The action that the log has announced, until it is taken."""
+    failing: tuple[str, str] = ("", "")
+    """The newest command and the reason for which it failed, as long as it does."""
+    kube_failing: frozenset[tuple[str, str]] = frozenset()
+    """What Kubernetes fails in and the reason, as long as it does."""
+    _wish: Desired | InvalidSpec | None = None
+    _last_good: Desired | None = None
+    _retains: bool = False
+    _state: RunState | None = None
+    """The run state that the newest spec wishes, readable or not; that of the one before if it names none there is."""
+
+    def __post_init__(self) -> None:
+        self.base = self.view
+
+    def wish(self) -> Desired | InvalidSpec:
+        """The parsed spec of the present generation; the raw one is let go once it is parsed."""
+        if self.raw_spec is not None:
+            self._wish, self.raw_spec = self._parse(self.raw_spec), None
+        assert self._wish is not None  # noqa: S101 - an entry begins with a raw spec, and so does every generation
+        return self._wish
+
+    def desired_for_deletion(self) -> Desired:
+        """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
+        wish = self.wish()
+        if not isinstance(wish, InvalidSpec):
+            return wish
+        state = self._state or RunState.PAUSED
+        alone = Desired(self.view.mirror, self.view.generation, state, deletion_policy=DeletionPolicy.RETAIN)
+        known = alone if self._last_good is None else replace(self._last_good, state=state)
+        return replace(known, deletion_policy=DeletionPolicy.RETAIN) if self._retains else known
+
+    def desired_run_state(self) -> Desired | None:
+        """What is followed of a spec that cannot be applied: its run state, for a mirror that is ours already.
+
+        A mirror that was stopped for an edit of the spec before must not stand still for ever.
+        """
+        wish, mirror = self.wish(), self.view.status.mirror_name
+        if not isinstance(wish, InvalidSpec) or self._state is None or not mirror or not self.view.has_finalizer:
+            return None
+        return Desired(mirror, self.view.generation, self._state, invalid=wish.message)
+
+    def without_secrets(self, text: str) -> str:
+        """PeerDB's words without the secrets among the settings of the spec and of the live mirror."""
+        return without(text, self.secrets | secret_values(dict(self.desired_for_deletion().settings)))
+
+    def shown_error(self) -> tuple[str, float] | None:
+        """``error`` as it may be shown."""
+        return None if self.error is None else (self.without_secrets(self.error[0]), self.error[1])
+
+    def current_journal(self) -> Journal:
+        """The journal: this process's own, or what status carries."""
+        if self.journal is None:
+            read = read_journal(self.view.status)
+            self.journal = read if read.operation is None else self.journal_overrides.get(read.operation.id, read)
+        return self.journal
+
+    @property
+    def must_resume(self) -> bool:
+        """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
+        operation, owner = self.current_journal().operation, self.history.owner
+        if self.view.frozen or owner is None or owner[1].kind is not OwnerKind.OURS:
+            return False
+        pausing = operation is not None and operation.step is Step.PAUSE
+        return self.desired_for_deletion().wants_running and (
+            pausing or self.history.word in {State.PAUSING, State.PAUSED}
+        )
+
+    def repeats(self, action: str) -> bool:
+        """Whether this action is tried again after PeerDB, or Kubernetes, has refused it."""
+        return action == self.failing[0] or (bool(self.kube_failing) and action == self.announced)
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether passes over it ask PeerDB at all."""
+        if self.view.frozen:
+            return False
+        followed = not isinstance(self.wish(), InvalidSpec) or self.desired_run_state() is not None
+        return followed or self.view.deleted_at is not None
+
+    def require_intent(self) -> None:
+        """Raise ``KubeConflict`` if a command of the running pass would follow orders that are no longer given."""
+        if not self.known or self.view.intent != self.base.intent:
+            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+
+    def require_base(self) -> None:
+        """Raise ``KubeConflict``, as the API server would, if the object is not what the running pass rests on."""
+        if self.view.version != self.base.version:
+            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+
+    def _parse(self, raw: Mapping[str, Any]) -> Desired | InvalidSpec:
+        try:
+            spec = parse_spec(raw)
+            wish = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
+        except InvalidSpec as error:
+            self._retains = raw.get("deletionPolicy") == DeletionPolicy.RETAIN
+            given = str(raw.get("state", RunState.RUNNING))
+            self._state = RunState(given) if given in set(RunState) else self._state
+            return error
+        self._last_good, self._state = wish, wish.state
+        return wish
+
+
+def project(body: Mapping[str, Any]) -> MirrorObject:
+    """The projection of an object; O(1) in the number of its tables."""
+    meta = body["metadata"]
+    annotations = meta.get("annotations") or {}
+    deleted, reconcile = meta.get("deletionTimestamp"), annotations.get(ANNOTATION_RECONCILE)
+    return MirrorObject(
+        uid=meta["uid"],
+        namespace=meta["namespace"],
+        name=meta["name"],
+        version=int(meta["resourceVersion"]),
+        generation=int(meta.get("generation", 0)),
+        created_at=parse_time(meta["creationTimestamp"]),
+        deleted_at=None if deleted is None else parse_time(deleted),
+        finalizers=tuple(meta.get("finalizers") or ()),
+        frozen=reconcile == DISABLED,
+        requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
+        unknown_reconcile=None if reconcile == DISABLED else reconcile,
+        mirror=_mirror_name(meta["name"], body.get("spec")),
+        status=read_status(body.get("status")),
+    )
+
+
+def _mirror_name(name: str, spec: object) -> str:
+    given = spec.get("mirrorName") if isinstance(spec, Mapping) else None
+    return given if isinstance(given, str) and given else (default_mirror_name(name) or "")
+
+
+class MirrorStore:
+    """The Mirrors by uid, by namespace and name, and by the PeerDB mirror they claim."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, CachedMirror] = {}
+        self._uids: dict[str, str] = {}
+        self._claims: dict[str, set[str]] = {}
+        self._copied_as: dict[str, set[str]] = {}
+
+    def __iter__(self) -> Iterator[CachedMirror]:
+        return iter(list(self._entries.values()))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, uid: str) -> CachedMirror | None:
+        """The entry of one object."""
+        return self._entries.get(uid)
+
+    def claimants(self, mirror: str) -> list[CachedMirror]:
+        """All Mirrors for one PeerDB mirror."""
+        return [self._entries[uid] for uid in sorted(self._claims.get(mirror, ()))]
+
+    def copied_as(self, name: str) -> list[CachedMirror]:
+        """All Mirrors whose PeerDB mirror is called so within the names of its copies."""
+        return [self._entries[uid] for uid in sorted(self._copied_as.get(name, ()))]
+
+    def update_from_watch(self, body: Mapping[str, Any]) -> bool:
+        """Project a version of an object; True when it asks for a pass."""
+        view = project(body)
+        entry = self._entries.get(view.uid)
+        if entry is None:
+            return self._add(view, body)
+        if view.version <= entry.view.version:
+            return False
+        older = entry.view
+        self._renew(entry, view, body)
+        if view.requested_at != older.requested_at:
+            entry.sample_at = 0.0
+        if view.status in (older.status, entry.writing):
+            return view.needs_reconcile(older)
+        _follow_journal(entry, older)
+        return True
+
+    def restore(self, body: Mapping[str, Any], instead_of: int) -> bool:
+        """Take what the API server has in the place of version ``instead_of``, which is higher; True if it was taken.
+
+        Versions of an object go back only when the API server's data is restored from a backup. Whatever was read since
+        ``instead_of`` counts as always.
+        """
+        view = project(body)
+        entry = self._entries.get(view.uid)
+        if entry is None or entry.view.version != instead_of:
+            return self.update_from_watch(body)
+        older = entry.view
+        self._renew(entry, view, body)
+        entry.raw_spec = _spec(body)  # one generation may stand for two specs, before the backup and after it
+        entry.history = replace(entry.history, blocked=None, precheck=None)
+        entry.sample_at = 0.0
+        _follow_journal(entry, older)
+        return True
+
+    def update_from_write(self, entry: CachedMirror, body: Mapping[str, Any]) -> None:
+        """Take the answer to a write of ours as the newest version; what we remember stays."""
+        view = project(body)
+        if view.version >= entry.view.version:
+            self._renew(entry, view, body)
+        entry.base = view
+
+    def remove(self, uid: str) -> CachedMirror | None:
+        """Forget an object."""
+        entry = self._entries.pop(uid, None)
+        if entry is not None:
+            entry.known = False
+            self._unclaim(entry.view)
+            if self._uids.get(entry.view.key) == uid:
+                del self._uids[entry.view.key]
+        return entry
+
+    def older_claim(self, entry: CachedMirror) -> str | None:
+        """namespace/name of an older live Mirror for the same PeerDB mirror."""
+        mine = _rank(entry.view)
+        for other in self.claimants(entry.view.mirror):
+            if other.view.deleted_at is None and _rank(other.view) < mine:
+                return other.view.key
+        return None
+
+    def successor(self, entry: CachedMirror) -> str | None:
+        """namespace/name of another live Mirror for the same PeerDB mirror."""
+        for other in self.claimants(entry.view.mirror):
+            if other is not entry and other.view.deleted_at is None:
+                return other.view.key
+        return None
+
+    def _add(self, view: MirrorObject, body: Mapping[str, Any]) -> bool:
+        namesake = self._entries.get(self._uids.get(view.key, ""))
+        if namesake is not None and namesake.view.version >= view.version:
+            return False  # an old read of an object whose name another one bears by now
+        if namesake is not None:
+            self.remove(namesake.view.uid)
+        self._entries[view.uid] = CachedMirror(view, _spec(body), error=_known_error(view))
+        self._uids[view.key] = view.uid
+        self._claim(view)
+        return True
+
+    def _renew(self, entry: CachedMirror, view: MirrorObject, body: Mapping[str, Any]) -> None:
+        """Put a newer version in the place of the older one."""
+        older, entry.view = entry.view, view
+        operation = view.status.operation
+        entry.journal_overrides = {
+            known: entry.journal_overrides[known]
+            for known in entry.journal_overrides
+            if operation and known == operation.id
+        }
+        if view.generation != older.generation:
+            entry.raw_spec = _spec(body)
+        if view.mirror != older.mirror and entry.known:
+            self._unclaim(older)
+            self._claim(view)
+
+    def _claim(self, view: MirrorObject) -> None:
+        for index, name in self._indexes(view):
+            index.setdefault(name, set()).add(view.uid)
+
+    def _unclaim(self, view: MirrorObject) -> None:
+        for index, name in self._indexes(view):
+            uids = index.get(name, set())
+            uids.discard(view.uid)
+            if not uids:
+                index.pop(name, None)
+
+    def _indexes(self, view: MirrorObject) -> tuple[tuple[dict[str, set[str]], str], ...]:
+        return ((self._claims, view.mirror), (self._copied_as, name_in_copies(view.mirror)))
+
+
+def _follow_journal(entry: CachedMirror, older: MirrorObject) -> None:
+    """Let the journal in status count if somebody else wrote it.
+
+    A status that was wiped altogether tells nothing: what this process knows stays.
+    """
+    was, now = older.status, entry.view.status
+    if now.ready is not None and (now.operation, now.bounds) != (was.operation, was.bounds):
+        entry.journal = None
+
+
+def _rank(view: MirrorObject) -> tuple[float, str]:
+    """What orders the claims on a mirror that nobody owns."""
+    return (view.created_at, view.uid)
+
+
+def _spec(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = body.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _known_error(view: MirrorObject) -> tuple[str, float] | None:
+    known = view.status.last_error
+    return None if known is None else (known.message, known.time)

@@ -1,0 +1,211 @@
+"""The PeerDB client: one typed call per endpoint the operator uses.
+
+Owns what is asked and how an answer is read. Leaves addresses, passwords and time limits to the ``Transport`` and the
+meaning of refusals to ``peerdb_errors``. Every call is made once: pacing and repeating belong to the work queue, and a
+command whose answer got lost must be followed by a look, never by the same command.
+
+A 200 says that PeerDB took a request, not that anything happened. Every call raises children of ``errors.PeerDBError``
+only; their ``sent`` says whether a command may have taken effect all the same.
+
+Source of the endpoints: PeerDB v0.37 protos/route.proto, flow/cmd/handler.go, flow/cmd/mirror_status.go.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from peerdb_operator.errors import UnexpectedReply
+from peerdb_operator.peerdb.errors import Asked, body_of
+from peerdb_operator.peerdb.models import (
+    CdcFlowConfigUpdate,
+    InstanceBody,
+    ListBody,
+    ListedMirror,
+    LogLevel,
+    LogRow,
+    LogsBody,
+    MirrorConfig,
+    MirrorStatusReply,
+    RequestedState,
+    SettingsBody,
+    SnapshotProgress,
+    StatusBody,
+    TagsBody,
+    VersionBody,
+    Wire,
+    WireColumn,
+    WireTableMapping,
+    name_in_copies,
+)
+from peerdb_operator.peerdb.transport import Patience, Reply, Request, Transport
+
+__all__ = [
+    "CdcFlowConfigUpdate",
+    "ListedMirror",
+    "LogLevel",
+    "LogRow",
+    "MirrorConfig",
+    "MirrorStatusReply",
+    "Patience",
+    "PeerDBClient",
+    "Reply",
+    "Request",
+    "RequestedState",
+    "SnapshotProgress",
+    "Transport",
+    "WireColumn",
+    "WireTableMapping",
+    "name_in_copies",
+]
+
+_Body = TypeVar("_Body", bound=Wire)
+
+
+class PeerDBClient:
+    """Asks PeerDB through one transport; holds no state of its own."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def status(self, name: str) -> MirrorStatusReply:
+        """The state of one mirror, from PeerDB's catalog alone: works while workers are down.
+
+        ``PeerDBNotFound`` only if PeerDB itself names this mirror as missing.
+        """
+        return (await self._status(name, Request("POST", "mirrors/status", {"flowJobName": name}))).to_reply()
+
+    async def status_with_config(self, name: str, *, snapshot: bool = False) -> MirrorStatusReply:
+        """The state and the live config; with ``snapshot`` also the progress of its copies.
+
+        PeerDB asks the mirror's workflow for it and fails as a whole (``PeerDBInternal`` after some 10 s) while no
+        worker answers, although the plain status works.
+        """
+        asked = {
+            "flowJobName": name,
+            "includeFlowInfo": True,
+            "excludeBatches": True,
+            "excludeSnapshotStatus": not snapshot,
+        }
+        body = await self._status(name, Request("POST", "mirrors/status", asked))
+        if body.cdc_status is None and body.qrep_status is None:
+            raise UnexpectedReply(f"mirrors/status for mirror {name} came without cdcStatus, although it was asked for")
+        return body.to_reply()
+
+    async def list_mirrors(self) -> list[ListedMirror]:
+        """Every mirror PeerDB has, query replication included, in no particular order."""
+        asked = Request("GET", "mirrors/list")
+        return list(_read(ListBody, await self._send(asked), asked).mirrors)
+
+    async def logs(
+        self, *, level: LogLevel, num_per_page: int, after_id: int = 0, before_id: int = 0, name: str = ""
+    ) -> list[LogRow]:
+        """Rows of PeerDB's log in PeerDB's order.
+
+        ``name`` matches as a part of a row's name (``""``: all). Both ids 0: the newest rows. Older: ``before_id``.
+        Newer: ``after_id`` together with ``before_id=-1``. A page of 0 rows is empty.
+        """
+        asked = Request(
+            "POST",
+            "mirrors/logs",
+            {
+                "flowJobName": name,
+                "level": level.value,
+                "numPerPage": num_per_page,
+                "afterId": after_id,
+                "beforeId": before_id,
+            },
+        )
+        return _read(LogsBody, await self._send(asked), asked).to_rows()
+
+    async def tags(self, name: str) -> dict[str, str]:
+        """The tags of one mirror.
+
+        One empty answer proves nothing: they are gone for a moment while a COMPLETED or FAILED mirror is resynced.
+        """
+        asked = Request("GET", f"flows/tags/{quote(name, safe='')}")
+        body = _read(TagsBody, await self._send(asked, name), asked)
+        _same_mirror(body.flow_name, name, asked)
+        return body.to_dict()
+
+    async def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
+        """Replace all tags of one mirror; PeerDB ignores an empty set, so the last tag cannot be removed."""
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed})
+        await self._send(asked, name)
+
+    async def validate(self, connection_configs: Mapping[str, Any], *, short: bool = False) -> None:
+        """Have PeerDB check a config against both databases; it changes nothing there.
+
+        ``short`` gives up sooner, for a mirror that stands still meanwhile. ``PeerDBPreconditionFailed`` covers a wrong
+        config and an unreachable database alike; ``PeerDBRejected`` a name that exists already.
+        """
+        patience = Patience.CHECK_SHORT if short else Patience.CHECK
+        await self._send(
+            Request("POST", "mirrors/cdc/validate", {"connectionConfigs": dict(connection_configs)}, patience)
+        )
+
+    async def change_state(
+        self,
+        name: str,
+        state: RequestedState,
+        *,
+        update: CdcFlowConfigUpdate | None = None,
+        drop_mirror_stats: bool = False,
+        skip_destination_drop: bool = False,
+        closed: bool = False,
+    ) -> None:
+        """Ask a mirror to run (with ``update``: edited), to pause or to be dropped.
+
+        The two flags matter to a drop only. ``closed``: the mirror was last seen FAILED or COMPLETED, where PeerDB
+        drops inside the request, which may take minutes.
+        """
+        body: dict[str, Any] = {"flowJobName": name, "requestedFlowState": state.value}
+        if update is not None:
+            body["flowConfigUpdate"] = {"cdcFlowConfigUpdate": update.to_json()}
+        if drop_mirror_stats:
+            body["dropMirrorStats"] = True
+        if skip_destination_drop:
+            body["skipDestinationDrop"] = True
+        patience = Patience.DROP_CLOSED if closed else Patience.PLAIN
+        await self._send(Request("POST", "mirrors/state_change", body, patience), name)
+
+    async def version(self) -> str:
+        """PeerDB's version: a release, ``local-<sha>``, a sha or ``unknown``; not meant to be taken apart."""
+        asked = Request("GET", "version")
+        return _read(VersionBody, await self._send(asked), asked).version
+
+    async def dynamic_settings(self) -> frozenset[str]:
+        """The names of all settings that PeerDB lists; where only ClickHouse is offered, those of others are hidden."""
+        asked = Request("GET", "dynamic_settings")
+        return frozenset(setting.name for setting in _read(SettingsBody, await self._send(asked), asked).settings)
+
+    async def instance_status(self) -> str:
+        """``READY``, ``MAINTENANCE`` or ``UNKNOWN`` (the catalog cannot be read); an open set."""
+        asked = Request("GET", "instance/info")
+        return _read(InstanceBody, await self._send(asked), asked).status.removeprefix("INSTANCE_STATUS_")
+
+    async def _status(self, name: str, asked: Request) -> StatusBody:
+        body = _read(StatusBody, await self._send(asked, name), asked)
+        _same_mirror(body.flow_job_name, name, asked)
+        return body
+
+    async def _send(self, request: Request, mirror: str | None = None) -> dict[str, Any]:
+        reply = await self._transport.send(request)
+        return body_of(reply, Asked(request.path, mirror))
+
+
+def _read(model: type[_Body], body: dict[str, Any], asked: Request) -> _Body:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        places = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:3])
+        message = f"the answer to {asked.path} does not have the known shape: {places}"
+        raise UnexpectedReply(message) from None
+
+
+def _same_mirror(answered: str, asked_for: str, asked: Request) -> None:
+    if answered != asked_for:
+        raise UnexpectedReply(f"{asked.path} was asked about mirror {asked_for} and answered about another one")

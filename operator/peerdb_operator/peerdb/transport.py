@@ -1,0 +1,66 @@
+"""The seam between the PeerDB client and whatever carries its requests.
+
+Owns one request and one reply as plain values, and how words from the other side are made fit to be shown. Leaves
+addresses, passwords, TLS and seconds to the transport behind it, so that the same client runs over HTTP and over a
+simulator inside the process.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Literal, Protocol
+
+from peerdb_operator.peerdb.redaction import redacted
+
+
+class Patience(Enum):
+    """How long an answer may take; the transport turns it into seconds."""
+
+    PLAIN = auto()  # answered from PeerDB's catalog, by a worker (PeerDB gives up on one after 10 s) or by a signal
+    DROP_CLOSED = auto()  # a FAILED or COMPLETED mirror: its drop runs inside the request, for minutes
+    CHECK = auto()  # validation connects to both databases
+    CHECK_SHORT = auto()  # the same while a mirror stands still for it
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``path`` is relative to ``/v1/`` (``mirrors/status``), percent-encoded where it must be."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: Mapping[str, Any] | None = None
+    patience: Patience = Patience.PLAIN
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What is sent beside the transport's own headers: where the request belongs in a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP reply, unread; ``content_type`` is ``None`` when there was no such header."""
+
+    status: int
+    content_type: str | None
+    body: bytes
+
+
+class Transport(Protocol):
+    """Carries one request, once."""
+
+    async def send(self, request: Request) -> Reply:
+        """The reply, whatever its status: no redirect is followed, nothing is repeated.
+
+        Raises children of ``errors.PeerDBError`` when there is none; their ``sent`` says whether PeerDB may have acted.
+        """
+        ...
+
+
+def encode_json(value: object) -> bytes:
+    """The bytes that are sent for ``value``: compact and pure ASCII."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Somebody else's words, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
+    shown = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -1,0 +1,91 @@
+"""Traces: one tree of spans per edit of a mirror, for whoever asks for them.
+
+Owns what the rest of the operator sees of tracing: a tracer that traces nothing unless it is told to. Leaves spans and
+their way to a collector to ``spans``, which is imported only then, so that the libraries are needed by nobody else.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+Attributes = Mapping[str, str | int | bool]
+
+NOTHING: Final[Attributes] = {}
+
+
+class Step:
+    """A part of an edit while it lasts."""
+
+    headers: Mapping[str, str] = {}
+    """What carries the trace on to the one who is asked (W3C trace context); empty without a trace."""
+
+    def note(self, attributes: Attributes) -> None:
+        """What is known only now."""
+
+
+class Trace:
+    """A whole edit while it lasts."""
+
+    def tell(self, name: str, attributes: Attributes) -> None:
+        """What has happened to it, now."""
+
+    def end(self, outcome: str) -> None:
+        """It is over; ``outcome`` is the reason of Ready, or why the operator has let go."""
+
+
+class Tracer:
+    """Traces nothing, and costs next to nothing."""
+
+    def begin(self, name: str, attributes: Attributes = NOTHING) -> Trace:  # noqa: ARG002 - it does nothing
+        """The root of a tree."""
+        return _NO_TRACE
+
+    def step(
+        self,
+        name: str,  # noqa: ARG002 - it does nothing
+        attributes: Attributes = NOTHING,  # noqa: ARG002 - it does nothing
+        trace: Trace | None = None,  # noqa: ARG002 - it does nothing
+    ) -> AbstractContextManager[Step]:
+        """A span within the step around it, or else within ``trace``; none of either: nothing is traced."""
+        return _NO_STEP
+
+    def glance(self, name: str, trace: Trace) -> AbstractContextManager[Step]:  # noqa: ARG002 - it does nothing
+        """A step within ``trace`` that is shown, with all steps in it, only if it is kept before it ends."""
+        return _NO_STEP
+
+    def keep(self) -> None:
+        """Show the glance around."""
+
+    def ids(self) -> Mapping[str, str]:
+        """What a log line of this moment carries: ``trace_id`` and ``span_id``, or nothing."""
+        return {}
+
+    def close(self) -> None:
+        """End what is open and send what is left; may take a few seconds, and no more."""
+
+
+def open_tracer(version: str) -> Tracer:
+    """A tracer that sends OTLP over HTTP as the OTEL_* variables say.
+
+    Raises ValueError with a sentence when the libraries are missing, or make nothing of the variables.
+    """
+    try:
+        from peerdb_operator.telemetry import spans  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise ValueError(
+            f"PEERDB_OPERATOR_TRACING needs the module {error.name}, which is not installed: "
+            "install peerdb-operator[tracing], or do not set it"
+        ) from None
+    try:
+        return spans.to_collector(version)
+    except Exception as error:
+        given = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
+        why = str(error).rstrip(".")
+        raise ValueError(
+            f"PEERDB_OPERATOR_TRACING: no traces can be sent as the OTEL_* variables say: {why} (set: {given})"
+        ) from error
+
+
+_NO_TRACE: Final = Trace()
+_NO_STEP: Final = nullcontext(Step())
