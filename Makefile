@@ -53,7 +53,7 @@ check: $(READY) ## Format, lint, types, import layers, generated files, YAML, sh
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told" >&2; exit 1; }
-	@$(BIN)/python -m peerdb_operator.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
+	@$(BIN)/python -m tests.harness.crdgen | cmp -s - crds/mirrors.peerdb.io.yaml || { echo "crds/ is stale: run make generate" >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.docs | cmp -s - docs/reference.md || { echo "docs/reference.md is stale: run make generate" >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.docs.schema | cmp -s - docs/schema/mirror_v1alpha1.json || { echo "docs/schema/ is stale: run make generate" >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.chart --check
@@ -67,7 +67,7 @@ format: $(READY) ## Format the code and repair what the linter can
 
 .PHONY: generate
 generate: $(READY) ## Write the generated files: CRD, reference, JSON Schema, the chart's copies, Argo CD's ConfigMaps
-	@$(BIN)/python -m peerdb_operator.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
+	@$(BIN)/python -m tests.harness.crdgen > crds/.new && mv crds/.new crds/mirrors.peerdb.io.yaml
 	@$(BIN)/python -m tests.harness.docs > docs/.new && mv docs/.new docs/reference.md
 	@$(BIN)/python -m tests.harness.docs.schema > docs/schema/.new && mv docs/schema/.new docs/schema/mirror_v1alpha1.json
 	@$(BIN)/python -m tests.harness.chart

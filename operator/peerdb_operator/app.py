@@ -35,6 +35,7 @@ from peerdb_operator.telemetry.trace import Tracer, open_tracer
 logger = logging.getLogger(__name__)
 
 BAD_SETTINGS = 2
+"""Exit code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

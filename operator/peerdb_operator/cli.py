@@ -15,11 +15,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from peerdb_operator import __version__
+from peerdb_operator.app import BAD_SETTINGS
 from peerdb_operator.app import main as run_operator
 from peerdb_operator.settings import Settings, SettingsError, flag_of, is_secret, load_settings, variable_of
 
 PROGRAM = "peerdb-operator"
-BAD_SETTINGS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 ::
 
-    OperatorError                     reason, retry, message
+    OperatorError                     reason, slow, message
     ├── InvalidSpec                   field, problem          the user must change the Mirror
     ├── PeerDBError                   sent                    PeerDB refused, failed or could not be asked
     │   ├── PeerDBUnavailable         maintenance             connect, time-out, 502 to 504, code 14, 500 without a body
@@ -21,8 +21,8 @@
         └── KubeUnavailable                                   connect, time-out, 429, 5xx
 
 The tree is split by what has to happen next, not by status number. Two questions matter to code: does time alone heal
-it (``retry``), and, for a command, may it have taken effect although an error came back (``sent``)? Everything else is
-words.
+it soon, or only a human or a long wait (``slow``), and, for a command, may it have taken effect although an error came
+back (``sent``)? Everything else is words.
 
 ``reason`` is the word for ``status.conditions`` (PeerDB errors and ``InvalidSpec``) or for logs and metrics (the
 others: what cannot reach the API server cannot be written to a status). ``str(error)`` is a sentence for a user;
@@ -33,25 +33,13 @@ exceptions into these is the clients' work; pacing the retries is the work queue
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Retry(StrEnum):
-    """When it makes sense to try again; the work queue turns it into seconds."""
-
-    AT_ONCE = "at-once"  # the view was stale: look again
-    BACKOFF = "backoff"  # time alone heals it, probably soon
-    MEDIUM = "medium"  # a database may heal, or a person may heal it
-    SLOW = "slow"  # somebody has to change a Secret, an address or a version
-    MAINTENANCE = "maintenance"  # announced, long: a fixed slow pace
-    SPEC_CHANGE = "spec-change"  # never, until the generation moves
 
 
 class OperatorError(Exception):
-    """Base of all errors of ours; ``message`` is the sentence, ``reason`` and ``retry`` belong to the class."""
+    """Base of all errors of ours; ``message`` is the sentence, ``reason`` and ``slow`` belong to the class."""
 
     reason: str = "InternalError"
-    retry: Retry = Retry.BACKOFF
+    slow: bool = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -66,7 +54,6 @@ class InvalidSpec(OperatorError):
     """
 
     reason = "InvalidSpec"
-    retry = Retry.SPEC_CHANGE
 
     def __init__(self, field: str, problem: str, *, more: int = 0) -> None:
         also = f" (and {more} more {'problem' if more == 1 else 'problems'})" if more else ""
@@ -104,14 +91,14 @@ class PeerDBUnavailable(PeerDBError):
         self.maintenance = maintenance
         if maintenance:
             self.reason = "Maintenance"
-            self.retry = Retry.MAINTENANCE
+            self.slow = True
 
 
 class PeerDBUnauthorized(PeerDBError):
     """The password is wrong or missing, or something in between asks for another one."""
 
     reason = "Unauthorized"
-    retry = Retry.SLOW
+    slow = True
     sent = False
 
 
@@ -119,7 +106,7 @@ class PeerDBMisconfigured(PeerDBError):
     """What answers under this address is not the PeerDB API; the message hints at the right base address."""
 
     reason = "ConnectionMisconfigured"
-    retry = Retry.SLOW
+    slow = True
     sent = False
 
 
@@ -127,7 +114,6 @@ class PeerDBRejected(PeerDBError):
     """PeerDB refused the content itself; ``too_large`` when it was its size (code 8, "Blob data size")."""
 
     reason = "EditNotApplied"
-    retry = Retry.SPEC_CHANGE
     sent = False
 
     def __init__(self, message: str, *, too_large: bool = False, sent: bool | None = None) -> None:
@@ -150,11 +136,10 @@ class PeerDBPreconditionFailed(PeerDBError):
     """PeerDB checked a wish against the databases and found it not (yet) possible.
 
     ``violations`` names the tables as far as PeerDB did (since v0.36.19; empty before). Code 9 covers a wrong wish and
-    a database that is away for a minute alike, hence neither SLOW nor SPEC_CHANGE.
+    a database that is away for a minute alike.
     """
 
     reason = "PrecheckFailed"
-    retry = Retry.MEDIUM
     sent = False
 
     def __init__(self, message: str, *, violations: Sequence[Violation] = ()) -> None:
@@ -184,14 +169,14 @@ class UnexpectedReply(PeerDBError):
     """PeerDB's answer does not have the shape we know; the message names the place, never the whole body."""
 
     reason = "UnexpectedReply"
-    retry = Retry.SLOW
+    slow = True
 
 
 class UnsupportedPeerDB(PeerDBError):
     """This PeerDB cannot be driven safely; the message names the release that can."""
 
     reason = "UnsupportedPeerDB"
-    retry = Retry.SLOW
+    slow = True
 
 
 class KubeError(OperatorError):
@@ -204,21 +189,19 @@ class KubeConflict(KubeError):
     """The object changed since it was read; nothing was written."""
 
     reason = "KubeConflict"
-    retry = Retry.AT_ONCE
 
 
 class KubeNotFound(KubeError):
     """The object does not exist (any more); nothing was written."""
 
     reason = "KubeNotFound"
-    retry = Retry.AT_ONCE
 
 
 class KubeForbidden(KubeError):
     """The operator may not do this: a role is missing, the token is refused, or the namespace is terminating."""
 
     reason = "KubeForbidden"
-    retry = Retry.SLOW
+    slow = True
 
 
 class KubeUnavailable(KubeError):

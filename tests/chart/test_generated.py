@@ -12,11 +12,11 @@ import yaml
 
 from peerdb_operator import __version__
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.crdgen import root_schema
 from tests.chart.helm_cli import Helm, Object, one
 from tests.harness.chart.__main__ import CHART, CRD, ROOT, generated, stale
 from tests.harness.chart.schema import UnknownValue, with_descriptions
 from tests.harness.chart.values import UndocumentedValue, Value, read_values
+from tests.harness.crdgen import root_schema
 
 META: Object = yaml.safe_load((CHART / "Chart.yaml").read_text())
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import yaml
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.crdgen import render
 from tests.docs.pages import ROOT
 from tests.harness.controlplane.launch import ControlPlane
+from tests.harness.crdgen import render
 from tests.harness.peerdb.process import SimulatorProcess
 
 NAMESPACE = "docs"

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.crdgen import root_schema
 from peerdb_operator.mirror.events import RECOVERED, REPEAT_SECONDS, EndReason, Milestone
 from peerdb_operator.mirror.rules.spec_warnings import WarningReason
 from tests.docs.pages import DOCS
+from tests.harness.crdgen import root_schema
 from tests.harness.docs.__main__ import render
 from tests.harness.docs.fields import Help, objects, read_help, spec_sections, validation
 from tests.harness.docs.table import plain, table

@@ -14,7 +14,7 @@ from tests.harness.identity_rights import Right, rights_in, roles_of
 PAGE = Page(DOCS / "security.md")
 RELEASE = "peerdb-operator"
 PACKAGE = ROOT / "operator" / "peerdb_operator"
-CLIENT = PACKAGE / "clients" / "peerdb.py"
+CLIENT = PACKAGE / "peerdb" / "client.py"
 TRACED = {
     "k8s.namespace.name": "namespace",
     "k8s.mirror.name": "name",

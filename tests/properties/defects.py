@@ -10,14 +10,14 @@ DOUBT, CLAIM, PHASE = "mirror/rules/gates.py", "mirror/rules/gates.py", "mirror/
 FLIGHT, STEP, JOURNAL = "mirror/rules/in_flight.py", "mirror/rules/steps.py", "mirror/rules/journal.py"
 DELETION, DROP, CHANGE = "mirror/rules/finalize.py", "mirror/rules/finalize.py", "mirror/rules/change.py"
 BOUNDS, MEMORY, STATUS, ACT = (
-    "mirror/rules/bounds.py",
+    "mirror/rules/journal.py",
     "mirror/rules/history.py",
     "mirror/rules/conditions.py",
     "mirror/execute.py",
 )
 
 _DEFECTS: tuple[Defect, ...] = (
-    Defect("rule 1", "frozen objects are worked on", DOUBT, "if not case.situation.frozen:", "if True:"),
+    Defect("rule 1", "frozen objects are worked on", DOUBT, "if not case.view.frozen:", "if True:"),
     Defect(
         "rule 2",
         "a single failed look becomes a verdict",
@@ -31,14 +31,14 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 3",
         "an absent mirror keeps its journal",
         DOUBT,
-        "closed = case.with_journal(Journal(None, case.journal.bounds))",
-        "closed = case",
+        'closed = case.with_journal(Journal(None, case.journal.bounds))\n    return closed.plan("absent"',
+        'closed = case\n    return closed.plan("absent"',
     ),
     Defect(
         "rule 4",
         "a younger Mirror works on the mirror of an older",
         CLAIM,
-        "if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:",
+        "if case.claims.older is None or case.owner.kind is OwnerKind.OURS:",
         "if True:",
     ),
     Defect(
@@ -66,7 +66,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 5",
         "a first list of tables is taken without judgement",
         STEP,
-        "if not case.situation.tables_accepted and",
+        "if case.view.status.tables is None and",
         "if False and",
     ),
     Defect("rule 6", "a flash of FAILED counts", PHASE, "    if doubt > 0:", "    if doubt > 99:"),
@@ -213,7 +213,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal, I8",
         "any RUNNING proves an edit",
         JOURNAL,
-        "    if config.fingerprint == operation.after:\n        return Finding.EFFECTIVE\n    patience",
+        "    if config.fingerprint == operation.to:\n        return Finding.EFFECTIVE\n    patience",
         "    if True:\n        return Finding.EFFECTIVE\n    patience",
     ),
     Defect(
@@ -252,35 +252,33 @@ _DEFECTS: tuple[Defect, ...] = (
         "    if kind is OwnerKind.OURS:\n        return None\n    if kind is OwnerKind.NONE and",
         "    if True:\n        return None\n    if kind is OwnerKind.NONE and",
     ),
-    Defect(
-        "deletion", "Retain drops", DELETION, "if case.desired.deletion_policy is DeletionPolicy.RETAIN:", "if False:"
-    ),
+    Defect("deletion", "Retain drops", DELETION, "if desired.deletion_policy is DeletionPolicy.RETAIN:", "if False:"),
     Defect(
         "deletion",
         "a namespace on its way out drops its mirrors",
         DELETION,
-        "if farewell.namespace_terminating and not farewell.drops_with_namespace:",
+        "if claims.namespace_terminating and not claims.drops_with_namespace:",
         "if False:",
     ),
     Defect(
         "deletion",
         "a CRD on its way out drops its mirrors",
         DELETION,
-        "    if farewell.crd_terminating:\n",
+        "    if claims.crd_terminating:\n",
         "    if False:\n",
     ),
     Defect(
         "deletion",
         "a mirror is dropped under another Mirror",
         DELETION,
-        "if farewell.successor is not None:",
+        "if claims.successor is not None:",
         "if False:",
     ),
     Defect(
         "deletion, I6",
         "an unread namespace is taken for a live one",
         DELETION,
-        "if farewell.crd_terminating is None or farewell.namespace_terminating is None:",
+        "if case.claims.crd_terminating is None or case.claims.namespace_terminating is None:",
         "if False:",
     ),
     Defect(
@@ -312,7 +310,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "True or",
     ),
     Defect("deletion", "a lost drop is not repeated", DROP, "    if abs(age) < period:", "    if True:"),
-    Defect("deletion", "the rate limit on drops does not hold", DROP, "if farewell.brake_wait <= 0:", "if True:"),
+    Defect("deletion", "the rate limit on drops does not hold", DROP, "if case.claims.drop_wait <= 0:", "if True:"),
     Defect(
         "I9",
         "Ready speaks of a generation that was not evaluated",

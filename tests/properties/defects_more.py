@@ -11,10 +11,10 @@ DELETION, DROP, CHANGE, LIMITS = (
     "mirror/rules/limits.py",
 )
 BOUNDS, MEMORY, STATUS, LEDGER = (
-    "mirror/rules/bounds.py",
+    "mirror/rules/journal.py",
     "mirror/rules/history.py",
     "mirror/rules/conditions.py",
-    "mirror/rules/ledger.py",
+    "mirror/rules/journal.py",
 )
 ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/report.py"
 ANNOUNCE, OBSERVED = "mirror/execute.py", "mirror/rules/observation.py"
@@ -151,10 +151,16 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal",
         "a successor does not read the journal",
         LEDGER,
-        "    if status is None:\n        return None\n    try:",
-        "    if True:\n        return None\n    try:",
+        "known = None if operation is None or operation.step is Step.OTHER else operation",
+        "known = None",
     ),
-    Defect("journal", "an acceptance does not survive", LEDGER, "accepted=status.accepted,", "accepted=False,"),
+    Defect(
+        "journal",
+        "an acceptance does not survive",
+        LEDGER,
+        "return cls(known, status.bounds or Bounds())",
+        "return cls(known and replace(known, accepted=False), status.bounds or Bounds())",
+    ),
     Defect(
         "journal, I8",
         "a drop is sent before it is recorded",
@@ -194,8 +200,8 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "rule 4, I10",
         "a younger owner leaves its mirror paused",
         CLAIM,
-        "if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:",
-        "if case.situation.older_claim is None:",
+        "if case.claims.older is None or case.owner.kind is OwnerKind.OURS:",
+        "if case.claims.older is None:",
     ),
     Defect(
         "rule 11",
@@ -305,7 +311,7 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "a frozen object is dropped",
         DELETION,
-        "    if not case.situation.frozen:\n        return None\n    if (cause := release_cause",
+        "    if not case.view.frozen:\n        return None\n    if (cause := release_cause",
         "    if True:\n        return None\n    if (cause := release_cause",
     ),
     Defect(
@@ -354,7 +360,7 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "a repeated drop has other flags",
         DROP,
-        "Drop(DropFlags.decode(operation.after), operation, first=False)",
+        'Drop(DropFlags.decode(operation.to or ""), operation, first=False)',
         "Drop(DropFlags(statistics=True), operation, first=False)",
     ),
     Defect(
@@ -368,7 +374,7 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "the tag stays when a mirror is let go",
         DELETION,
-        "hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.successor is not None",
+        "hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or case.claims.successor is not None",
         "hands_over = False",
     ),
 )

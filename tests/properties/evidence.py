@@ -197,7 +197,7 @@ class Check(Asked):
 
 @dataclass
 class Evidence:
-    """All records, oldest first. ``reported`` are called with each new one: a request on arrival, a change when made."""
+    """All records, oldest first. ``reported`` are called with each new one: a request on arrival, a change at once."""
 
     simulation: Simulation
     asked: list[Asked] = field(default_factory=list)

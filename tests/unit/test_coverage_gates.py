@@ -14,7 +14,7 @@ OURS = ("COV", "PYTEST")
 WHOLE = "def decide(asked):\n    return asked\n"
 HALF = "def decide(asked):\n    if asked:\n        return 1\n    return 2\n"
 LONG = WHOLE + "\n\ndef never(asked):\n" + "    asked += 1\n" * 8
-CALLS = "from peerdb_operator import rest\nfrom peerdb_operator.core import rule\n\n\ndef test_it():\n"
+CALLS = "from peerdb_operator import rest\nfrom peerdb_operator.mirror.rules import rule\n\n\ndef test_it():\n"
 CONFIG = "[tool.coverage.run]\nbranch = true\nparallel = true\nsource_pkgs = ['peerdb_operator']\n"
 
 
@@ -22,8 +22,14 @@ def a_run(
     folder: Path, *asked: str, core: str = WHOLE, rest: str = WHOLE, test: str = "assert rule.decide(rest.decide(1))"
 ) -> subprocess.CompletedProcess[str]:
     """A run of pytest with the gates, over a package that has our package's name and nothing else of it."""
-    files = {"rest.py": rest, "core/rule.py": core, "core/__init__.py": "", "__init__.py": ""}
-    (folder / "peerdb_operator" / "core").mkdir(parents=True)
+    files = {
+        "rest.py": rest,
+        "mirror/rules/rule.py": core,
+        "mirror/__init__.py": "",
+        "mirror/rules/__init__.py": "",
+        "__init__.py": "",
+    }
+    (folder / "peerdb_operator" / "mirror" / "rules").mkdir(parents=True)
     for name, text in files.items():
         (folder / "peerdb_operator" / name).write_text(text, encoding="utf-8")
     (folder / "test_it.py").write_text(f"{CALLS}    {test}\n", encoding="utf-8")
@@ -45,14 +51,14 @@ def test_the_run_ends_with_pytests_own_summary_when_the_gates_are_met(tmp_path: 
 
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     *_, first, second, last = done.stdout.splitlines()
-    assert first == "coverage of core: 100.00 %, at least 100 % is wanted"
+    assert first == "coverage of the rules: 100.00 %, at least 100 % is wanted"
     assert second == "coverage of the rest: 100.00 %, at least 90 % is wanted"
     assert last.startswith("1 passed in ")
 
 
 @pytest.mark.parametrize(
     ("core", "rest", "named"),
-    [(HALF, WHOLE, "core/rule.py"), (WHOLE, LONG, "peerdb_operator/rest.py")],
+    [(HALF, WHOLE, "mirror/rules/rule.py"), (WHOLE, LONG, "peerdb_operator/rest.py")],
     ids=["a branch of the core", "half of the rest"],
 )
 def test_the_run_fails_and_names_the_file_when_a_gate_is_missed(
@@ -69,7 +75,7 @@ def test_a_failed_test_stays_the_verdict_when_the_gates_are_met(tmp_path: Path) 
     done = a_run(tmp_path, test="assert not rule.decide(rest.decide(1))")
 
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    assert "coverage of core: 100.00 %" in done.stdout
+    assert "coverage of the rules: 100.00 %" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 failed in ")
 
 

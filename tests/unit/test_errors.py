@@ -16,7 +16,6 @@ from peerdb_operator.errors import (
     PeerDBPreconditionFailed,
     PeerDBRejected,
     PeerDBUnavailable,
-    Retry,
     Violation,
 )
 
@@ -51,7 +50,6 @@ def test_every_class_has_its_own_answer_when_it_is_a_leaf() -> None:
     assert len(leaves) > 10
     for cls in leaves:
         assert cls.__doc__
-        assert isinstance(cls.retry, Retry)
         assert cls.reason not in {OperatorError.reason, KubeError.reason}
 
 
@@ -77,14 +75,13 @@ def test_a_spec_error_names_field_problem_and_the_rest_when_it_is_shown() -> Non
     error = InvalidSpec("spec.state", "must be given", more=2)
     assert error.message == "spec.state: must be given (and 2 more problems)"
     assert (error.field, error.problem, error.more) == ("spec.state", "must be given", 2)
-    assert error.retry is Retry.SPEC_CHANGE
 
 
 def test_maintenance_is_told_apart_when_peerdb_cannot_be_asked() -> None:
     away = PeerDBUnavailable("connection refused", sent=False)
-    assert (away.reason, away.retry, away.maintenance, away.sent) == ("PeerDBUnavailable", Retry.BACKOFF, False, False)
+    assert (away.reason, away.slow, away.maintenance, away.sent) == ("PeerDBUnavailable", False, False, False)
     upgrade = PeerDBUnavailable("maintenance", sent=False, maintenance=True)
-    assert (upgrade.reason, upgrade.retry, upgrade.maintenance) == ("Maintenance", Retry.MAINTENANCE, True)
+    assert (upgrade.reason, upgrade.slow, upgrade.maintenance) == ("Maintenance", True, True)
 
 
 def test_one_error_leaves_the_next_alone_when_it_has_its_own_answers() -> None:

@@ -56,7 +56,7 @@ def test_every_module_says_what_it_owns_and_stays_short(module: Path) -> None:
     text = module.read_text()
 
     assert text.lstrip().startswith('"""')
-    assert text.count("\n") <= 250
+    assert text.count("\n") <= 400
 
 
 def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
@@ -111,8 +111,8 @@ def test_modules_and_functions_keep_to_their_sizes(module: Path) -> None:
     text = module.read_text()
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
-    assert len(text.splitlines()) <= 250
-    assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 40] == []
+    assert len(text.splitlines()) <= 400
+    assert [each.name for each in functions if (each.end_lineno or 0) - each.lineno >= 60] == []
 
 
 def test_every_target_of_the_makefile_says_what_it_does() -> None:

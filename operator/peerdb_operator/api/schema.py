@@ -2,7 +2,7 @@
 
 Owns ``described`` and ``observed`` (help text, list type, CEL rules and server-side default of one field), ``Rule``,
 ``PrinterColumn`` and ``Resource`` (the names and columns of a kind). They only attach keys to the JSON schema of a
-pydantic model. Turning models into a CRD is the work of ``peerdb_operator.crdgen``, which refuses any key it does not
+pydantic model. Models are turned into a CRD by ``tests.harness.crdgen``, which refuses any key it does not
 know.
 """
 
@@ -25,6 +25,9 @@ ListType = Literal["atomic", "set", "map"]
 
 MODEL_CONFIG: Final = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 """Common to all models of the API: values; snake_case in Python, camelCase outside; foreign fields are ignored."""
+
+VALUE_CONFIG: Final = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
+"""The same for models that are frozen dataclasses."""
 
 
 @dataclass(frozen=True, slots=True)

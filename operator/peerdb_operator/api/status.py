@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, WithJsonSchema
+from pydantic.dataclasses import dataclass
 
 from peerdb_operator.api.naming import MIRROR_NAME_MAX
-from peerdb_operator.api.schema import MODEL_CONFIG, observed
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.schema import MODEL_CONFIG, VALUE_CONFIG, observed
 from peerdb_operator.api.times import AsWritten, Micros, Seconds
 
 MAX_PENDING: Final = 20
@@ -28,6 +30,17 @@ Count = Annotated[int, Field(ge=0, le=_INT32_MAX)]
 _Word = Annotated[str, Field(max_length=64)]
 _MirrorName = Annotated[str, Field(max_length=MIRROR_NAME_MAX)]
 _Hash = Annotated[str, Field(max_length=128)]
+_WORD_SCHEMA: Final = {"type": "string", "maxLength": 64}
+REFUSALS: Final = (Reason.EDIT_NOT_APPLIED, Reason.EDIT_TOO_LARGE)
+"""What an edit that PeerDB refused for its content may be called."""
+
+
+def _refusal(reason: Reason) -> Reason:
+    if reason not in REFUSALS:
+        raise ValueError("no reason for which PeerDB refuses an edit")
+    return reason
+
+
 _Identifier = Annotated[str, Field(max_length=256)]
 
 
@@ -85,51 +98,70 @@ class TablesStatus(BaseModel):
     ] = []
 
 
-class OperationStatus(BaseModel):
-    """The command in flight: what was sent to PeerDB and is not proven by an observation yet."""
+class Step(StrEnum):
+    """The commands that have an entry in the journal; OTHER stands for any word that this operator does not write."""
 
-    model_config = MODEL_CONFIG
+    PAUSE = "Pause"
+    RESUME = "Resume"
+    EDIT = "Edit"
+    DROP = "Drop"
+    OTHER = "Other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Step | None":
+        return cls.OTHER if isinstance(value, str) else None
+
+
+_OpenStep = Annotated[Step, WithJsonSchema(_WORD_SCHEMA)]  # a newer operator may write others
+_Refusal = Annotated[Reason, AfterValidator(_refusal), WithJsonSchema(_WORD_SCHEMA)]
+
+
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class Operation:
+    """The command in flight: what was sent to PeerDB and is not proven by an observation yet.
+
+    ``from_`` and ``to`` are fingerprints around an edit. A drop has its flags in ``to``; a resume that gives an edit
+    up, the edit's goal.
+    """
 
     id: Annotated[_Word, observed("Identity of the command.")]
-    step: Annotated[_Word, observed("Pause, Resume, Edit or Drop.")]
+    step: Annotated[_OpenStep, observed("Pause, Resume, Edit or Drop.")]
+    sent_at: Annotated[Micros, observed("When it was sent, or its request ended without a reply.")]
+    created_at: Annotated[
+        _Word, observed("PeerDB's creation time of the mirror; another value means another mirror of the same name.")
+    ]
     from_: Annotated[
         _Hash | None, Field(alias="from"), observed("Fingerprint of the mirror's configuration before the command.")
     ] = None
     to: Annotated[_Hash | None, observed("Fingerprint that the command is to bring about; for a drop its flags.")] = (
         None
     )
-    sent_at: Annotated[Micros, observed("When it was sent, or its request ended without a reply.")]
     accepted: Annotated[bool, observed("Whether PeerDB answered 200, which does not mean that it is done.")] = False
-    created_at: Annotated[
-        _Word, observed("PeerDB's creation time of the mirror; another value means another mirror of the same name.")
-    ]
 
 
-class Correction(BaseModel):
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class Correction:
     """One edit that undid a change made in PeerDB by somebody else."""
-
-    model_config = MODEL_CONFIG
 
     difference: Annotated[_Hash, observed("Fingerprint of what was corrected.")]
     time: Annotated[Micros, observed("When the edit was sent.")]
 
 
-class BoundsStatus(BaseModel):
-    """What keeps a wish that PeerDB does not follow from stopping the mirror again and again."""
-
-    model_config = MODEL_CONFIG
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class Bounds:
+    """What limits repeated edits; outlives the operation."""
 
     generation: Annotated[Generation, observed("The metadata.generation that the counts belong to.")] = 0
     goal: Annotated[_Hash | None, observed("Fingerprint that the newest edit was to bring about.")] = None
     attempts: Annotated[Count, observed("Edits towards that goal that stayed unproven.", unit="edits")] = 0
     not_before: Annotated[Micros | None, observed("No further edit before this time.")] = None
     corrections: Annotated[
-        list[Correction],
+        tuple[Correction, ...],
         Field(max_length=16),
         observed("The newest edits that undid a change made in PeerDB.", list_type="atomic"),
-    ] = []
+    ] = ()
     settled: Annotated[Generation | None, observed("The newest metadata.generation that came to rest.")] = None
-    refused: Annotated[_Word | None, observed("Reason for which PeerDB refused the goal, if it did.")] = None
+    refused: Annotated[_Refusal | None, observed("Reason for which PeerDB refused the goal, if it did.")] = None
 
 
 class LastError(BaseModel):
@@ -159,8 +191,8 @@ class MirrorStatus(BaseModel):
     tables: Annotated[
         TablesStatus | None, observed("The tables in numbers; absent as long as no list of tables was accepted.")
     ] = None
-    operation: Annotated[OperationStatus | None, observed("The command in flight, if any.")] = None
-    bounds: Annotated[BoundsStatus | None, observed("What limits repeated edits.")] = None
+    operation: Annotated[Operation | None, observed("The command in flight, if any.")] = None
+    bounds: Annotated[Bounds | None, observed("What limits repeated edits.")] = None
     last_error: Annotated[LastError | None, observed("The newest error in PeerDB's log of the mirror.")] = None
     conditions: Annotated[
         list[Condition],
@@ -174,6 +206,11 @@ class MirrorStatus(BaseModel):
     def ready(self) -> Condition | None:
         """The condition Ready; None before the first verdict."""
         return next((condition for condition in self.conditions if condition.type == "Ready"), None)
+
+    @property
+    def ready_reason(self) -> str:
+        """The reason of Ready; empty without one."""
+        return "" if self.ready is None else self.ready.reason
 
     def as_wire(self) -> dict[str, Any]:
         """The status as it is written; what is unset is left out."""

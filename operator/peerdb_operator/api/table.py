@@ -41,11 +41,6 @@ class Engine(StrEnum):
         """PeerDB's word for it (protos/flow.proto TableEngine)."""
         return f"CH_ENGINE_{self.name}"
 
-    @classmethod
-    def from_wire(cls, word: str) -> "Engine | None":
-        """The engine that PeerDB means, or None for one that this version does not know."""
-        return next((engine for engine in cls if engine.wire == word), None)
-
 
 def duplicates(values: Iterable[str]) -> tuple[str, int, int] | None:
     """The first value that occurs again, with the positions of its first two occurrences."""

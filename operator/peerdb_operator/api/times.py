@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+_SECOND: Final = timedelta(seconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA: Final = {"type": "string", "format": "date-time"}
 _YEAR_1: Final = -62_135_596_800
@@ -46,6 +47,13 @@ def _format(seconds: float, precision: str) -> str:
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
+def _to_micros(seconds: float) -> float:
+    """As it comes back from the API server, so that what is written equals what is read; never later than given."""
+    micros = floor(seconds * 1e6)
+    rounded = timedelta(microseconds=micros) / _SECOND
+    return rounded if rounded <= seconds else timedelta(microseconds=micros - 1) / _SECOND
+
+
 def _from_wire(value: object) -> object:
     return parse_time(value) if isinstance(value, str) else value
 
@@ -54,6 +62,6 @@ _Time = Annotated[
     float, BeforeValidator(_from_wire), Field(strict=True, ge=_YEAR_1, le=_YEAR_9999), WithJsonSchema(_SCHEMA)
 ]
 Seconds = Annotated[_Time, AfterValidator(floor), PlainSerializer(format_seconds)]
-Micros = Annotated[_Time, PlainSerializer(format_micros)]
+Micros = Annotated[_Time, AfterValidator(_to_micros), PlainSerializer(format_micros)]
 AsWritten = Annotated[_Time, PlainSerializer(_as_written)]
 """Whole seconds, with a fraction only where another writer gave one."""

@@ -9,13 +9,12 @@ import logging
 from dataclasses import dataclass, replace
 
 from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.errors import KubeConflict, KubeError
 from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
-from peerdb_operator.mirror.report import log_kube_failure, log_kube_success, ready_reason
+from peerdb_operator.mirror.report import log_kube_failure, log_kube_success
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.finalize import Farewell
-from peerdb_operator.mirror.rules.journal import Operation, Step
-from peerdb_operator.mirror.rules.state import Situation
+from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.ports import Clock, KubePort
 from peerdb_operator.settings import NamespaceDeletion
@@ -33,38 +32,31 @@ class ClaimReader:
     limiter: DropRateLimiter
     namespace_deletion: NamespaceDeletion
 
-    def situation(self, entry: CachedMirror) -> Situation:
-        """Of one object, from what is known of all."""
-        view = entry.view
-        return Situation(
-            version=entry.base.version,
-            frozen=view.frozen,
-            older_claim=self.registry.older_claim(entry),
-            tables_accepted=view.status.tables is not None,
-            has_finalizer=view.has_finalizer,
-            observed_generation=view.status.observed_generation,
-            state=view.status.state or "",
-            state_since=view.status.state_since,
-            reason=ready_reason(view.status),
-        )
+    async def of(self, entry: CachedMirror, desired: Desired) -> Claims:
+        """Everything that a decision of this pass may read; for a deletion, CRD and namespace are read uncached.
 
-    async def farewell(self, entry: CachedMirror, desired: Desired) -> Farewell:
-        """What a drop rests on, read uncached in this very pass; raises nothing of ours."""
+        Raises nothing of ours.
+        """
         view = entry.view
+        if view.deleted_at is None:
+            return Claims(older=self.registry.older_claim(entry))
         self._remember_drop(entry)
         crd, namespace = await self._going(entry, desired)
-        return Farewell(
-            deleted_at=view.deleted_at or 0.0,
-            successor=self.registry.successor(entry),
+        known = Claims(
             crd_terminating=crd,
             namespace_terminating=namespace,
             drops_with_namespace=self.namespace_deletion is NamespaceDeletion.DROP,
         )
+        return self.renewed(entry, known)
 
-    def renewed(self, entry: CachedMirror, farewell: Farewell) -> Farewell:
+    def renewed(self, entry: CachedMirror, known: Claims) -> Claims:
         """The same with what has come meanwhile: others drop, and claim this mirror, while this pass looks."""
-        wait = self.limiter.wait(self.clock.now())
-        return replace(farewell, brake_wait=wait, successor=self.registry.successor(entry))
+        return replace(
+            known,
+            older=self.registry.older_claim(entry),
+            successor=self.registry.successor(entry),
+            drop_wait=self.limiter.wait(self.clock.now()),
+        )
 
     def require_no_successor(self, entry: CachedMirror) -> None:
         """Raise ``KubeConflict`` if a drop would take the mirror from another Mirror that claims it by now."""

@@ -210,14 +210,14 @@ class MirrorController:
     async def _pass(self, entry: CachedMirror) -> Requeue:
         who = Identity(self._cluster_id, entry.view.namespace, entry.view.name, entry.view.uid)
         if entry.view.deleted_at is not None:
-            return await self._reconciler.farewell(entry, entry.desired_for_deletion(), who)
+            return await self._reconciler.run(entry, entry.desired_for_deletion(), who)
         wish = entry.wish()
         if not isinstance(wish, InvalidSpec):
-            return await self._reconciler.decision(entry, wish, who)
+            return await self._reconciler.run(entry, wish, who)
         entry.timer.end_trace(Reason.INVALID_SPEC.value)
         followed = entry.desired_run_state()
         if followed is not None:
-            return await self._reconciler.decision(entry, followed, who)
+            return await self._reconciler.run(entry, followed, who)
         await self._tell(entry, verdict(Reason.INVALID_SPEC, wish.message))
         return Requeue(None)
 

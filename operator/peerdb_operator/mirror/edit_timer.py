@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict
 from peerdb_operator.mirror.rules.decision import Action, Pause, SendUpdate
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.ports import Clock
 from peerdb_operator.telemetry.metrics import Metrics

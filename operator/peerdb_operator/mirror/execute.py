@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Operation
 from peerdb_operator.errors import (
     KubeConflict,
     KubeError,
@@ -26,9 +27,8 @@ from peerdb_operator.mirror.job import Outcome, Work, WriteAhead
 from peerdb_operator.mirror.lookout import Observations
 from peerdb_operator.mirror.observe import Reads
 from peerdb_operator.mirror.report import Reporter
-from peerdb_operator.mirror.rules.bounds import after_unproven, for_generation
 from peerdb_operator.mirror.rules.decision import Decision, Drop, Pause, Release, Resume, SendUpdate
-from peerdb_operator.mirror.rules.journal import Journal, Operation
+from peerdb_operator.mirror.rules.journal import Journal, after_unproven, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, OwnerKind
 from peerdb_operator.mirror.translate import cdc_flow_config_update
@@ -218,7 +218,7 @@ class Actor:
         refused = Reason.EDIT_TOO_LARGE if failure.too_large else Reason.EDIT_NOT_APPLIED
         now = self._clock.now()
         return replace(
-            not_sent, bounds=after_unproven(not_sent.bounds, operation.after, self._limits, now, refused=refused)
+            not_sent, bounds=after_unproven(not_sent.bounds, operation.to, self._limits, now, refused=refused)
         )
 
     async def _still_refuses(self, work: Work) -> PeerDBError | None:

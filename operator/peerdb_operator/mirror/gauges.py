@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.report import ready_reason
 from peerdb_operator.mirror.rules.observation import State
-from peerdb_operator.mirror.store import MirrorObject, MirrorStore
+from peerdb_operator.mirror.rules.state import MirrorObject
+from peerdb_operator.mirror.store import MirrorStore
 from peerdb_operator.telemetry.families import CONDITIONS
 from peerdb_operator.telemetry.metrics import UNSEEN, MirrorSample
 
@@ -29,7 +29,7 @@ def mirror_samples(registry: MirrorStore) -> Iterable[MirrorSample]:
 
 def _sample(view: MirrorObject, paused_since: float | None, error_at: float | None) -> MirrorSample:
     status, tables = view.status, view.status.tables
-    reason = ready_reason(status)
+    reason = status.ready_reason
     return MirrorSample(
         namespace=view.namespace,
         name=view.name,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import KubeError
-from peerdb_operator.mirror.report import ready_reason
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.ports import KubePort
 from peerdb_operator.settings import NamespaceDeletion
@@ -50,4 +49,4 @@ class HeldDrops:
 
 def _is_held(entry: CachedMirror) -> bool:
     view = entry.view
-    return view.deleted_at is not None and view.has_finalizer and ready_reason(view.status) == Reason.DROP_HELD
+    return view.deleted_at is not None and view.has_finalizer and view.status.ready_reason == Reason.DROP_HELD

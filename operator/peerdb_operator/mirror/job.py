@@ -6,13 +6,14 @@ Owns shapes only. Leaves looking to ``look``, acting to ``act`` and the order of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peerdb_operator.errors import PeerDBError
 from peerdb_operator.mirror.observe import Identity, Observed
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.journal import Journal
+from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb.redaction import secret_values, without
 from peerdb_operator.ports import Pool
@@ -31,6 +32,7 @@ class Work:
     identity: Identity
     sight: Observed
     journal: Journal
+    claims: Claims = field(default_factory=Claims)
     checks: bool = False
     """Whether the pass ends for want of a precheck's answer."""
 

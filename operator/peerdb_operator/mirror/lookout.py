@@ -10,12 +10,12 @@ import random
 from dataclasses import dataclass, replace
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Step
 from peerdb_operator.errors import PeerDBError
 from peerdb_operator.mirror.job import StaleObservation, Work
 from peerdb_operator.mirror.observe import Observer, Reads, unknown
-from peerdb_operator.mirror.rules.finalize import Farewell, release_cause
+from peerdb_operator.mirror.rules.finalize import release_cause
 from peerdb_operator.mirror.rules.history import absence_gap, record_reading, same_owner, same_paused_config
-from peerdb_operator.mirror.rules.journal import Step
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
     Found,
@@ -27,7 +27,6 @@ from peerdb_operator.mirror.rules.observation import (
     Unreadable,
     may_carry_command,
 )
-from peerdb_operator.mirror.rules.state import Case, Situation
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb.client import name_in_copies
 from peerdb_operator.peerdb.redaction import secret_values
@@ -46,11 +45,11 @@ class Observations:
     rng: random.Random
     limits: Limits
 
-    async def first(self, work: Work, parting: Farewell | None) -> Observation:
+    async def first(self, work: Work) -> Observation:
         """The look that a pass begins with, if it needs one."""
-        if not self._needs_peerdb(work, parting):
+        if not self._needs_peerdb(work):
             return NOT_ASKED
-        return await self.look(work, Reads.FULL if self._starts_fully(work, parting) else Reads.STATE)
+        return await self.look(work, Reads.FULL if self._starts_fully(work) else Reads.STATE)
 
     async def look(self, work: Work, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
@@ -162,23 +161,20 @@ class Observations:
             entry.history = replace(entry.history, unknown_since=entry.refused_since)
         return observation
 
-    def _needs_peerdb(self, work: Work, parting: Farewell | None) -> bool:
+    def _needs_peerdb(self, work: Work) -> bool:
         if work.entry.view.frozen:
             return False
-        if parting is None:
+        if work.entry.view.deleted_at is None:
             return True
-        case = Case(
-            work.desired, NOT_ASKED, work.entry.history, work.journal, Situation(), self.limits, self.clock.now()
-        )
-        return work.desired.wants_running or release_cause(case, parting) is None
+        return work.desired.wants_running or release_cause(work.desired, work.claims) is None
 
-    def _starts_fully(self, work: Work, parting: Farewell | None) -> bool:
+    def _starts_fully(self, work: Work) -> bool:
         """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""
         entry, now = work.entry, self.clock.now()
         if entry.history.word is not None and not State.of(entry.history.word).comparable:
             return False
         settled = work.journal.bounds.settled == work.desired.generation and work.journal.operation is None
-        return parting is not None or not settled or now >= entry.sample_at
+        return entry.view.deleted_at is not None or not settled or now >= entry.sample_at
 
 
 def _without_secrets(entry: CachedMirror, look: Reading) -> Reading:

@@ -24,7 +24,6 @@ from peerdb_operator.errors import (
     PeerDBRejected,
     PeerDBUnauthorized,
     PeerDBUnavailable,
-    Retry,
     UnsupportedPeerDB,
 )
 from peerdb_operator.mirror.rules.observation import (
@@ -215,7 +214,7 @@ def unknown(error: OperatorError, at: float) -> Unknown:
         if isinstance(error, PeerDBRejected | PeerDBPreconditionFailed | InvalidSpec)
         else Reason(error.reason)
     )
-    return Unknown(reason, error.message, at, slow=error.retry in {Retry.SLOW, Retry.MAINTENANCE})
+    return Unknown(reason, error.message, at, slow=error.slow)
 
 
 async def _both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:

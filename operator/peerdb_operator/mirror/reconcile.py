@@ -21,9 +21,9 @@ from peerdb_operator.mirror.job import Outcome, StaleObservation, Work
 from peerdb_operator.mirror.lookout import NOT_ASKED, Observations
 from peerdb_operator.mirror.observe import Identity, Observed
 from peerdb_operator.mirror.precheck import Prechecker
-from peerdb_operator.mirror.report import Reporter, log_decision, log_failure, log_success, ready_reason
+from peerdb_operator.mirror.report import Reporter, log_decision, log_failure, log_success
 from peerdb_operator.mirror.rules.conditions import SETTLED, Report, next_status
-from peerdb_operator.mirror.rules.decide import plan
+from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import (
     Adopt,
     Command,
@@ -40,11 +40,11 @@ from peerdb_operator.mirror.rules.decision import (
     Wait,
 )
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.finalize import Farewell, plan_deletion, release_cause
+from peerdb_operator.mirror.rules.finalize import release_cause
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Absent, Observation
-from peerdb_operator.mirror.rules.state import Case
+from peerdb_operator.mirror.rules.state import MirrorState
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.mirror.traces import trace_edit, traced_act
 from peerdb_operator.ports import Clock, Requeue, precheck_key
@@ -70,22 +70,16 @@ class Reconciler:
     rng: random.Random
     limits: Limits
 
-    async def decision(self, entry: CachedMirror, desired: Desired, who: Identity) -> Requeue:
-        """One pass towards the wish."""
-        return await self._run(entry, desired, who, None)
-
-    async def farewell(self, entry: CachedMirror, desired: Desired, who: Identity) -> Requeue:
-        """One pass of a Mirror that is being deleted."""
-        if not entry.view.has_finalizer:
+    async def run(self, entry: CachedMirror, desired: Desired, who: Identity) -> Requeue:
+        """One pass."""
+        if entry.view.deleted_at is not None and not entry.view.has_finalizer:
             return Requeue(None)
-        return await self._run(entry, desired, who, await self.claim_reader.farewell(entry, desired))
-
-    async def _run(self, entry: CachedMirror, desired: Desired, who: Identity, parting: Farewell | None) -> Requeue:
         entry.history = replace(entry.history, error=entry.shown_error())
-        work = Work(entry, desired, who, Observed(NOT_ASKED), entry.current_journal())
-        observation = await self.observations.first(work, parting)
+        claims = await self.claim_reader.of(entry, desired)
+        work = Work(entry, desired, who, Observed(NOT_ASKED), entry.current_journal(), claims)
+        observation = await self.observations.first(work)
         for _ in range(MOST_STALE):
-            observation, decision = await self._decide(work, observation, parting)
+            observation, decision = await self._decide(work, observation)
             if work.checks:
                 # Nothing is told of it: what the pass has found is what the next one finds, with the answer.
                 entry.journal = None if entry.journal is None else decision.journal
@@ -94,16 +88,14 @@ class Reconciler:
                 # The state was not known when the lane was chosen; it is now.
                 return self._rest(work, Wait(0.0), None)
             try:
-                return await self._end(work, observation, decision, parting)
+                return await self._end(work, observation, decision)
             except StaleObservation:
                 observation = await self.observations.look(work)
         return self._rest(work, Wait(self.limits.requeue_first), None)
 
-    async def _decide(
-        self, work: Work, observation: Observation, parting: Farewell | None
-    ) -> tuple[Observation, Decision]:
+    async def _decide(self, work: Work, observation: Observation) -> tuple[Observation, Decision]:
         """Plan, and look and check as the plan asks for, until it asks for something else."""
-        decision = self._plan(work, observation, parting)
+        decision = self._plan(work, observation)
         for _ in range(MOST_LOOKS):
             match decision.action:
                 case Observe():
@@ -117,14 +109,12 @@ class Reconciler:
                         return observation, replace(decision, wait=Wait(min(wait, self.limits.sample)))
                 case _:
                     break
-            decision = self._plan(work, observation, parting)
+            decision = self._plan(work, observation)
         return observation, decision
 
-    async def _end(self, work: Work, observation: Observation, decision: Decision, parting: Farewell | None) -> Requeue:
+    async def _end(self, work: Work, observation: Observation, decision: Decision) -> Requeue:
         entry = work.entry
-        done = await self._carry_out(
-            work, observation, decision, corrects=parting is None and _corrects(work, decision)
-        )
+        done = await self._carry_out(work, observation, decision, corrects=_corrects(work, decision))
         if done is None:
             return Requeue(None)
         wait = decision.wait
@@ -139,7 +129,7 @@ class Reconciler:
             entry.story.turn = None
             log_failure(entry, decision, done.failure)
             observation = self.observations.failed(work, done.failure)
-            decision = replace(self._plan(work, observation, parting), journal=done.journal)
+            decision = replace(self._plan(work, observation), journal=done.journal)
             wait = decision.wait
             if decision.action is None:
                 log_decision(entry, decision)
@@ -201,23 +191,20 @@ class Reconciler:
             case _ as never:
                 assert_never(never)
 
-    def _plan(self, work: Work, observation: Observation, parting: Farewell | None) -> Decision:
+    def _plan(self, work: Work, observation: Observation) -> Decision:
         entry, now = work.entry, self.clock.now()
-        situation = self.claim_reader.situation(entry)
-        if parting is None:
-            decision = plan(work.desired, observation, entry.history, work.journal, situation, self.limits, now)
-            if decision.compared:
-                known = decision.blocked
-                found = None if known is None or known.reason is Reason.CONFIG_UNREADABLE else known
-                blocked = None if found is None else (work.desired.generation, found.reason, found.message)
-                entry.history = replace(entry.history, blocked=blocked)
-            return decision
-        parting = self.claim_reader.renewed(entry, parting)
-        case = Case(work.desired, observation, entry.history, work.journal, situation, self.limits, now)
-        if entry.history.release_since is None and release_cause(case, parting) is not None:
-            case = replace(case, history=replace(case.history, release_since=now))
-            entry.history = case.history
-        return plan_deletion(case, parting)
+        work.claims = self.claim_reader.renewed(entry, work.claims)
+        releases = entry.view.deleted_at is not None and release_cause(work.desired, work.claims) is not None
+        if releases and entry.history.release_since is None:
+            entry.history = replace(entry.history, release_since=now)
+        state = MirrorState(entry.view, work.desired, observation, entry.history, work.journal, work.claims)
+        decision = decide(state, self.limits, now)
+        if decision.compared:
+            known = decision.blocked
+            found = None if known is None or known.reason is Reason.CONFIG_UNREADABLE else known
+            blocked = None if found is None else (work.desired.generation, found.reason, found.message)
+            entry.history = replace(entry.history, blocked=blocked)
+        return decision
 
     async def _write(self, work: Work, observation: Observation, decision: Decision, journal: Journal) -> float | None:
         entry = work.entry
@@ -247,6 +234,8 @@ def _word(work: Work, observation: Observation) -> str | None:
 
 def _corrects(work: Work, decision: Decision) -> bool:
     """Whether the mirror is led back from what somebody did to it in PeerDB: the spec had come to rest before."""
-    at_rest = work.journal.operation is None and ready_reason(work.entry.view.status) in SETTLED
+    if work.entry.view.deleted_at is not None:
+        return False
+    at_rest = work.journal.operation is None and work.entry.view.status.ready_reason in SETTLED
     settled = work.journal.bounds.settled == work.desired.generation
     return at_rest and settled and isinstance(decision.action, Pause | Resume | SendUpdate)

@@ -60,8 +60,8 @@ class Reporter:
         finally:
             entry.writing = None
         entry.written_at = self._clock.now()
-        if reported is not None and reported.reason != ready_reason(previous):
-            entry.story.tell(reported, ready_reason(previous), entry.written_at)
+        if reported is not None and reported.reason != previous.ready_reason:
+            entry.story.tell(reported, previous.ready_reason, entry.written_at)
         return None
 
     async def finalizers(self, entry: CachedMirror, finalizers: list[str]) -> None:
@@ -179,11 +179,6 @@ class Reporter:
                 return max(0.0, entry.written_at + self._progress_gap - now)
             case Urgency.NOTHING:
                 return float("inf")
-
-
-def ready_reason(status: MirrorStatus) -> str:
-    """The reason of Ready; empty without one."""
-    return "" if status.ready is None else status.ready.reason
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

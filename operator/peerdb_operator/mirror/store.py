@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, FINALIZER
+from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, RECONCILE_DISABLED
 from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of, parse_spec
 from peerdb_operator.api.naming import default_mirror_name
-from peerdb_operator.api.status import MirrorStatus, read_status
+from peerdb_operator.api.status import MirrorStatus, Step, read_status
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 from peerdb_operator.mirror.edit_timer import EditTimer
@@ -20,60 +20,13 @@ from peerdb_operator.mirror.events import EventRecorder
 from peerdb_operator.mirror.rules.conditions import Verdict
 from peerdb_operator.mirror.rules.desired import Desired, desired_from
 from peerdb_operator.mirror.rules.history import History
-from peerdb_operator.mirror.rules.journal import Journal, Step
-from peerdb_operator.mirror.rules.ledger import read_journal
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
 from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
+from peerdb_operator.mirror.rules.state import MirrorObject
 from peerdb_operator.peerdb.client import name_in_copies
 from peerdb_operator.peerdb.redaction import secret_values, without
 from peerdb_operator.ports import Pool
-
-DISABLED = "disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorObject:
-    """One version of one Mirror, without its spec."""
-
-    uid: str
-    namespace: str
-    name: str
-    version: int
-    generation: int
-    created_at: float
-    deleted_at: float | None
-    finalizers: tuple[str, ...]
-    frozen: bool
-    requested_at: str | None
-    unknown_reconcile: str | None
-    """A value of the annotation ``peerdb.io/reconcile`` that means nothing."""
-    mirror: str
-    status: MirrorStatus
-
-    @property
-    def key(self) -> str:
-        """namespace/name."""
-        return f"{self.namespace}/{self.name}"
-
-    @property
-    def has_finalizer(self) -> bool:
-        """Whether our finalizer holds the object."""
-        return FINALIZER in self.finalizers
-
-    @property
-    def intent(self) -> tuple[int, float | None, bool]:
-        """What a command rests on: the generation, whether the object is being deleted, whether it says hands off."""
-        return (self.generation, self.deleted_at, self.frozen)
-
-    def needs_reconcile(self, older: MirrorObject) -> bool:
-        """Whether a newer version says something beside its status that needs work."""
-        mine = (self.intent, self.has_finalizer, self.requested_at, self.unknown_reconcile)
-        return mine != (older.intent, older.has_finalizer, older.requested_at, older.unknown_reconcile)
-
-    def equivalent_to(self, older: MirrorObject) -> bool:
-        """Whether a pass would find the same in a newer version, and write the same."""
-        mine = (self.finalizers, self.status)
-        return mine == (older.finalizers, older.status) and not self.needs_reconcile(older)
 
 
 @dataclass(slots=True)
@@ -175,7 +128,7 @@ class CachedMirror:
     def current_journal(self) -> Journal:
         """The journal: this process's own, or what status carries."""
         if self.journal is None:
-            read = read_journal(self.view.status)
+            read = Journal.of(self.view.status)
             self.journal = read if read.operation is None else self.journal_overrides.get(read.operation.id, read)
         return self.journal
 
@@ -239,9 +192,9 @@ def project(body: Mapping[str, Any]) -> MirrorObject:
         created_at=parse_time(meta["creationTimestamp"]),
         deleted_at=None if deleted is None else parse_time(deleted),
         finalizers=tuple(meta.get("finalizers") or ()),
-        frozen=reconcile == DISABLED,
+        frozen=reconcile == RECONCILE_DISABLED,
         requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
-        unknown_reconcile=None if reconcile == DISABLED else reconcile,
+        unknown_reconcile=None if reconcile == RECONCILE_DISABLED else reconcile,
         mirror=_mirror_name(meta["name"], body.get("spec")),
         status=read_status(body.get("status")),
     )

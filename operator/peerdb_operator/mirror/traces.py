@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Operation
 from peerdb_operator.mirror.job import Work
-from peerdb_operator.mirror.report import ready_reason
 from peerdb_operator.mirror.rules.decision import Command, Decision
-from peerdb_operator.mirror.rules.journal import Operation
-from peerdb_operator.mirror.store import CachedMirror, MirrorObject
+from peerdb_operator.mirror.rules.state import MirrorObject
+from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.telemetry.trace import Attributes, Tracer
 
 DELETED = "Deleted"
@@ -35,7 +35,7 @@ def traced_pass(tracer: Tracer, entry: CachedMirror) -> Iterator[None]:
     before = _gist(entry)
     with tracer.glance("mirror.pass", entry.timer.trace) as step:
         yield
-        step.note({"peerdb_operator.reason": ready_reason(entry.view.status)})
+        step.note({"peerdb_operator.reason": entry.view.status.ready_reason})
         if _gist(entry) != before:
             tracer.keep()
 
@@ -77,7 +77,7 @@ def traced_act(tracer: Tracer, work: Work, decision: Decision) -> AbstractContex
 def _gist(entry: CachedMirror) -> tuple[object, ...]:
     """What changes with a pass that matters."""
     status = entry.view.status
-    return (status.state, ready_reason(status), entry.failing, entry.kube_failing)
+    return (status.state, status.ready_reason, entry.failing, entry.kube_failing)
 
 
 def _hands_off(view: MirrorObject) -> str | None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
 from pydantic.alias_generators import to_camel
 
-from peerdb_operator.peerdb.transport import encode_json, one_line
+from peerdb_operator.peerdb.transport import one_line
 
 
 def with_raw(value: object) -> object:
@@ -134,10 +134,6 @@ class CdcFlowConfigUpdate:
             said[tables] = [mapping.to_json() for mapping in said[tables]]
         return said
 
-    def encoded_size(self) -> int:
-        """Bytes of ``to_json()`` as it is sent."""
-        return len(encode_json(self.to_json()))
-
 
 _NOT_IN_COPIES = re.compile("[^a-zA-Z0-9_]+")
 
@@ -166,10 +162,7 @@ class RequestedState(StrEnum):
 class LogLevel(StrEnum):
     """Which rows ``POST mirrors/logs`` returns."""
 
-    INFO = "info"
-    WARN = "warn"
     ERROR = "error"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +189,6 @@ class MirrorStatusReply:
     is_cdc: bool | None = None
     config: MirrorConfig | None = None
     snapshot: SnapshotProgress | None = None
-    source_type: str = ""
-    destination_type: str = ""
-    rows_synced: int = 0
 
 
 class _Clone(Wire):
@@ -222,9 +212,6 @@ class _SnapshotStatus(Wire):
 class _CdcStatus(Wire):
     config: Annotated[MirrorConfig, BeforeValidator(with_raw)]
     snapshot_status: _SnapshotStatus | None = None
-    source_type: Word = ""
-    destination_type: Word = ""
-    rows_synced: int = 0
 
 
 class StatusBody(Wire):
@@ -249,9 +236,6 @@ class StatusBody(Wire):
             is_cdc=True,
             config=cdc.config,
             snapshot=None if cdc.snapshot_status is None else cdc.snapshot_status.progress(),
-            source_type=cdc.source_type,
-            destination_type=cdc.destination_type,
-            rows_synced=cdc.rows_synced,
         )
 
 

@@ -1,7 +1,7 @@
 """The table of all metrics: name, type, labels and meaning.
 
 Owns names and words; alerts, dashboards and the documentation use no other names. A name never changes its meaning.
-Leaves counting to ``peerdb_operator.metrics``. Labels have closed sets of values, but for those that name a Mirror: a
+Leaves counting to ``telemetry.metrics``. Labels have closed sets of values, but for those that name a Mirror: a
 table never is a label, and words of other people's never are.
 """
 

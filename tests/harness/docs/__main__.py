@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.crdgen import root_schema
+from tests.harness.crdgen import root_schema
 from tests.harness.docs.fields import spec_sections, status_sections
 from tests.harness.docs.words import columns_table, humans, names_table, reasons_table, settings_table
 

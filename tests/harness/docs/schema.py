@@ -14,7 +14,7 @@ from typing import Any
 from peerdb_operator.api.constants import API_VERSION, KIND
 from peerdb_operator.api.kinds import Mirror
 from peerdb_operator.api.schema import NULLABLE
-from peerdb_operator.crdgen import root_schema
+from tests.harness.crdgen import root_schema
 
 Schema = dict[str, Any]
 

@@ -1,17 +1,21 @@
 """Reading whatever is left of a status, and writing one."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import (
-    BoundsStatus,
+    Bounds,
     Condition,
     ConditionStatus,
     Correction,
     LastError,
     MirrorStatus,
-    OperationStatus,
+    Operation,
+    Step,
     TablesStatus,
     read_status,
 )
@@ -23,23 +27,23 @@ WHOLE = MirrorStatus(
     state="Pausing",
     state_since=1_767_225_600,
     tables=TablesStatus(desired=5, replicating=4, adding=1, removing=0, summary="4/5", pending=["public.invoices"]),
-    operation=OperationStatus(
+    operation=Operation(
         id="op-1",
-        step="Edit",
+        step=Step.EDIT,
         from_="aa",
         to="bb",
         sent_at=1_767_225_600.123456,
         accepted=True,
         created_at="2025-12-31T00:00:00.000001Z",
     ),
-    bounds=BoundsStatus(
+    bounds=Bounds(
         generation=7,
         goal="bb",
         attempts=1,
         not_before=1_767_226_200.5,
-        corrections=[Correction(difference="cc", time=1_767_225_000.25)],
+        corrections=(Correction(difference="cc", time=1_767_225_000.25),),
         settled=6,
-        refused="EditNotApplied",
+        refused=Reason.EDIT_NOT_APPLIED,
     ),
     last_error=LastError(message="slot is gone", time=1_767_225_500),
     conditions=[
@@ -106,7 +110,7 @@ def test_only_the_broken_part_is_dropped_when_it_is_no_object(part: str, broken:
     assert read_status({**whole, part: broken}) == read_status(expected)
 
 
-@pytest.mark.parametrize("field", ["id", "step", "sentAt", "createdAt"])
+@pytest.mark.parametrize("field", ["id", "sentAt", "createdAt"])
 @pytest.mark.parametrize("broken", [None, True, [], {}, "x" * 300])
 def test_the_operation_is_dropped_when_something_it_needs_is_broken(field: str, broken: object) -> None:
     whole = WHOLE.as_wire()
@@ -125,7 +129,7 @@ def test_the_operation_is_kept_when_something_it_can_do_without_is_broken() -> N
     whole = WHOLE.as_wire()
     read = read_status({**whole, "operation": {**whole["operation"], "from": 5, "accepted": "perhaps"}})
     assert WHOLE.operation is not None
-    assert read.operation == WHOLE.operation.model_copy(update={"from_": None, "accepted": False})
+    assert read.operation == replace(WHOLE.operation, from_=None, accepted=False)
 
 
 def test_only_broken_items_are_dropped_when_a_list_has_some() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.api.status import Correction
 from peerdb_operator.api.times import format_micros
 from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
 from peerdb_operator.peerdb.transport import Reply
@@ -105,11 +106,13 @@ def test_the_corrections_of_an_older_generation_are_not_carried_over_when_an_edi
     stage = a_settled_stage("a")
     entry = stage.entry()
     journal = entry.current_journal()
-    entry.journal = replace(journal, bounds=replace(journal.bounds, corrections=(("something", stage.now),)))
+    entry.journal = replace(journal, bounds=replace(journal.bounds, corrections=(Correction("something", stage.now),)))
     stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=9)})
     stage.run()
     stage.wait(2.0)
-    entry.journal = replace(entry.current_journal(), bounds=replace(journal.bounds, corrections=(("x", stage.now),)))
+    entry.journal = replace(
+        entry.current_journal(), bounds=replace(journal.bounds, corrections=(Correction("x", stage.now),))
+    )
     stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
     stage.run()
     bounds = entry.current_journal().bounds

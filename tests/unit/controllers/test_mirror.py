@@ -209,7 +209,7 @@ def test_events_wake_once_and_a_deletion_forgets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "deleted", "lane"),
+    ("state", "deleted", "pool"),
     [
         (Status.FAILED, True, Pool.LONG),
         (Status.COMPLETED, True, Pool.LONG),

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import MirrorStatus, OperationStatus, read_status
+from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_status
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable
 from peerdb_operator.mirror.events import EventRecorder, PendingEvent
-from peerdb_operator.mirror.report import log_decision, log_kube_failure, log_kube_success, merge_patch, ready_reason
+from peerdb_operator.mirror.report import log_decision, log_kube_failure, log_kube_success, merge_patch
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.rules.decision import Decision, Observe, Pause, Release, Resume, Wait
 from peerdb_operator.peerdb.transport import Reply, encode_json
@@ -52,8 +52,8 @@ def test_a_patch_names_only_what_differs_and_removes_below() -> None:
 
 
 def test_an_edit_that_follows_a_pause_leaves_nothing_of_it_behind() -> None:
-    edit = OperationStatus(id="e", step="Edit", from_="x", to="y", sent_at=1.0, accepted=True, created_at="t")
-    pause = OperationStatus(id="p", step="Pause", sent_at=2.0, created_at="t")
+    edit = Operation(id="e", step=Step.EDIT, from_="x", to="y", sent_at=1.0, accepted=True, created_at="t")
+    pause = Operation(id="p", step=Step.PAUSE, sent_at=2.0, created_at="t")
     before, after = MirrorStatus(operation=edit).as_wire(), MirrorStatus(operation=pause).as_wire()
     assert read_status(merged(before, merge_patch(before, after))) == MirrorStatus(operation=pause)
 
@@ -245,7 +245,7 @@ def test_a_command_that_fails_is_a_warning(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_the_reason_of_ready_is_empty_without_a_condition() -> None:
-    assert ready_reason(MirrorStatus()) == ""
+    assert MirrorStatus().ready_reason == ""
 
 
 def test_a_conflict_leaves_no_event() -> None:

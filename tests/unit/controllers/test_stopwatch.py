@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from peerdb_operator.api.status import Step
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.mirror.gauges import mirror_samples
-from peerdb_operator.mirror.rules.journal import Step
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec
 

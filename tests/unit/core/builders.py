@@ -1,24 +1,25 @@
 """Builders for the values that decisions are made of: each gives a plain, settled example; keywords say what differs.
 
-Owns examples, no expectations. ``a_case`` puts them together; ``decision_of`` and ``farewell_of`` ask the planners.
+Owns examples, no expectations. ``a_case`` puts them together; ``decision_of`` and ``deletion_of`` decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.mirror import RunState
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Bounds, Condition, ConditionStatus, MirrorStatus, Operation, Step, TablesStatus
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
 from peerdb_operator.mirror.rules.config import LiveConfig, TableMapping
-from peerdb_operator.mirror.rules.decide import plan
+from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
-from peerdb_operator.mirror.rules.finalize import Farewell, plan_deletion
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
-from peerdb_operator.mirror.rules.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
     Absent,
@@ -31,7 +32,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unknown,
     Unreadable,
 )
-from peerdb_operator.mirror.rules.state import Case, Situation
+from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
 
 T = TypeVar("T")
 
@@ -122,7 +123,7 @@ def an_operation(step: Step = Step.EDIT, *, age: float = 1.0, **fields: object) 
 
 def an_edit_of(before: LiveConfig, after: LiveConfig, *, age: float = 1.0, accepted: bool = True) -> Operation:
     """An edit in flight between two configs."""
-    return an_operation(Step.EDIT, age=age, before=before.fingerprint, after=after.fingerprint, accepted=accepted)
+    return an_operation(Step.EDIT, age=age, from_=before.fingerprint, to=after.fingerprint, accepted=accepted)
 
 
 def settled_bounds(**fields: object) -> Bounds:
@@ -130,16 +131,26 @@ def settled_bounds(**fields: object) -> Bounds:
     return made(Bounds, {"generation": GENERATION, "settled": GENERATION}, fields)
 
 
-def a_situation(**fields: object) -> Situation:
+def an_object(
+    *, version: int = 1, frozen: bool = False, deleted_at: float | None = None, has_finalizer: bool = True,
+    tables_accepted: bool = True,
+    observed_generation: int = GENERATION, state: str = "Running", state_since: float | None = LONG_AGO,
+    reason: str = Reason.RUNNING,
+) -> MirrorObject:  # fmt: skip
     """An adopted, settled Mirror as its status tells it."""
-    defaults: dict[str, object] = {
-        "tables_accepted": True,
-        "observed_generation": GENERATION,
-        "state": "Running",
-        "state_since": LONG_AGO,
-        "reason": Reason.RUNNING,
-    }
-    return made(Situation, defaults, fields)
+    ready = Condition(
+        type="Ready", status=ConditionStatus.TRUE, reason=reason or "Unset", message="", last_transition_time=LONG_AGO
+    )  # fmt: skip
+    status = MirrorStatus(
+        observed_generation=observed_generation, state=state, state_since=state_since,
+        conditions=[ready] if reason else [], tables=TablesStatus() if tables_accepted else None,
+    )  # fmt: skip
+    return MirrorObject(
+        uid="uid", namespace="data", name="orders", version=version, generation=GENERATION, created_at=LONG_AGO,
+        frozen=frozen, deleted_at=deleted_at, finalizers=(FINALIZER,) if has_finalizer else (),
+        requested_at=None, unknown_reconcile=None, mirror="orders",
+        status=status,
+    )  # fmt: skip
 
 
 def a_history(look: Observation | None = None, **fields: object) -> History:
@@ -162,24 +173,26 @@ def a_case(
     operation: Operation | None = None,
     bounds: Bounds | None = None,
     history: Mapping[str, object] | None = None,
-    situation: Mapping[str, object] | None = None,
+    situation: Mapping[str, Any] | None = None,
+    claims: Claims | None = None,
     **fields: object,
 ) -> Case:
     """A planning case: a settled Mirror, running as wished, nothing in flight.
 
-    ``history`` and ``situation`` name only what differs from ``a_history`` and ``a_situation``.
+    ``history`` and ``situation`` name only what differs from ``a_history`` and ``an_object``.
     """
     seen = a_look() if look is None else look
-    defaults = {
-        "desired": a_mirror() if mirror is None else mirror,
-        "observation": seen,
-        "history": a_history(seen, **(history or {})),
-        "journal": Journal(operation, settled_bounds() if bounds is None else bounds),
-        "situation": a_situation(**(situation or {})),
-        "limits": LIMITS,
-        "now": NOW,
-    }
-    return made(Case, defaults, fields)
+    about = dict(situation or {})
+    known = claims or Claims(older=about.pop("older_claim", None))
+    state = MirrorState(
+        view=an_object(**about),
+        desired=a_mirror() if mirror is None else mirror,
+        observation=seen,
+        history=a_history(seen, **(history or {})),
+        journal=Journal(operation, settled_bounds() if bounds is None else bounds),
+        claims=known,
+    )
+    return made(Case, {"mirror_state": state, "limits": LIMITS, "now": NOW}, fields)
 
 
 def a_passed_precheck(key: str, *, age: float = 1.0) -> PrecheckResult:
@@ -187,19 +200,33 @@ def a_passed_precheck(key: str, *, age: float = 1.0) -> PrecheckResult:
     return PrecheckResult(key, NOW - age)
 
 
-def a_farewell(**fields: object) -> Farewell:
-    """A deletion a second ago, for no reason but itself."""
-    return made(Farewell, {"deleted_at": NOW - 1.0}, fields)
-
-
 def decision_of(case: Case) -> Decision:
-    """What the planner makes of a case."""
-    return plan(case.desired, case.observation, case.history, case.journal, case.situation, case.limits, case.now)
+    """What is decided of a case."""
+    return decide(case.mirror_state, case.limits, case.now)
 
 
-def farewell_of(case: Case, farewell: Farewell | None = None) -> Decision:
-    """What the planner of deletions makes of a case."""
-    return plan_deletion(case, a_farewell() if farewell is None else farewell)
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Since when an object is being deleted, and what Kubernetes says about it."""
+
+    deleted_at: float
+    claims: Claims
+
+    def of(self, case: Case) -> Case:
+        """The case of an object that is being deleted."""
+        state = case.mirror_state
+        view = replace(state.view, deleted_at=self.deleted_at)
+        return replace(case, mirror_state=replace(state, view=view, claims=self.claims))
+
+
+def a_deletion(*, deleted_at: float = NOW - 1.0, **claims: object) -> Deletion:
+    """A deletion a second ago, for no reason but itself."""
+    return Deletion(deleted_at, made(Claims, {}, claims))
+
+
+def deletion_of(case: Case, deletion: Deletion | None = None) -> Decision:
+    """What is decided of a case whose object is being deleted."""
+    return decision_of((deletion or a_deletion()).of(case))
 
 
 def reason_of(decision: Decision) -> Reason | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from peerdb_operator.api.status import MirrorStatus, read_status
+from peerdb_operator.api.status import MirrorStatus, Operation, read_status
 from peerdb_operator.mirror.rules.conditions import Report, Urgency, next_status, urgency
 from peerdb_operator.mirror.rules.config import LiveConfig
-from peerdb_operator.mirror.rules.decide import plan
+from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import (
     Action,
     Adopt,
@@ -25,12 +25,11 @@ from peerdb_operator.mirror.rules.decision import (
 )
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, record_reading, same_paused_config
-from peerdb_operator.mirror.rules.journal import Journal, Operation
-from peerdb_operator.mirror.rules.ledger import read_journal
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Owner, Reading, State, Unreadable
-from peerdb_operator.mirror.rules.state import Situation
-from tests.unit.core.builders import CREATED, LIMITS, NOBODYS, NOW, OURS
+from peerdb_operator.mirror.rules.state import MirrorObject, MirrorState
+from tests.unit.core.builders import CREATED, LIMITS, NOBODYS, NOW, OURS, an_object
 
 PHASE_QUIET = 2.0
 PROGRESS_GAP = 30.0
@@ -76,7 +75,7 @@ class EventRecorder:
     def restarts(self) -> None:
         """A new process takes over: it knows what the API server knows."""
         self.status = read_status(self.status.as_wire())
-        self.journal, self.history = read_journal(self.status), History()
+        self.journal, self.history = Journal.of(self.status), History()
 
     def begins_to_count(self) -> None:
         """Forget the commands and writes so far."""
@@ -101,22 +100,20 @@ class EventRecorder:
         )
         if confirmed_by is not None:
             self.history = replace(self.history, confirmed=same_paused_config(confirmed_by, shown))
-        decision = plan(self.mirror, self.seen, self.history, self.journal, self._situation(), self.limits, self.now)
+        state = MirrorState(self._view(), self.mirror, self.seen, self.history, self.journal)
+        decision = decide(state, self.limits, self.now)
         if decision.compared:
             held = decision.blocked
             known = None if held is None else (self.mirror.generation, held.reason, held.message)
             self.history = replace(self.history, blocked=known)
         return decision
 
-    def _situation(self) -> Situation:
-        return Situation(
-            tables_accepted=self.status.tables is not None,
-            has_finalizer=self.has_finalizer,
-            observed_generation=self.status.observed_generation,
-            state=self.status.state or "",
-            state_since=self.status.state_since,
-            reason=self.reason,
-        )
+    def _view(self) -> MirrorObject:
+        status = self.status
+        view = an_object(has_finalizer=self.has_finalizer)
+        reason = next((each for each in status.conditions if each.type == "Ready"), None)
+        assert (reason.reason if reason else "") == self.reason
+        return replace(view, status=status)
 
     def _prepare(self, action: Action, look: Reading) -> Decision:
         assert isinstance(look, Found)

@@ -5,19 +5,22 @@ Owns generation only. The values come from small sets whose members collide, so 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from hypothesis import strategies as st
 
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import REFUSALS, Bounds, Correction, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.conditions import AWAY
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired, DropFlags
-from peerdb_operator.mirror.rules.finalize import Farewell
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
-from peerdb_operator.mirror.rules.journal import Bounds, Journal, Operation, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, Progress, State, Unknown
-from peerdb_operator.mirror.rules.state import Case, Situation
+from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,
@@ -30,10 +33,13 @@ from tests.unit.core.builders import (
     RECREATED,
     RELEASED,
     UNASKED,
+    Deletion,
     a_config,
+    a_deletion,
     a_mapping,
     a_mirror,
     a_wish,
+    an_object,
     edit_to,
 )
 
@@ -52,6 +58,7 @@ TABLES = [
     (a_wish("public.b", "a"),),
     (a_wish("public.a", "elsewhere"), a_wish("public.c")),
 ]
+T = TypeVar("T")
 AGES = st.sampled_from([-9999.0, -1.0, 0.0, 0.5, 4.0, 5.0, 14.0, 16.0, 29.0, 31.0, 60.0, 119.0, 121.0, 700.0, 99_999.0])
 TIMES = AGES.map(lambda age: NOW - age)
 MAYBE_TIMES = st.none() | TIMES
@@ -103,16 +110,21 @@ def looks(draw: st.DrawFn) -> Observation:
     return draw(seen_looks())
 
 
+def built(kind: Callable[..., T], **parts: st.SearchStrategy[object]) -> st.SearchStrategy[T]:
+    """A model of the API: its signature has the names of the wire, so nothing can be inferred from it."""
+    return st.fixed_dictionaries(parts).map(lambda fields: kind(**fields))
+
+
 def operations() -> st.SearchStrategy[Operation | None]:
     """Commands in flight of every age, or none."""
-    operation = st.builds(
+    operation = built(
         Operation,
         id=st.just("id"),
-        step=st.sampled_from(Step),
+        step=st.sampled_from([step for step in Step if step is not Step.OTHER]),
         sent_at=TIMES,
         created_at=CREATIONS,
-        before=FINGERPRINTS,
-        after=FINGERPRINTS,
+        from_=FINGERPRINTS,
+        to=FINGERPRINTS,
         accepted=st.booleans(),
     )
     return st.sampled_from([True, False]).flatmap(lambda flies: operation if flies else st.none())
@@ -120,15 +132,15 @@ def operations() -> st.SearchStrategy[Operation | None]:
 
 def bounds() -> st.SearchStrategy[Bounds]:
     """Counters as an operator, or a hand, may have left them."""
-    return st.builds(
+    return built(
         Bounds,
         generation=GENERATIONS,
         goal=FINGERPRINTS,
         attempts=st.integers(0, 4),
         not_before=MAYBE_TIMES,
-        corrections=st.lists(st.tuples(FINGERPRINTS, TIMES), max_size=4).map(tuple),
+        corrections=st.lists(st.builds(Correction, FINGERPRINTS, TIMES), max_size=4).map(tuple),
         settled=st.none() | GENERATIONS,
-        refused=st.none() | REASONS,
+        refused=st.none() | st.sampled_from(REFUSALS),
     )
 
 
@@ -170,12 +182,11 @@ def histories(draw: st.DrawFn, mirror: Desired, look: Observation) -> History:
     )
 
 
-def situations() -> st.SearchStrategy[Situation]:
+def views() -> st.SearchStrategy[MirrorObject]:
     """Objects in every condition."""
     return st.builds(
-        Situation,
+        an_object,
         frozen=RARELY,
-        older_claim=RARELY.map(lambda claimed: "data/older" if claimed else None),
         tables_accepted=RARELY.map(lambda first: not first),
         has_finalizer=RARELY.map(lambda lost: not lost),
         observed_generation=GENERATIONS,
@@ -189,26 +200,26 @@ def situations() -> st.SearchStrategy[Situation]:
 def cases(draw: st.DrawFn) -> Case:
     """Planning cases of every kind."""
     mirror, look = draw(mirrors()), draw(looks())
-    return Case(
+    state = MirrorState(
+        view=draw(views()),
         desired=mirror,
         observation=look,
         history=draw(histories(mirror, look)),
         journal=Journal(draw(operations()), draw(bounds())),
-        situation=draw(situations()),
-        limits=LIMITS,
-        now=NOW,
+        claims=Claims(older=draw(RARELY.map(lambda claimed: "data/older" if claimed else None))),
     )
+    return Case(state, LIMITS, NOW)
 
 
-def farewells() -> st.SearchStrategy[Farewell]:
+def deletions() -> st.SearchStrategy[Deletion]:
     """Deletions for every cause, and with none known."""
     flag = st.sampled_from([*[False] * 8, True, None])
     return st.builds(
-        Farewell,
+        a_deletion,
         deleted_at=TIMES,
         successor=RARELY.map(lambda inherits: "data/heir" if inherits else None),
         crd_terminating=flag,
         namespace_terminating=flag,
         drops_with_namespace=st.booleans(),
-        brake_wait=st.sampled_from([0.0, 0.0, 60.0]),
+        drop_wait=st.sampled_from([0.0, 0.0, 60.0]),
     )

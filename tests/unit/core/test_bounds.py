@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.bounds import (
+from peerdb_operator.api.status import Bounds, Correction
+from peerdb_operator.mirror.rules.change import ConfigUpdate
+from peerdb_operator.mirror.rules.journal import (
     KEPT_CORRECTIONS,
     after_proven,
     after_sending,
@@ -17,8 +19,6 @@ from peerdb_operator.mirror.rules.bounds import (
     corrections_of,
     for_generation,
 )
-from peerdb_operator.mirror.rules.change import ConfigUpdate
-from peerdb_operator.mirror.rules.journal import Bounds
 from tests.unit.core.builders import GENERATION, LIMITS, NOW, a_config, a_wish, settled_bounds
 
 LIVE = a_config("public.a")
@@ -128,10 +128,10 @@ def test_a_loop_that_goes_on_waits_twice_as_long() -> None:
 
 
 def test_a_loop_is_remembered_for_longer_than_its_own_wait() -> None:
-    slow = settled_bounds(attempts=7, corrections=((EDIT.identity(), NOW - 5 * 3600.0),))
+    slow = settled_bounds(attempts=7, corrections=(Correction(EDIT.identity(), NOW - 5 * 3600.0),))
     assert corrections_of(slow, EDIT.identity(), LIMITS, NOW) == 1
     assert corrections_of(replace(slow, attempts=0), EDIT.identity(), LIMITS, NOW) == 0
-    first = settled_bounds(attempts=2, corrections=((EDIT.identity(), NOW - 3600.0 - 599.0),))
+    first = settled_bounds(attempts=2, corrections=(Correction(EDIT.identity(), NOW - 3600.0 - 599.0),))
     assert corrections_of(first, EDIT.identity(), LIMITS, NOW) == 1
 
 
@@ -139,7 +139,7 @@ def test_only_the_newest_corrections_are_kept() -> None:
     bounds = settled_bounds()
     for number in range(KEPT_CORRECTIONS + 3):
         bounds = after_sending(bounds, EDIT, NOW + number)
-    assert [time for _, time in bounds.corrections] == [NOW + 3 + number for number in range(KEPT_CORRECTIONS)]
+    assert [each.time for each in bounds.corrections] == [NOW + 3 + number for number in range(KEPT_CORRECTIONS)]
 
 
 def test_a_wait_beyond_the_longest_is_ignored_when_a_hand_has_written_it() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peerdb_operator.mirror.rules.journal import Step
+from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.state import growing_requeue
 from tests.unit.core.builders import CREATED, LIMITS, NOW, a_case, a_look
 
@@ -18,7 +18,7 @@ def test_looks_grow_rarer_with_the_age_of_a_transition_up_to_the_tick(age: float
 
 def test_a_journal_entry_is_of_this_moment_this_mirror_and_this_version_of_the_object() -> None:
     case = a_case(look=a_look(), situation={"version": 77})
-    operation = case.operation(Step.EDIT, before="from", after="to")
+    operation = case.operation(Step.EDIT, from_="from", to="to")
     assert operation.id == replace(case, now=NOW + 60.0).operation(Step.EDIT).id == "edit-3-77"
     assert (operation.sent_at, operation.created_at, operation.accepted) == (NOW, CREATED, False)
-    assert (operation.before, operation.after) == ("from", "to")
+    assert (operation.from_, operation.to) == ("from", "to")

@@ -6,11 +6,10 @@ import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.finalize import Farewell
-from peerdb_operator.mirror.rules.journal import Operation, Step
 from peerdb_operator.mirror.rules.observation import Found, Observation, Owner, State
 from tests.unit.core.builders import (
     CREATED,
@@ -19,10 +18,11 @@ from tests.unit.core.builders import (
     OTHERS,
     RECREATED,
     RELEASED,
+    Deletion,
     a_blind_look,
     a_case,
     a_config,
-    a_farewell,
+    a_deletion,
     a_light_look,
     a_look,
     a_mirror,
@@ -30,7 +30,7 @@ from tests.unit.core.builders import (
     an_edit_of,
     an_operation,
     an_outage,
-    farewell_of,
+    deletion_of,
     reason_of,
 )
 
@@ -38,28 +38,28 @@ DROP = a_mirror()
 RETAIN = a_mirror(deletion_policy=DeletionPolicy.RETAIN)
 RETAIN_PAUSED = a_mirror(deletion_policy=DeletionPolicy.RETAIN, runs=False)
 BEFORE, AFTER = a_config("public.orders"), a_config("public.orders", "public.b")
-LATE = a_farewell(deleted_at=NOW - 120)
+LATE = a_deletion(deleted_at=NOW - 120)
 CAUSES = [
-    pytest.param(RETAIN, a_farewell(), True, id="Retain"),
-    pytest.param(DROP, a_farewell(successor="data/heir"), True, id="hand over"),
-    pytest.param(DROP, a_farewell(crd_terminating=True), False, id="CRD goes"),
-    pytest.param(DROP, a_farewell(namespace_terminating=True), False, id="namespace goes"),
-    pytest.param(RETAIN, a_farewell(crd_terminating=None, namespace_terminating=None), True, id="Retain, unread"),
+    pytest.param(RETAIN, a_deletion(), True, id="Retain"),
+    pytest.param(DROP, a_deletion(successor="data/heir"), True, id="hand over"),
+    pytest.param(DROP, a_deletion(crd_terminating=True), False, id="CRD goes"),
+    pytest.param(DROP, a_deletion(namespace_terminating=True), False, id="namespace goes"),
+    pytest.param(RETAIN, a_deletion(crd_terminating=None, namespace_terminating=None), True, id="Retain, unread"),
 ]
 
 
 def parting(
     mirror: Desired,
     look: Observation,
-    farewell: Farewell | None = None,
+    deletion: Deletion | None = None,
     *,
     operation: Operation | None = None,
     frozen: bool = False,
     **history: object,
 ) -> Decision:
     """The plan for a Mirror that is being deleted."""
-    return farewell_of(
-        a_case(mirror, look, operation=operation, situation={"frozen": frozen}, history=history), farewell
+    return deletion_of(
+        a_case(mirror, look, operation=operation, situation={"frozen": frozen}, history=history), deletion
     )
 
 
@@ -67,31 +67,31 @@ def parting(
 
 
 def test_nothing_is_done_when_our_finalizer_does_not_hold_the_object() -> None:
-    decision = farewell_of(a_case(situation={"has_finalizer": False}))
+    decision = deletion_of(a_case(situation={"has_finalizer": False}))
     assert (decision.action, decision.verdict, decision.wait.after) == (None, None, None)
 
 
-@pytest.mark.parametrize(("mirror", "farewell", "hands_over"), CAUSES)
+@pytest.mark.parametrize(("mirror", "deletion", "hands_over"), CAUSES)
 def test_a_running_mirror_is_released_without_a_command(
-    mirror: Desired, farewell: Farewell, *, hands_over: bool
+    mirror: Desired, deletion: Deletion, *, hands_over: bool
 ) -> None:
-    assert parting(mirror, a_look(), farewell).action == Release(hands_over)
+    assert parting(mirror, a_look(), deletion).action == Release(hands_over)
 
 
 @pytest.mark.parametrize("deleted_at", [NOW - 1, NOW - 9999])
 def test_a_running_mirror_is_released_without_a_warning_however_late(deleted_at: float) -> None:
-    decision = parting(RETAIN, a_look(), a_farewell(deleted_at=deleted_at), release_since=NOW - 120)
+    decision = parting(RETAIN, a_look(), a_deletion(deleted_at=deleted_at), release_since=NOW - 120)
     assert decision.action == Release(hand_over=True)
 
 
 def test_a_mirror_whose_namespace_goes_is_dropped_when_the_operator_is_set_so() -> None:
-    farewell = a_farewell(namespace_terminating=True, drops_with_namespace=True)
-    assert isinstance(parting(DROP, a_look(), farewell).action, Drop)
+    deletion = a_deletion(namespace_terminating=True, drops_with_namespace=True)
+    assert isinstance(parting(DROP, a_look(), deletion).action, Drop)
 
 
 def test_a_mirror_is_never_dropped_with_the_crd_even_if_it_would_be_with_the_namespace() -> None:
-    farewell = a_farewell(crd_terminating=True, namespace_terminating=True, drops_with_namespace=True)
-    assert parting(DROP, a_look(), farewell).action == Release(hand_over=False)
+    deletion = a_deletion(crd_terminating=True, namespace_terminating=True, drops_with_namespace=True)
+    assert parting(DROP, a_look(), deletion).action == Release(hand_over=False)
 
 
 @pytest.mark.parametrize("look", [a_look(), a_look(State.PAUSED), an_outage()])
@@ -206,7 +206,7 @@ def test_a_release_waits_for_peerdb() -> None:
 def test_a_release_waits_two_minutes_at_most(
     look: Observation, deleted_at: float, since: float | None, *, patient: bool
 ) -> None:
-    decision = parting(RETAIN, look, a_farewell(deleted_at=deleted_at), release_since=since)
+    decision = parting(RETAIN, look, a_deletion(deleted_at=deleted_at), release_since=since)
     assert (decision.action is None) is patient
     if isinstance(decision.action, Release):
         assert decision.action == Release(hand_over=True, warns=True)
@@ -224,7 +224,7 @@ def test_a_mirror_without_a_workflow_is_asked_to_resume_no_oftener_than_any_comm
 
 def test_a_release_without_a_workflow_says_so_when_its_patience_ends() -> None:
     decision = parting(
-        RETAIN, a_look(State.PAUSED), a_farewell(deleted_at=NOW - 200.0), orphaned=True, release_since=NOW - 200.0
+        RETAIN, a_look(State.PAUSED), a_deletion(deleted_at=NOW - 200.0), orphaned=True, release_since=NOW - 200.0
     )
     assert decision.action == Release(hand_over=True, warns=True)
     assert "its workflow is gone" in decision.note
@@ -233,11 +233,11 @@ def test_a_release_without_a_workflow_says_so_when_its_patience_ends() -> None:
 # Frozen.
 
 
-@pytest.mark.parametrize(("mirror", "farewell", "_hands_over"), CAUSES)
+@pytest.mark.parametrize(("mirror", "deletion", "_hands_over"), CAUSES)
 def test_a_frozen_mirror_is_released_at_once_and_nothing_is_sent(
-    mirror: Desired, farewell: Farewell, *, _hands_over: bool
+    mirror: Desired, deletion: Deletion, *, _hands_over: bool
 ) -> None:
-    assert parting(mirror, a_look(State.PAUSED), farewell, frozen=True).action == Release(hand_over=False)
+    assert parting(mirror, a_look(State.PAUSED), deletion, frozen=True).action == Release(hand_over=False)
 
 
 def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> None:
@@ -248,9 +248,9 @@ def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> No
 # Doubt.
 
 
-@pytest.mark.parametrize("farewell", [a_farewell(crd_terminating=None), a_farewell(namespace_terminating=None)])
-def test_nothing_is_dropped_before_kubernetes_tells_why_the_object_goes(farewell: Farewell) -> None:
-    decision = parting(DROP, a_look(), farewell)
+@pytest.mark.parametrize("deletion", [a_deletion(crd_terminating=None), a_deletion(namespace_terminating=None)])
+def test_nothing_is_dropped_before_kubernetes_tells_why_the_object_goes(deletion: Deletion) -> None:
+    decision = parting(DROP, a_look(), deletion)
     assert (reason_of(decision), decision.action) == (Reason.DROP_BLOCKED, None)
 
 
@@ -297,11 +297,11 @@ def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
 
 
 @pytest.mark.parametrize("look", [a_look(State.TERMINATING), a_look(), an_outage(), an_absence()])
-@pytest.mark.parametrize(("mirror", "farewell", "_hands_over"), CAUSES)
+@pytest.mark.parametrize(("mirror", "deletion", "_hands_over"), CAUSES)
 def test_a_release_after_the_drop_says_that_the_drop_is_under_way(
-    mirror: Desired, farewell: Farewell, look: Observation, *, _hands_over: bool
+    mirror: Desired, deletion: Deletion, look: Observation, *, _hands_over: bool
 ) -> None:
-    decision = parting(mirror, look, farewell, operation=an_operation(Step.DROP, accepted=True))
+    decision = parting(mirror, look, deletion, operation=an_operation(Step.DROP, accepted=True))
     assert decision.action == Release(hand_over=False, warns=True)
     assert "its drop is already under way" in decision.note
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.decision import Decision, Drop
 from peerdb_operator.mirror.rules.desired import DropFlags
-from peerdb_operator.mirror.rules.journal import Operation, Step
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Observation, State
 from tests.unit.core.builders import (
@@ -17,11 +17,11 @@ from tests.unit.core.builders import (
     NOW,
     RECREATED,
     a_case,
-    a_farewell,
+    a_deletion,
     a_look,
     a_mirror,
     an_operation,
-    farewell_of,
+    deletion_of,
     reason_of,
 )
 
@@ -34,12 +34,12 @@ def dropping(
 ) -> Decision:
     """The plan for a Mirror with policy Drop that is being deleted."""
     case = a_case(a_mirror(drop=FLAGS), look, operation=operation, history=history)
-    return farewell_of(case, a_farewell(brake_wait=wait))
+    return deletion_of(case, a_deletion(drop_wait=wait))
 
 
 def a_sent_drop(age: float = 1.0) -> Operation:
     """A recorded drop with flags that are no longer those of the spec."""
-    return an_operation(Step.DROP, age=age, after=DropFlags(statistics=True).encode())
+    return an_operation(Step.DROP, age=age, to=DropFlags(statistics=True).encode())
 
 
 @pytest.mark.parametrize("state", DROPPABLE)
@@ -48,7 +48,7 @@ def test_a_mirror_of_ours_is_dropped_in_every_state_with_the_flags_of_the_spec(s
     assert isinstance(decision.action, Drop)
     assert (decision.action.flags, decision.action.first) == (FLAGS, True)
     operation = decision.action.operation
-    assert (operation.step, operation.after, operation.created_at) == (Step.DROP, FLAGS.encode(), CREATED)
+    assert (operation.step, operation.to, operation.created_at) == (Step.DROP, FLAGS.encode(), CREATED)
     assert reason_of(decision) is Reason.DROPPING
 
 
@@ -160,6 +160,6 @@ def test_the_rate_limit_holds_a_drop_but_not_one_that_is_sent() -> None:
 )
 def test_a_held_drop_names_the_rate_that_is_set(limits: Limits, words: str) -> None:
     case = replace(a_case(a_mirror(drop=FLAGS), a_look()), limits=limits)
-    held = farewell_of(case, a_farewell(brake_wait=90.0))
+    held = deletion_of(case, a_deletion(drop_wait=90.0))
     assert held.verdict is not None
     assert words in held.verdict.message

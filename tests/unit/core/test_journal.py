@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.config import LiveConfig
-from peerdb_operator.mirror.rules.journal import Finding, Operation, Step, judge
+from peerdb_operator.mirror.rules.journal import Finding, judge
 from peerdb_operator.mirror.rules.observation import Found, State
 from tests.unit.core.builders import (
     LIMITS,

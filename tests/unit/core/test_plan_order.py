@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.status import Bounds, Step
 from peerdb_operator.mirror.rules import steps
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.decide import RULES, follow
 from peerdb_operator.mirror.rules.decision import Decision
-from peerdb_operator.mirror.rules.finalize import DELETION_RULES, Farewell
-from peerdb_operator.mirror.rules.journal import Bounds, Step
+from peerdb_operator.mirror.rules.finalize import DELETION
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case
 from tests.unit.core.builders import (
@@ -25,10 +25,11 @@ from tests.unit.core.builders import (
     NOW,
     OTHERS,
     RELEASED,
+    Deletion,
     a_blind_look,
     a_case,
     a_config,
-    a_farewell,
+    a_deletion,
     a_light_look,
     a_look,
     a_mirror,
@@ -38,8 +39,8 @@ from tests.unit.core.builders import (
     an_operation,
     an_outage,
     decision_of,
+    deletion_of,
     edit_to,
-    farewell_of,
 )
 
 NAMES = [
@@ -110,7 +111,7 @@ def test_the_rules_stand_in_this_order() -> None:
 
 
 def test_the_rules_of_a_deletion_stand_in_this_order() -> None:
-    assert [rule.__name__ for rule in DELETION_RULES] == DELETION_NAMES
+    assert [rule.__name__ for rule in DELETION] == DELETION_NAMES
 
 
 def test_a_list_of_rules_that_does_not_end_with_one_for_every_case_is_a_bug() -> None:
@@ -205,9 +206,9 @@ PAIRS = [
 
 RETAIN = a_mirror(deletion_policy=DeletionPolicy.RETAIN)
 DROPPED = an_operation(Step.DROP, age=90)
-UNREAD = a_farewell(crd_terminating=None)
-BRAKED = a_farewell(brake_wait=60.0)
-GOING = a_farewell()
+UNREAD = a_deletion(crd_terminating=None)
+BRAKED = a_deletion(drop_wait=60.0)
+GOING = a_deletion()
 DELETION_PAIRS = [
     ("unfinished", "frozen", a_case(situation={**FROZEN, **UNADOPTED}), GOING),
     ("unfinished", "release", a_case(RETAIN, situation=UNADOPTED), GOING),
@@ -269,24 +270,24 @@ def test_one_rule_wins_over_the_other_when_both_match(first: str, second: str, c
     assert gist(decision_of(case)) == gist(winner)
 
 
-def parting_answer_of(name: str, case: Case, farewell: Farewell) -> Decision:
+def parting_answer_of(name: str, case: Case, deletion: Deletion) -> Decision:
     """The plan of one rule of the deletion alone."""
-    answer = DELETION_RULES[DELETION_NAMES.index(name)](case, farewell)
-    assert answer is not None, f"{name} has no answer"
+    answer = DELETION[DELETION_NAMES.index(name)](deletion.of(case))
+    assert isinstance(answer, Decision), f"{name} has no answer"
     return answer
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "case", "farewell"),
+    ("first", "second", "case", "deletion"),
     DELETION_PAIRS,
     ids=[f"{first}<{second}" for first, second, _, _ in DELETION_PAIRS],
 )
 def test_one_rule_of_a_deletion_wins_over_the_other_when_both_match(
-    first: str, second: str, case: Case, farewell: Farewell
+    first: str, second: str, case: Case, deletion: Deletion
 ) -> None:
-    winner, loser = parting_answer_of(first, case, farewell), parting_answer_of(second, case, farewell)
+    winner, loser = parting_answer_of(first, case, deletion), parting_answer_of(second, case, deletion)
     assert gist(winner) != gist(loser)
-    assert gist(farewell_of(case, farewell)) == gist(winner)
+    assert gist(deletion_of(case, deletion)) == gist(winner)
 
 
 @pytest.mark.parametrize("name", NAMES)

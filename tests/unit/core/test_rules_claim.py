@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Bounds
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Adopt, Observe, Pause
-from peerdb_operator.mirror.rules.journal import Bounds
 from peerdb_operator.mirror.rules.observation import Found, Owner, State
 from tests.unit.core.builders import (
     CREATED,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.conditions import AWAY, ConditionChange
-from peerdb_operator.mirror.rules.journal import Step
 from tests.unit.core.builders import (
     GENERATION,
     NOW,

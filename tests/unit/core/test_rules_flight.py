@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Bounds, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.decision import Decision, Disarm, Pause, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import PrecheckResult
-from peerdb_operator.mirror.rules.journal import Bounds, Operation, Step
 from peerdb_operator.mirror.rules.observation import Found, State
 from tests.unit.core.builders import (
     GENERATION,
@@ -313,7 +313,7 @@ def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_other
 
 def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     goal = AFTER.fingerprint
-    resumed = an_operation(Step.RESUME, after=goal)
+    resumed = an_operation(Step.RESUME, to=goal)
     decision = looked_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
     assert (attempts(decision), decision.journal.bounds.goal) == (1, goal)
     second = a_case(WISH, a_look(config=BEFORE), operation=resumed, bounds=settled_bounds(goal=goal, attempts=1))
@@ -321,18 +321,18 @@ def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
 
 
 def test_a_stop_that_patience_ended_counts_even_in_a_pass_that_tells_nothing() -> None:
-    resumed = an_operation(Step.RESUME, after=AFTER.fingerprint)
+    resumed = an_operation(Step.RESUME, to=AFTER.fingerprint)
     decision = looked_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
     assert (decision.verdict, attempts(decision)) == (None, 1)
 
 
 def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
-    resumed = an_operation(Step.RESUME, age=31, after=AFTER.fingerprint)
+    resumed = an_operation(Step.RESUME, age=31, to=AFTER.fingerprint)
     decision = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
     assert attempts(decision) == 0
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
-    assert decision.action.operation.after == AFTER.fingerprint
+    assert decision.action.operation.to == AFTER.fingerprint
 
 
 def test_counts_of_the_journal_survive_a_change_of_mind_only_within_a_generation() -> None:

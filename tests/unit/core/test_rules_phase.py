@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Bounds, Step
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Observe, Pause
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.journal import Bounds, Step
 from peerdb_operator.mirror.rules.observation import Progress, State, Unreadable
 from tests.unit.core.builders import (
     GENERATION,

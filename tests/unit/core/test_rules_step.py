@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.bounds import after_unproven
+from peerdb_operator.api.status import Bounds, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import PrecheckResult
-from peerdb_operator.mirror.rules.journal import Bounds, Operation, Step
+from peerdb_operator.mirror.rules.journal import after_unproven
 from peerdb_operator.mirror.rules.observation import Found, State
 from tests.unit.core.builders import (
     CREATED,
@@ -230,7 +230,7 @@ def test_a_paused_mirror_is_resumed_when_nothing_is_to_be_edited() -> None:
     decision = at_rest(AS_IT_IS, STANDS, **STOPPED)
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
-    assert (decision.action.operation.step, decision.action.operation.after) == (Step.RESUME, "")
+    assert (decision.action.operation.step, decision.action.operation.to) == (Step.RESUME, None)
     assert reason_of(decision) is Reason.RESUMING
 
 
@@ -269,7 +269,7 @@ def test_an_edit_goes_out_once_with_the_fingerprints_around_it() -> None:
     assert isinstance(decision.action, SendUpdate)
     edit, operation = decision.action.edit, decision.action.operation
     assert edit == edit_to(MORE, LIVE)
-    assert (operation.step, operation.before, operation.after, operation.created_at, operation.accepted) == (
+    assert (operation.step, operation.from_, operation.to, operation.created_at, operation.accepted) == (
         Step.EDIT,
         LIVE.fingerprint,
         edit.applied_to(LIVE).fingerprint,
@@ -281,7 +281,7 @@ def test_an_edit_goes_out_once_with_the_fingerprints_around_it() -> None:
 
 def test_an_edit_of_a_settled_generation_is_noted_as_a_correction() -> None:
     settled = at_rest(MORE, STANDS, **READY).journal.bounds
-    assert [identity for identity, _ in settled.corrections] == [edit_to(MORE, LIVE).identity()]
+    assert [each.difference for each in settled.corrections] == [edit_to(MORE, LIVE).identity()]
     assert at_rest(MORE, STANDS, Bounds(GENERATION), **READY).journal.bounds.corrections == ()
 
 
@@ -300,7 +300,7 @@ def test_a_mirror_is_resumed_after_two_minutes_and_the_resume_carries_the_goal_i
     decision = at_rest(MORE, STANDS, **{**READY, **STOPPED_LONG})
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
-    assert decision.action.operation.after == edit_to(MORE, LIVE).applied_to(LIVE).fingerprint
+    assert decision.action.operation.to == edit_to(MORE, LIVE).applied_to(LIVE).fingerprint
     assert decision.journal.bounds.attempts == 0, "it counts when the mirror is seen running"
 
 
@@ -309,14 +309,14 @@ def test_a_resume_after_two_minutes_gives_nothing_up_when_no_edit_was_to_be_sent
     decision = at_rest(mirror, STANDS, **STOPPED_LONG)
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
-    assert decision.action.operation.after == ""
+    assert decision.action.operation.to is None
 
 
 def test_a_mirror_is_resumed_after_two_minutes_even_when_its_config_cannot_be_read() -> None:
     decision = at_rest(MORE, a_blind_look(State.PAUSED), unreadable_since=NOW, **STOPPED_LONG)
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
-    assert decision.action.operation.after == ""
+    assert decision.action.operation.to is None
 
 
 @pytest.mark.parametrize("since", [None, NOW, NOW - 14.9])

@@ -16,6 +16,7 @@ from peerdb_operator.api.status import (
     ConditionStatus,
     LastError,
     MirrorStatus,
+    Step,
     TablesStatus,
     read_status,
 )
@@ -35,7 +36,7 @@ from peerdb_operator.mirror.rules.conditions import (
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
-from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Observation, State
 from tests.unit.core.builders import (
     GENERATION,

@@ -6,7 +6,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import Condition, ConditionStatus, MirrorStatus, read_status
+from peerdb_operator.api.status import Condition, ConditionStatus, MirrorStatus, Step, read_status
 from peerdb_operator.mirror.rules.conditions import UNEVALUATED, ConditionChange, Report, next_status
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import (
@@ -22,12 +22,11 @@ from peerdb_operator.mirror.rules.decision import (
     Resume,
     SendUpdate,
 )
-from peerdb_operator.mirror.rules.finalize import Farewell, drop_sent, release_cause
-from peerdb_operator.mirror.rules.journal import Step
+from peerdb_operator.mirror.rules.finalize import drop_sent, release_cause
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case
-from tests.unit.core.builders import decision_of, farewell_of
-from tests.unit.core.strategies import cases, farewells
+from tests.unit.core.builders import Deletion, decision_of, deletion_of
+from tests.unit.core.strategies import cases, deletions
 from tests.unit.core.test_change_reference import assert_harmless
 
 COMMANDS = (Pause, Resume, SendUpdate, Disarm, Drop)
@@ -48,10 +47,10 @@ def is_doubtful(case: Case) -> bool:
 def sends_nothing_without_our_tag_in_this_very_look(case: Case, decision: Decision) -> None:
     if isinstance(decision.action, COMMANDS):
         assert is_ours(case)
-        assert not case.situation.frozen
+        assert not case.view.frozen
     if isinstance(decision.action, Adopt):
         assert not is_doubtful(case)
-        assert case.situation.older_claim is None or is_ours(case)
+        assert case.claims.older is None or is_ours(case)
 
 
 def does_nothing_in_doubt(case: Case, decision: Decision) -> None:
@@ -101,14 +100,14 @@ def sends_no_addition_unchecked(case: Case, decision: Decision) -> None:
 
 
 def leaves_no_mirror_standing_for_long(case: Case, decision: Decision) -> None:
-    since, situation = case.history.paused_since, case.situation
+    since, view = case.history.paused_since, case.view
     if not (is_ours(case) and case.is_full and case.seen.supported and case.state is State.PAUSED):
         return
     if since is None or case.now - since < case.limits.paused_patience or not case.desired.wants_running:
         return
     if case.history.orphaned:
         return  # there is no workflow that could hear a resume; it is tried now and then
-    if situation.frozen or not situation.has_finalizer:
+    if view.frozen or not view.has_finalizer:
         return
     operation = decision.journal.operation
     sent_at = max(case.history.sent_at, 0.0 if operation is None else operation.sent_at)
@@ -128,7 +127,7 @@ def tells_a_verdict_that_can_be_true(case: Case, decision: Decision) -> None:
     if reported.ready is ConditionChange.TRUE:
         assert reported.reason not in UNEVALUATED
     if reported.ready is ConditionChange.KEEP:
-        assert case.situation.observed_generation == case.desired.generation
+        assert case.view.status.observed_generation == case.desired.generation
 
 
 INVARIANTS = (
@@ -154,27 +153,27 @@ def test_every_case_has_one_plan_the_same_each_time_and_it_keeps_the_invariants(
         invariant(case, decision)
 
 
-def drops_only_with_our_tag_the_policy_and_knowledge(case: Case, farewell: Farewell, action: Action | None) -> None:
+def drops_only_with_our_tag_the_policy_and_knowledge(case: Case, deletion: Deletion, action: Action | None) -> None:
     if not isinstance(action, Drop):
         return
     assert is_ours(case)
-    assert release_cause(case, farewell) is None
-    assert farewell.crd_terminating is False
-    assert farewell.namespace_terminating is False or farewell.drops_with_namespace
-    assert not case.situation.frozen
+    assert release_cause(case.desired, deletion.claims) is None
+    assert deletion.claims.crd_terminating is False
+    assert deletion.claims.namespace_terminating is False or deletion.claims.drops_with_namespace
+    assert not case.view.frozen
     assert action.first is not drop_sent(case)
-    assert not action.first or farewell.brake_wait == 0.0
+    assert not action.first or deletion.claims.drop_wait == 0.0
 
 
 def drops_nothing_in_doubt_and_releases_only_what_is_to_stay(
-    case: Case, farewell: Farewell, action: Action | None
+    case: Case, deletion: Deletion, action: Action | None
 ) -> None:
-    if isinstance(case.observation, Unknown) and case.situation.has_finalizer:
+    if isinstance(case.observation, Unknown) and case.view.has_finalizer:
         assert not isinstance(action, Drop | Resume)
-        assert not isinstance(action, Release) or release_cause(case, farewell) is not None
+        assert not isinstance(action, Release) or release_cause(case.desired, deletion.claims) is not None
 
 
-def sends_nothing_but_the_drop_after_it(case: Case, _farewell: Farewell, action: Action | None) -> None:
+def sends_nothing_but_the_drop_after_it(case: Case, _deletion: Deletion, action: Action | None) -> None:
     assert not isinstance(action, SendUpdate | Disarm | Pause | Precheck | Adopt)
     if drop_sent(case):
         assert action is None or isinstance(action, Drop | Release | Observe)
@@ -188,16 +187,16 @@ DELETION_INVARIANTS = (
 
 
 @many
-@given(cases(), farewells())
+@given(cases(), deletions())
 def test_every_deletion_has_one_plan_the_same_each_time_and_it_keeps_the_invariants(
-    case: Case, farewell: Farewell
+    case: Case, deletion: Deletion
 ) -> None:
-    decision = farewell_of(case, farewell)
+    decision = deletion_of(case, deletion)
     event(decision.rule)
-    assert decision == farewell_of(case, farewell)
+    assert decision == deletion_of(case, deletion)
     assert decision.wait.after is None or decision.wait.after >= 0.0
     for invariant in DELETION_INVARIANTS:
-        invariant(case, farewell, decision.action)
+        invariant(case, deletion, decision.action)
 
 
 @st.composite
@@ -225,11 +224,11 @@ def status_after(case: Case, decision: Decision, before: MirrorStatus) -> Mirror
 
 
 @many
-@given(cases(), statuses(), st.none() | farewells())
+@given(cases(), statuses(), st.none() | deletions())
 def test_every_status_is_well_formed_and_survives_the_api_server(
-    case: Case, before: MirrorStatus, farewell: Farewell | None
+    case: Case, before: MirrorStatus, deletion: Deletion | None
 ) -> None:
-    decision = decision_of(case) if farewell is None else farewell_of(case, farewell)
+    decision = decision_of(case) if deletion is None else deletion_of(case, deletion)
     after = status_after(case, decision, before)
     assert read_status(after.as_wire()) == after
     if decision.verdict is None:

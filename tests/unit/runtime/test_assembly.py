@@ -73,7 +73,7 @@ def play(
     run_fake(main())
 
 
-@pytest.mark.parametrize(("setting", "lane"), LANES, ids=[pool.value for _, pool in LANES])
+@pytest.mark.parametrize(("setting", "pool"), LANES, ids=[pool.value for _, pool in LANES])
 def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting: str, pool: Pool) -> None:
     controller = Busy(pool)
 

@@ -203,7 +203,7 @@ def test_the_operator_ends_with_code_2_and_the_sentence() -> None:
 
 
 def test_a_missing_library_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(peerdb_operator.telemetry.trace, "spans", raising=False)
+    monkeypatch.delattr(peerdb_operator.telemetry, "spans", raising=False)
     monkeypatch.delitem(sys.modules, "peerdb_operator.telemetry.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
     with pytest.raises(ValueError, match=r"PEERDB_OPERATOR_TRACING needs .* peerdb-operator\[tracing\]"):

@@ -268,8 +268,8 @@ def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _
     reported = listed([f"{wish.destination} still holds the rows of {holder[wish.destination]}" for wish in freed])
     return Blocked(
         Reason.DESTINATION_IN_USE,
-        f"spec.tables: {reported}; choose another destination, or set spec.snapshot.addedTables to Skip to add without a "
-        "copy. All other edits wait",
+        f"spec.tables: {reported}; choose another destination, or set spec.snapshot.addedTables to Skip to add "
+        "without a copy. All other edits wait",
     )
 
 

@@ -14,6 +14,7 @@ from peerdb_operator.api.status import (
     MAX_ERROR,
     MAX_MESSAGE,
     MAX_PENDING,
+    Bounds,
     Condition,
     ConditionStatus,
     LastError,
@@ -26,7 +27,6 @@ from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
-from peerdb_operator.mirror.rules.ledger import write_journal
 from peerdb_operator.mirror.rules.observation import Found, Observation, Unknown
 
 
@@ -192,7 +192,6 @@ def next_status(
 ) -> MirrorStatus:
     """The status after a pass; ``observation`` None when PeerDB was not asked. No side effects."""
     state, since = _state(previous, observation, history, now)
-    operation, bounds = write_journal(report.journal)
     reported = report.verdict
     evaluated = reported is not None and reported.reason not in UNEVALUATED
     return previous.model_copy(
@@ -202,8 +201,8 @@ def next_status(
             "state": state,
             "state_since": since,
             "tables": _tables(previous.tables, desired, observation, accept=report.accept_tables),
-            "operation": operation,
-            "bounds": bounds,
+            "operation": report.journal.operation,
+            "bounds": None if report.journal.bounds == Bounds() else report.journal.bounds,
             "last_error": _last_error(previous.last_error, history.error),
             "conditions": previous.conditions
             if reported is None
@@ -253,7 +252,7 @@ def conditions(previous: list[Condition], reported: Verdict, generation: int, no
 
 
 def urgency(previous: MirrorStatus, following: MirrorStatus, *, reported: bool) -> Urgency:
-    """How soon ``following`` has to replace ``previous``; ``reported``: this pass reached a verdict. No side effects."""
+    """How soon ``following`` has to replace ``previous``; ``reported``: there is a verdict. No side effects."""
     if previous == following or following.ready is None:
         return Urgency.NOTHING
     old, new = previous.operation, following.operation

@@ -1,27 +1,19 @@
-"""The planner: an ordered list of rules, the first that matches wins. Pure, total, deterministic; one action at most.
+"""The decision: an ordered list of rules, the first that matches wins. Pure, total, deterministic; one action at most.
 
-Rules 1 to 7 decide whether this mirror may be worked on at all (``rules_doubt``, ``rules_claim``, ``rules_phase``),
-rule 8 settles what is in flight (``rules_flight``), rules 9 to 14 choose the next step (``rules_step``). Deletion has
-its own list (``deletion``, ``drop``).
+Rules 1 to 7 decide whether this mirror may be worked on at all (``gates``, ``phases``), rule 8 settles what is in
+flight (``in_flight``), rules 9 to 14 choose the next step (``steps``). A deletion has its own list of the same kind
+(``finalize``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from peerdb_operator.mirror.rules import gates, in_flight, phases, steps
-from peerdb_operator.mirror.rules.bounds import after_settling, for_generation
+from peerdb_operator.mirror.rules import finalize, gates, in_flight, phases, steps
 from peerdb_operator.mirror.rules.decision import Decision
-from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.history import History
-from peerdb_operator.mirror.rules.journal import Journal
+from peerdb_operator.mirror.rules.journal import after_settling, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
-from peerdb_operator.mirror.rules.observation import Observation
-from peerdb_operator.mirror.rules.state import Case, Situation
-
-Rule = Callable[[Case], Decision | Case | None]
-"""A rule answers with a plan (it matched), with a changed case (go on with that), or with None (go on)."""
+from peerdb_operator.mirror.rules.state import Case, MirrorState, Rule
 
 RULES: tuple[Rule, ...] = (
     gates.frozen,
@@ -54,22 +46,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def plan(
-    desired: Desired,
-    observation: Observation,
-    history: History,
-    journal: Journal,
-    situation: Situation,
-    limits: Limits,
-    now: float,
-) -> Decision:
-    """The next step for a Mirror that is not being deleted. No side effects."""
-    fresh = for_generation(journal.bounds, desired.generation)
-    case = Case(desired, observation, history, replace(journal, bounds=fresh), situation, limits, now)
-    decision = follow(RULES, case)
+def decide(state: MirrorState, limits: Limits, now: float) -> Decision:
+    """The next step for a Mirror. No side effects."""
+    case = Case(state, limits, now)
+    if case.view.deleted_at is not None:
+        return follow(finalize.DELETION, case)
+    bounds = state.journal.bounds
+    fresh = for_generation(bounds, state.desired.generation)
+    decision = _settle(follow(RULES, case.with_journal(replace(state.journal, bounds=fresh))))
     if decision.verdict is None and decision.action is None and decision.journal.bounds == fresh:
         # A pass that has nothing to tell must not look as if it had: the old generation's bounds stay until one does.
-        return replace(decision, journal=replace(decision.journal, bounds=journal.bounds))
+        return replace(decision, journal=replace(decision.journal, bounds=bounds))
     return decision
 
 
@@ -78,7 +65,7 @@ def follow(rules: tuple[Rule, ...], case: Case) -> Decision:
     for rule in rules:
         answer = rule(case)
         if isinstance(answer, Decision):
-            return _settle(answer)
+            return answer
         if isinstance(answer, Case):
             case = answer
     msg = "the last rule matches every case"

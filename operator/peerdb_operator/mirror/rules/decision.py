@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from peerdb_operator.api.status import Operation
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
 from peerdb_operator.mirror.rules.conditions import Verdict
 from peerdb_operator.mirror.rules.desired import DropFlags
-from peerdb_operator.mirror.rules.journal import Journal, Operation
+from peerdb_operator.mirror.rules.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,66 +7,45 @@ drops nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.conditions import Verdict, verdict
 from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume, Wait
-from peerdb_operator.mirror.rules.desired import DropFlags
+from peerdb_operator.mirror.rules.desired import Desired, DropFlags
 from peerdb_operator.mirror.rules.gates import untagged_wait
 from peerdb_operator.mirror.rules.history import absence_gap
-from peerdb_operator.mirror.rules.journal import Finding, Journal, Operation, Step, judge
+from peerdb_operator.mirror.rules.journal import Finding, Journal, judge
 from peerdb_operator.mirror.rules.limits import MINUTE, Limits
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
-from peerdb_operator.mirror.rules.state import Case, growing_requeue
+from peerdb_operator.mirror.rules.state import Case, Claims, Rule, growing_requeue
 
 RETRY_LONGEST = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Farewell:
-    """What a deletion rests on beside the case; ``None`` for a read of Kubernetes that failed.
-
-    ``deleted_at``: deletionTimestamp. ``successor``: namespace/name of another live Mirror for the same PeerDB mirror.
-    ``brake_wait``: seconds until the rate limit lets this operator drop the next mirror.
-    """
-
-    deleted_at: float
-    successor: str | None = None
-    crd_terminating: bool | None = False
-    namespace_terminating: bool | None = False
-    drops_with_namespace: bool = False
-    brake_wait: float = 0.0
-
-
-DeletionRule = Callable[[Case, Farewell], Decision | None]
-
-
-def release_cause(case: Case, farewell: Farewell) -> str | None:
+def release_cause(desired: Desired, claims: Claims) -> str | None:
     """Why Kubernetes alone decides that nothing is dropped, in words; None when it does not."""
-    if case.desired.deletion_policy is DeletionPolicy.RETAIN:
+    if desired.deletion_policy is DeletionPolicy.RETAIN:
         return "spec.deletionPolicy is Retain"
-    if farewell.successor is not None:
-        return f"the Mirror {farewell.successor} takes the PeerDB mirror over"
-    if farewell.crd_terminating:
+    if claims.successor is not None:
+        return f"the Mirror {claims.successor} takes the PeerDB mirror over"
+    if claims.crd_terminating:
         return "the CustomResourceDefinition is being deleted"
-    if farewell.namespace_terminating and not farewell.drops_with_namespace:
+    if claims.namespace_terminating and not claims.drops_with_namespace:
         return "the namespace is being deleted"
     return None
 
 
-def unfinished(case: Case, _farewell: Farewell) -> Decision | None:
+def unfinished(case: Case) -> Decision | None:
     """Without our finalizer the object goes by itself."""
-    return None if case.situation.has_finalizer else case.plan("nothing to release", Wait(None))
+    return None if case.view.has_finalizer else case.plan("nothing to release", Wait(None))
 
 
-def frozen(case: Case, farewell: Farewell) -> Decision | None:
+def frozen(case: Case) -> Decision | None:
     """Hands off holds a drop; a release sends nothing and goes through."""
-    if not case.situation.frozen:
+    if not case.view.frozen:
         return None
-    if (cause := release_cause(case, farewell)) is not None:
+    if (cause := release_cause(case.desired, case.claims)) is not None:
         return _release_now(case, "release frozen", f"{cause}; reconciliation is disabled, nothing is sent")
     message = (
         'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
@@ -76,14 +55,14 @@ def frozen(case: Case, farewell: Farewell) -> Decision | None:
     return case.plan("frozen", Wait(case.limits.requeue_slow), verdict(Reason.RECONCILE_DISABLED, message))
 
 
-def release(case: Case, farewell: Farewell) -> Decision | None:
+def release(case: Case) -> Decision | None:
     """Leave the mirror alone, but do not leave it stopped by us."""
-    cause = release_cause(case, farewell)
+    cause = release_cause(case.desired, case.claims)
     if cause is None:
         return None
     if drop_sent(case):
         return _release_now(case, "release dropped", f"{cause}, but {_drop_told(case)}", warns=True)
-    hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or farewell.successor is not None
+    hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or case.claims.successor is not None
     look = case.observation
     if isinstance(look, Absent):
         return _release_now(case, "gone", f"{cause}; PeerDB has no such mirror")
@@ -94,7 +73,7 @@ def release(case: Case, farewell: Farewell) -> Decision | None:
         ours = isinstance(look, Unknown) or look.owner.kind is OwnerKind.OURS
         return _release_now(case, "release", f"{cause}; the mirror stays in PeerDB", hand_over=hands_over and ours)
     released_since = case.history.release_since if case.history.release_since is not None else case.now
-    if case.now - max(farewell.deleted_at, released_since) < case.limits.release_patience:
+    if case.now - max((case.view.deleted_at or 0.0), released_since) < case.limits.release_patience:
         return held
     why = "check it in PeerDB"
     if case.history.orphaned:
@@ -103,9 +82,9 @@ def release(case: Case, farewell: Farewell) -> Decision | None:
     return _release_now(case, "release after patience", warning, hand_over=hands_over, warns=True)
 
 
-def stay_when_blind(case: Case, farewell: Farewell) -> Decision | None:
+def stay_when_blind(case: Case) -> Decision | None:
     """A drop is never guessed: not without PeerDB, and not without knowing why the object goes."""
-    if farewell.crd_terminating is None or farewell.namespace_terminating is None:
+    if case.claims.crd_terminating is None or case.claims.namespace_terminating is None:
         message = "cannot read from Kubernetes whether the namespace or the CRD is being deleted; the drop waits"
         return case.plan(
             "blind in Kubernetes", Wait(1.0, "kubernetes", RETRY_LONGEST * 3), verdict(Reason.DROP_BLOCKED, message)
@@ -123,19 +102,19 @@ def stay_when_blind(case: Case, farewell: Farewell) -> Decision | None:
     return case.plan("blind", wait, verdict(Reason.DROP_BLOCKED, message))
 
 
-def gone(case: Case, _farewell: Farewell) -> Decision | None:
+def gone(case: Case) -> Decision | None:
     """Nothing is left to drop."""
     if not isinstance(case.observation, Absent):
         return None
     return _release_now(case, "gone", "PeerDB has no such mirror any more", dropped=drop_sent(case))
 
 
-def observe_fully(case: Case, _farewell: Farewell) -> Decision | None:
+def observe_fully(case: Case) -> Decision | None:
     """The owner tag decides."""
     return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())
 
 
-def not_ours(case: Case, _farewell: Farewell) -> Decision | None:
+def not_ours(case: Case) -> Decision | None:
     """Never owned, or owned by somebody else by now."""
     kind = case.seen.owner.kind
     if kind is OwnerKind.OURS:
@@ -210,7 +189,7 @@ HOPELESS_REPEAT = 600.0
 WAY_OUT = "recreate it in PeerDB first, or, to let the object go without a drop, set spec.deletionPolicy: Retain"
 
 
-def wait_for_flight(case: Case, _farewell: Farewell) -> Decision | None:
+def wait_for_flight(case: Case) -> Decision | None:
     """A drop sent right after a resume is answered 200 and lost: wait until that shows, or is old."""
     operation = case.journal.operation
     if operation is None or operation.step not in {Step.EDIT, Step.RESUME} or case.state is not State.PAUSED:
@@ -222,7 +201,7 @@ def wait_for_flight(case: Case, _farewell: Farewell) -> Decision | None:
     return case.plan("drop waits for flight", Wait(case.limits.requeue_short), reported)
 
 
-def under_way(case: Case, _farewell: Farewell) -> Decision | None:
+def under_way(case: Case) -> Decision | None:
     """PeerDB is at it."""
     if case.state is not State.TERMINATING:
         return None
@@ -230,7 +209,7 @@ def under_way(case: Case, _farewell: Farewell) -> Decision | None:
     return case.plan("dropping", Wait(growing_requeue(age, case.limits)), _dropping(case, _late(case, age)))
 
 
-def repeat(case: Case, _farewell: Farewell) -> Decision | None:
+def repeat(case: Case) -> Decision | None:
     """The drop is recorded but does not show: the identical request again."""
     operation = case.journal.operation
     if operation is None or not drop_sent(case):
@@ -241,28 +220,28 @@ def repeat(case: Case, _farewell: Farewell) -> Decision | None:
     if abs(age) < period:
         wait = growing_requeue(age, case.limits) if reported.reason is Reason.DROPPING else period
         return case.plan("drop sent", Wait(min(period - age, wait)), reported)
-    action = Drop(DropFlags.decode(operation.after), operation, first=False)
+    action = Drop(DropFlags.decode(operation.to or ""), operation, first=False)
     return case.plan("repeat drop", Wait(case.limits.requeue_first), reported, action)
 
 
-def brake(case: Case, farewell: Farewell) -> Decision | None:
+def brake(case: Case) -> Decision | None:
     """Many drops at once are a mistake more often than a wish."""
-    if farewell.brake_wait <= 0:
+    if case.claims.drop_wait <= 0:
         return None
     message = f"held: {_rate(case.limits)}. To keep the mirror, set spec.deletionPolicy: Retain"
-    return case.plan("drop held", Wait(farewell.brake_wait), verdict(Reason.DROP_HELD, message))
+    return case.plan("drop held", Wait(case.claims.drop_wait), verdict(Reason.DROP_HELD, message))
 
 
-def drop(case: Case, _farewell: Farewell) -> Decision:
+def drop(case: Case) -> Decision:
     """Record, then send."""
     flags = case.desired.drop
-    operation: Operation = case.operation(Step.DROP, after=flags.encode())
+    operation: Operation = case.operation(Step.DROP, to=flags.encode())
     note = "the drop is written down, then sent"
     action = Drop(flags, operation, first=True)
     return case.plan("drop", Wait(case.limits.requeue_first), _dropping(case), action, note=note)
 
 
-DELETION_RULES: tuple[DeletionRule, ...] = (
+DELETION: tuple[Rule, ...] = (
     unfinished,
     frozen,
     release,
@@ -276,11 +255,6 @@ DELETION_RULES: tuple[DeletionRule, ...] = (
     brake,
     drop,
 )
-
-
-def plan_deletion(case: Case, farewell: Farewell) -> Decision:
-    """The next step for a Mirror that is being deleted. No side effects."""
-    return next(filter(None, (rule(case, farewell) for rule in DELETION_RULES)))
 
 
 def _rate(limits: Limits) -> str:

@@ -19,7 +19,7 @@ SLOW_RETRY = 30.0
 
 def frozen(case: Case) -> Decision | None:
     """The object says hands off: nothing is asked, nothing is sent."""
-    if not case.situation.frozen:
+    if not case.view.frozen:
         return None
     message = (
         'the annotation peerdb.io/reconcile is "disabled"; remove it to let the operator work on this Mirror again'
@@ -81,12 +81,12 @@ def older_claim(case: Case) -> Decision | None:
     Ages order first contact only. Clocks of API servers differ and creation is told in whole seconds: a newcomer that
     looks older must not stop the work on a mirror that stands paused for an edit, which the owner tag keeps it from.
     """
-    if case.situation.older_claim is None or case.owner.kind is OwnerKind.OURS:
+    if case.claims.older is None or case.owner.kind is OwnerKind.OURS:
         return None
     if case.owner.kind is OwnerKind.NOT_ASKED:
         return case.plan("whose claim is it", Wait(0.0), action=Observe())
     message = (
-        f'the Mirror {case.situation.older_claim} is older and manages the PeerDB mirror "{case.desired.mirror}"; '
+        f'the Mirror {case.claims.older} is older and manages the PeerDB mirror "{case.desired.mirror}"; '
         "delete one of the two (deleting the older hands the mirror over, it is not dropped)"
     )
     return case.plan("older claim", Wait(case.limits.requeue_slow), verdict(Reason.NAME_CONFLICT, message))
@@ -123,7 +123,7 @@ def first_contact(case: Case) -> Decision | None:
     """An untagged or released mirror is taken over only if that takes nothing away from it."""
     kind = case.seen.owner.kind
     if kind is OwnerKind.OURS:
-        return None if case.situation.has_finalizer else _adopt(case, "adopt again")
+        return None if case.view.has_finalizer else _adopt(case, "adopt again")
     if kind is OwnerKind.NOT_ASKED or not case.state.comparable:
         return None
     if kind is OwnerKind.NONE and (doubt := untagged_wait(case)) > 0:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.bounds import after_proven, after_unproven
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import ConfigUpdate, next_change
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.rules.decision import Decision, Disarm, Resume, Wait
-from peerdb_operator.mirror.rules.journal import Finding, Journal, Operation, Step, judge
+from peerdb_operator.mirror.rules.journal import Finding, Journal, after_proven, after_unproven, judge
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue
 
@@ -65,7 +65,7 @@ def close(case: Case, *, unproven: Operation | None = None) -> Case:
     bounds = case.journal.bounds
     long_stop = case.history.paused_for >= case.limits.paused_patience
     if unproven is not None and unproven.step is Step.EDIT and (unproven.accepted or long_stop):
-        bounds = after_unproven(bounds, unproven.after, case.limits, case.now)
+        bounds = after_unproven(bounds, unproven.to, case.limits, case.now)
     return case.with_journal(Journal(None, bounds))
 
 
@@ -73,8 +73,8 @@ def _effective(case: Case, operation: Operation) -> Case:
     bounds = case.journal.bounds
     if operation.step is Step.EDIT:
         bounds = after_proven(bounds, case.limits, case.now)
-    elif operation.step is Step.RESUME and operation.after:
-        bounds = after_unproven(bounds, operation.after, case.limits, case.now)
+    elif operation.step is Step.RESUME and operation.to:
+        bounds = after_unproven(bounds, operation.to, case.limits, case.now)
     return case.with_journal(Journal(None, bounds))
 
 
@@ -90,7 +90,7 @@ def _armed(case: Case, operation: Operation) -> Decision | Case:
     """An edit that is lost, or waits for the next pause: keep it only while it is still what the spec wants."""
     assert case.config is not None  # noqa: S101 - only a readable config is ever judged ARMED
     change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
-    still_goal = isinstance(change, ConfigUpdate) and change.applied_to(case.config).fingerprint == operation.after
+    still_goal = isinstance(change, ConfigUpdate) and change.applied_to(case.config).fingerprint == operation.to
     closed = close(case, unproven=operation)
     if still_goal or (case.desired.wants_running and isinstance(change, ConfigUpdate)):
         return closed

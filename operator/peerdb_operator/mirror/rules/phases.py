@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, verdict
 from peerdb_operator.mirror.rules.decision import Decision, Observe, Wait
-from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue

@@ -2,53 +2,136 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import MirrorStatus, Operation, Step
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
 from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED, Verdict, blocked, stalled
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
-from peerdb_operator.mirror.rules.journal import Journal, Operation, Step
+from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What Kubernetes says beside the spec.
+class MirrorObject:
+    """One version of one Mirror, without its spec."""
 
-    ``older_claim``: namespace/name of an older live Mirror for the same PeerDB mirror. ``tables_accepted``: a list has
-    been accepted before (``status.tables`` exists). ``state``/``state_since``, and ``reason`` of Ready: as last written
-    to status. ``version``: resourceVersion of the object that the pass rests on.
-    """
+    uid: str
+    namespace: str
+    name: str
+    version: int
+    generation: int
+    created_at: float
+    deleted_at: float | None
+    finalizers: tuple[str, ...]
+    frozen: bool
+    requested_at: str | None
+    unknown_reconcile: str | None
+    """A value of the annotation ``peerdb.io/reconcile`` that means nothing."""
+    mirror: str
+    status: MirrorStatus
 
-    version: int = 0
-    frozen: bool = False
-    older_claim: str | None = None
-    tables_accepted: bool = False
-    has_finalizer: bool = True
-    observed_generation: int = -1
-    state: str = ""
-    state_since: float | None = None
-    reason: str = ""
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def has_finalizer(self) -> bool:
+        """Whether our finalizer holds the object."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def intent(self) -> tuple[int, float | None, bool]:
+        """What a command rests on: the generation, whether the object is being deleted, whether it says hands off."""
+        return (self.generation, self.deleted_at, self.frozen)
+
+    def needs_reconcile(self, older: MirrorObject) -> bool:
+        """Whether a newer version says something beside its status that needs work."""
+        mine = (self.intent, self.has_finalizer, self.requested_at, self.unknown_reconcile)
+        return mine != (older.intent, older.has_finalizer, older.requested_at, older.unknown_reconcile)
+
+    def equivalent_to(self, older: MirrorObject) -> bool:
+        """Whether a pass would find the same in a newer version, and write the same."""
+        mine = (self.finalizers, self.status)
+        return mine == (older.finalizers, older.status) and not self.needs_reconcile(older)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """The input of every rule; ``journal`` and ``change`` are filled in on the way down the list."""
+class Claims:
+    """Who else has a say in the PeerDB mirror, and what holds or ends a drop.
 
+    ``older``, ``successor``: namespace/name of another live Mirror for the same PeerDB mirror: an older one, any one.
+    ``drop_wait``: seconds until this operator may drop the next mirror. The facts about CRD and namespace are read
+    for a deletion only; None is a read of Kubernetes that failed.
+    """
+
+    older: str | None = None
+    successor: str | None = None
+    crd_terminating: bool | None = False
+    namespace_terminating: bool | None = False
+    drops_with_namespace: bool = False
+    drop_wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorState:
+    """Everything that a decision about one Mirror may read."""
+
+    view: MirrorObject
     desired: Desired
     observation: Observation
     history: History
     journal: Journal
-    situation: Situation
+    claims: Claims = Claims()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The input of every rule: one state, and ``change`` as filled in on the way down the list."""
+
+    mirror_state: MirrorState
     limits: Limits
     now: float
     change: ConfigUpdate | Blocked | None = None
-    compared: bool = field(default=False)
+    compared: bool = False
+
+    @property
+    def view(self) -> MirrorObject:
+        """The object."""
+        return self.mirror_state.view
+
+    @property
+    def desired(self) -> Desired:
+        """What the spec asks for."""
+        return self.mirror_state.desired
+
+    @property
+    def observation(self) -> Observation:
+        """The newest observation."""
+        return self.mirror_state.observation
+
+    @property
+    def history(self) -> History:
+        """What earlier observations taught."""
+        return self.mirror_state.history
+
+    @property
+    def journal(self) -> Journal:
+        """The journal as judged so far."""
+        return self.mirror_state.journal
+
+    @property
+    def claims(self) -> Claims:
+        """Who else has a say."""
+        return self.mirror_state.claims
 
     @property
     def seen(self) -> Found:
@@ -103,7 +186,7 @@ class Case:
     @property
     def is_pending(self) -> bool:
         """Whether this generation has not been evaluated yet."""
-        return self.situation.observed_generation != self.desired.generation
+        return self.view.status.observed_generation != self.desired.generation
 
     def known_refusal(self) -> Verdict | None:
         """What an earlier comparison of this generation found, which stays true while the mirror is on its way."""
@@ -114,24 +197,24 @@ class Case:
 
     def in_state_since(self) -> float:
         """When the present state began: as this process saw it begin, else as status says if that speaks of it."""
-        situation, history = self.situation, self.history
-        written = situation.state_since if situation.state.upper() == self.seen.word else None
+        status, history = self.view.status, self.history
+        written = status.state_since if (status.state or "").upper() == self.seen.word else None
         if written is None or history.previous_word is not None:
             return history.word_since
         return min(written, history.word_since)
 
-    def operation(self, step: Step, *, before: str = "", after: str = "") -> Operation:
+    def operation(self, step: Step, *, from_: str | None = None, to: str | None = None) -> Operation:
         """A new journal entry of this moment.
 
         Its id names the version of the object, not the time: while no write of the object succeeds, a command that is
         planned again and again bears one id. A write makes a new version, so two entries in status never share one.
         """
-        ident = f"{step.lower()}-{self.desired.generation}-{self.situation.version}"
-        return Operation(ident, step, sent_at=self.now, created_at=self.seen.created_at, before=before, after=after)
+        ident = f"{step.lower()}-{self.desired.generation}-{self.view.version}"
+        return Operation(ident, step, sent_at=self.now, created_at=self.seen.created_at, from_=from_, to=to)
 
     def with_journal(self, journal: Journal) -> Case:
         """The same case with the journal as judged."""
-        return replace(self, journal=journal)
+        return replace(self, mirror_state=replace(self.mirror_state, journal=journal))
 
     def plan(
         self,
@@ -161,3 +244,7 @@ class Case:
 def growing_requeue(age: float, limits: Limits) -> float:
     """The wait between looks in a transition: short at first, growing with its age to the tick."""
     return min(limits.tick, max(limits.requeue_first, age / 5.0))
+
+
+Rule = Callable[[Case], Decision | Case | None]
+"""A rule answers with a plan (it matched), with a changed case (go on with that), or with None (go on)."""

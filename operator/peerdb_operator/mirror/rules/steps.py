@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.bounds import after_sending, blocked_by
+from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.change import (
     Blocked,
     ConfigUpdate,
@@ -21,7 +21,7 @@ from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, ve
 from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate, Wait
 from peerdb_operator.mirror.rules.gates import conflict_message
 from peerdb_operator.mirror.rules.history import PrecheckResult
-from peerdb_operator.mirror.rules.journal import Journal, Step
+from peerdb_operator.mirror.rules.journal import Journal, after_sending, blocked_by
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
@@ -38,7 +38,7 @@ def quiet(case: Case) -> Decision | None:
     if case.is_full or case.journal.operation is not None or not case.has_settled or case.history.changed_since_full:
         return None
     expected = {State.COMPLETED, State.RUNNING if case.desired.wants_running else State.PAUSED}
-    if case.state not in expected or case.is_pending or case.situation.reason not in AT_REST[case.state]:
+    if case.state not in expected or case.is_pending or case.view.status.ready_reason not in AT_REST[case.state]:
         return None
     return case.plan("quiet", Wait(_settled_wait(case)), _health(case) if case.state is State.RUNNING else None)
 
@@ -109,9 +109,7 @@ def edit(case: Case) -> Decision | None:
         return _validate(case, change)
     if not case.history.confirmed:
         return case.plan("confirm", Wait(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
-    operation = case.operation(
-        Step.EDIT, before=case.config.fingerprint, after=change.applied_to(case.config).fingerprint
-    )
+    operation = case.operation(Step.EDIT, from_=case.config.fingerprint, to=change.applied_to(case.config).fingerprint)
     noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
     reported = verdict(Reason.EDITING, f"sending to PeerDB: {change.names()}")
     return noted.plan("edit", Wait(case.limits.requeue_short), reported, SendUpdate(change, operation), accept=True)
@@ -142,7 +140,7 @@ def _change(case: Case) -> ConfigUpdate | Blocked | None:
     if case.config is None:
         message = f"PeerDB does not show the mirror's tables and settings: {case.why_unreadable}"
         return Blocked(Reason.CONFIG_UNREADABLE, message)
-    if not case.situation.tables_accepted and describe_conflict(diff_tables(case.desired, case.config)):
+    if case.view.status.tables is None and describe_conflict(diff_tables(case.desired, case.config)):
         return Blocked(Reason.ADOPTION_CONFLICT, conflict_message(case))
     change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)
     if not isinstance(change, ConfigUpdate):
@@ -191,7 +189,7 @@ def _pause(case: Case, rule: str, message: str) -> Decision:
 
 
 def _resume(case: Case, rule: str, message: str, *, gives_up: str = "") -> Decision:
-    action = Resume(case.operation(Step.RESUME, after=gives_up) if case.journal.operation is None else None)
+    action = Resume(case.operation(Step.RESUME, to=gives_up or None) if case.journal.operation is None else None)
     reported = verdict(Reason.RESUMING, message)
     return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
 

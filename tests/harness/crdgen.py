@@ -1,4 +1,4 @@
-"""The CRDs, generated from the models in ``api``: ``python -m peerdb_operator.crdgen > crds/mirrors.peerdb.io.yaml``.
+"""The CRDs, generated from the models in ``api``: ``python -m tests.harness.crdgen > crds/mirrors.peerdb.io.yaml``.
 
 Turns a pydantic model into what an API server accepts as a structural schema: references inlined, optional fields as
 plain ones, numbers with a format, no floats, nothing kept that the schema does not name. It is deterministic, and it is

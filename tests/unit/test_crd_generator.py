@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from peerdb_operator.api.schema import MODEL_CONFIG, SERVER_DEFAULT, Resource, Rule, described, observed, rules_schema
-from peerdb_operator.crdgen import UnsupportedModel, crd_of, render, structural_schema
+from tests.harness.crdgen import UnsupportedModel, crd_of, render, structural_schema
 
 Schema = dict[str, Any]
 
