@@ -28,7 +28,7 @@ from peerdb_operator.runtime.clock import SystemClock
 from peerdb_operator.runtime.process import Process
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.log import configure_logging, log_traces
-from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.trace import Tracer, open_tracer
 
@@ -95,11 +95,10 @@ async def build_app(settings: Settings, make_controller: Callable[[World], Contr
         opened.push_async_callback(kube.close)
         metrics = Metrics(__version__, process=True)
         peerdb = PeerDBClient(MeteredTransport(transport, metrics, tracer))
-        metered = MeteredKube(kube, metrics, tracer)
         clock, rng = SystemClock(), random.Random()  # noqa: S311 - jitter is no secret
 
         world = partial(
-            World, settings=settings, peerdb=peerdb, kube=metered, clock=clock, rng=rng, metrics=metrics, tracer=tracer
+            World, settings=settings, peerdb=peerdb, kube=kube, clock=clock, rng=rng, metrics=metrics, tracer=tracer
         )
         parts = Parts(
             settings=settings,

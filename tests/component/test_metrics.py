@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from peerdb_operator.mirror.gauges import REASONS, STATES
+from peerdb_operator.peerdb.client import Operation
 from peerdb_operator.telemetry.families import CONDITIONS, FAMILIES, PREFIX, STATUSES
-from peerdb_operator.telemetry.metering import OPERATIONS
 from peerdb_operator.telemetry.metrics import UNSEEN, Metrics
 from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
@@ -424,7 +424,7 @@ def an_eventful_life() -> Scrape:
 def test_labels_keep_to_their_closed_sets_and_hold_neither_tables_nor_secrets() -> None:
     shown = an_eventful_life()
 
-    assert shown.values_of("operation") <= OPERATIONS
+    assert shown.values_of("operation") <= set(Operation)
     assert "other" not in shown.values_of("operation")
     assert shown.values_of("state") <= STATES | {UNSEEN, "Other"}
     assert shown.values_of("reason") <= REASONS | {"Other"}

@@ -26,7 +26,7 @@ from peerdb_operator.runtime.assembly import lane_limits
 from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
-from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
@@ -121,7 +121,7 @@ class Operator:
         peerdb = PeerDBClient(MeteredTransport(transport, metrics))
         kube = FakePort(self.cluster, run.name, self.kube, chance, run.learn)
         run.controller = controller = MirrorController(
-            peerdb=peerdb, kube=MeteredKube(kube, metrics), clock=clock, rng=chance, settings=settings,
+            peerdb=peerdb, kube=kube, clock=clock, rng=chance, settings=settings,
             cluster_id=self.cluster.uid, metrics=metrics,
         )  # fmt: skip
         queue = WorkQueue(self._watched(run, controller), controller.pool, lane_limits(settings), chance, metrics)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from peerdb_operator.peerdb.client import Operation
 from peerdb_operator.telemetry.families import FAMILIES
-from peerdb_operator.telemetry.metering import OPERATIONS
 from tests.harness.metrics_doc import BEGIN, END, PAGE, fresh
 
 
@@ -17,7 +17,7 @@ def test_every_metric_and_every_operation_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     assert [family.name for family in FAMILIES if f"| `{family.name}` |" not in page] == []
-    assert [operation for operation in OPERATIONS if f"`{operation}`" not in page] == []
+    assert [operation for operation in Operation if f"`{operation}`" not in page] == []
 
 
 def test_stale_tables_are_replaced_and_the_words_around_them_stay() -> None:

@@ -39,6 +39,7 @@ from peerdb_operator.mirror.tuning import limits_of
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import CONFLICT, Clock, FleetLook, KubePort, Pool, Requeue, prechecked_uid
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metering import WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.trace import Tracer
 
@@ -68,7 +69,7 @@ class MirrorController:
         self._cluster_id, self._listed = cluster_id, False
         self._registry, limits = MirrorStore(), limits_of(settings)
         self._metrics.ask_mirrors(lambda: mirror_samples(self._registry))
-        self._reporter = Reporter(kube, self._registry, clock, settings)
+        self._reporter = Reporter(kube, self._registry, clock, settings, WriteMeter(self._metrics, self._tracer))
         observations = Observations(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
         self._surroundings = ClaimReader(
             registry=self._registry,

@@ -22,6 +22,7 @@ from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.ports import Clock, KubePort
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metering import KubeWrite, WriteMeter
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,11 @@ Patch = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 class Reporter:
     """Writes what passes have to tell."""
 
-    def __init__(self, kube: KubePort, registry: MirrorStore, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, kube: KubePort, registry: MirrorStore, clock: Clock, settings: Settings, meter: WriteMeter
+    ) -> None:
         self._kube = kube
+        self._meter = meter
         self._registry = registry
         self._clock = clock
         self._events_refused: set[str] = set()
@@ -56,7 +60,7 @@ class Reporter:
         patch = merge_patch(previous.as_wire(), following.as_wire())
         entry.writing = following
         try:
-            await self._write(entry, self._kube.patch_status, {"status": patch})
+            await self._write(entry, KubeWrite.STATUS, self._kube.patch_status, {"status": patch})
         finally:
             entry.writing = None
         entry.written_at = self._clock.now()
@@ -66,7 +70,7 @@ class Reporter:
 
     async def finalizers(self, entry: CachedMirror, finalizers: list[str]) -> None:
         """Replace the finalizers; raises ``KubeError``."""
-        await self._write(entry, self._kube.patch_mirror, {"metadata": {"finalizers": finalizers}})
+        await self._write(entry, KubeWrite.MIRROR, self._kube.patch_mirror, {"metadata": {"finalizers": finalizers}})
 
     async def read_again(self, entry: CachedMirror) -> bool:
         """Take in the newest version; False when another object bears the name, of which the watch tells.
@@ -109,7 +113,8 @@ class Reporter:
             "resourceVersion": str(view.version),
         }
         try:
-            await self._kube.emit_event(regarding, kind, reason, on_one_line(message)[:NOTE], "Reconcile")
+            with self._meter.measure(KubeWrite.EVENT):
+                await self._kube.emit_event(regarding, kind, reason, on_one_line(message)[:NOTE], "Reconcile")
             self._events_refused.discard(view.namespace)
         except KubeForbidden as error:
             await self._event_refused(entry, error)
@@ -132,7 +137,7 @@ class Reporter:
         except KubeError:
             return False
 
-    async def _write(self, entry: CachedMirror, patch: Patch, body: dict[str, Any]) -> None:
+    async def _write(self, entry: CachedMirror, write: KubeWrite, patch: Patch, body: dict[str, Any]) -> None:
         """Write with the version that the pass rests on; raises ``KubeError``.
 
         Whoever touches an object several times a second, in ways that no pass reads, must not keep an edit from being
@@ -143,7 +148,8 @@ class Reporter:
             try:
                 entry.require_base()
                 metadata = {**body.get("metadata", {}), "resourceVersion": str(entry.base.version)}
-                answer = await patch(view.namespace, view.name, {**body, "metadata": metadata})
+                with self._meter.measure(write):
+                    answer = await patch(view.namespace, view.name, {**body, "metadata": metadata})
             except KubeConflict:
                 entry.status_write_failing = True
                 if not attempts_left or not await self._rebase(entry):

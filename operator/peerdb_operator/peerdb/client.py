@@ -11,7 +11,7 @@ Source of the endpoints: PeerDB v0.37 protos/route.proto, flow/cmd/handler.go, f
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ from peerdb_operator.peerdb.models import (
     WireTableMapping,
     name_in_copies,
 )
-from peerdb_operator.peerdb.transport import Patience, Reply, Request, Transport
+from peerdb_operator.peerdb.transport import Operation, Patience, Reply, Request, Transport
 
 __all__ = [
     "CdcFlowConfigUpdate",
@@ -48,6 +48,7 @@ __all__ = [
     "LogRow",
     "MirrorConfig",
     "MirrorStatusReply",
+    "Operation",
     "Patience",
     "PeerDBClient",
     "Reply",
@@ -74,7 +75,8 @@ class PeerDBClient:
 
         ``PeerDBNotFound`` only if PeerDB itself names this mirror as missing.
         """
-        return (await self._status(name, Request("POST", "mirrors/status", {"flowJobName": name}))).to_reply()
+        asked = Request("POST", "mirrors/status", {"flowJobName": name}, operation=Operation.MIRRORS_STATUS)
+        return (await self._status(name, asked)).to_reply()
 
     async def status_with_config(self, name: str, *, snapshot: bool = False) -> MirrorStatusReply:
         """The state and the live config; with ``snapshot`` also the progress of its copies.
@@ -82,20 +84,21 @@ class PeerDBClient:
         PeerDB asks the mirror's workflow for it and fails as a whole (``PeerDBInternal`` after some 10 s) while no
         worker answers, although the plain status works.
         """
-        asked = {
+        wanted = {
             "flowJobName": name,
             "includeFlowInfo": True,
             "excludeBatches": True,
             "excludeSnapshotStatus": not snapshot,
         }
-        body = await self._status(name, Request("POST", "mirrors/status", asked))
+        asked = Request("POST", "mirrors/status", wanted, operation=Operation.MIRRORS_STATUS_FULL)
+        body = await self._status(name, asked)
         if body.cdc_status is None and body.qrep_status is None:
             raise UnexpectedReply(f"mirrors/status for mirror {name} came without cdcStatus, although it was asked for")
         return body.to_reply()
 
     async def list_mirrors(self) -> list[ListedMirror]:
         """Every mirror PeerDB has, query replication included, in no particular order."""
-        asked = Request("GET", "mirrors/list")
+        asked = Request("GET", "mirrors/list", operation=Operation.MIRRORS_LIST)
         return list(_read(ListBody, await self._send(asked), asked).mirrors)
 
     async def logs(
@@ -116,6 +119,7 @@ class PeerDBClient:
                 "afterId": after_id,
                 "beforeId": before_id,
             },
+            operation=Operation.MIRRORS_LOGS,
         )
         return _read(LogsBody, await self._send(asked), asked).to_rows()
 
@@ -124,7 +128,7 @@ class PeerDBClient:
 
         One empty answer proves nothing: they are gone for a moment while a COMPLETED or FAILED mirror is resynced.
         """
-        asked = Request("GET", f"flows/tags/{quote(name, safe='')}")
+        asked = Request("GET", f"flows/tags/{quote(name, safe='')}", operation=Operation.TAGS_GET)
         body = _read(TagsBody, await self._send(asked, name), asked)
         _same_mirror(body.flow_name, name, asked)
         return body.to_dict()
@@ -132,7 +136,7 @@ class PeerDBClient:
     async def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
         """Replace all tags of one mirror; PeerDB ignores an empty set, so the last tag cannot be removed."""
         listed = [{"key": key, "value": value} for key, value in tags.items()]
-        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed})
+        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed}, operation=Operation.TAGS_SET)
         await self._send(asked, name)
 
     async def validate(self, connection_configs: Mapping[str, Any], *, short: bool = False) -> None:
@@ -142,9 +146,8 @@ class PeerDBClient:
         config and an unreachable database alike; ``PeerDBRejected`` a name that exists already.
         """
         patience = Patience.CHECK_SHORT if short else Patience.CHECK
-        await self._send(
-            Request("POST", "mirrors/cdc/validate", {"connectionConfigs": dict(connection_configs)}, patience)
-        )
+        body = {"connectionConfigs": dict(connection_configs)}
+        await self._send(Request("POST", "mirrors/cdc/validate", body, patience, operation=Operation.VALIDATE))
 
     async def change_state(
         self,
@@ -169,21 +172,22 @@ class PeerDBClient:
         if skip_destination_drop:
             body["skipDestinationDrop"] = True
         patience = Patience.DROP_CLOSED if closed else Patience.PLAIN
-        await self._send(Request("POST", "mirrors/state_change", body, patience), name)
+        operation = _state_change(state, update)
+        await self._send(Request("POST", "mirrors/state_change", body, patience, operation=operation), name)
 
     async def version(self) -> str:
         """PeerDB's version: a release, ``local-<sha>``, a sha or ``unknown``; not meant to be taken apart."""
-        asked = Request("GET", "version")
+        asked = Request("GET", "version", operation=Operation.VERSION)
         return _read(VersionBody, await self._send(asked), asked).version
 
     async def dynamic_settings(self) -> frozenset[str]:
         """The names of all settings that PeerDB lists; where only ClickHouse is offered, those of others are hidden."""
-        asked = Request("GET", "dynamic_settings")
+        asked = Request("GET", "dynamic_settings", operation=Operation.DYNAMIC_SETTINGS)
         return frozenset(setting.name for setting in _read(SettingsBody, await self._send(asked), asked).settings)
 
     async def instance_status(self) -> str:
         """``READY``, ``MAINTENANCE`` or ``UNKNOWN`` (the catalog cannot be read); an open set."""
-        asked = Request("GET", "instance/info")
+        asked = Request("GET", "instance/info", operation=Operation.INSTANCE_INFO)
         return _read(InstanceBody, await self._send(asked), asked).status.removeprefix("INSTANCE_STATUS_")
 
     async def _status(self, name: str, asked: Request) -> StatusBody:
@@ -194,6 +198,20 @@ class PeerDBClient:
     async def _send(self, request: Request, mirror: str | None = None) -> dict[str, Any]:
         reply = await self._transport.send(request)
         return body_of(reply, Asked(request.path, mirror))
+
+
+def _state_change(state: RequestedState, update: CdcFlowConfigUpdate | None) -> Operation:
+    if update is not None:  # an empty update disarms one that PeerDB has not applied yet
+        return Operation.EDIT if update.to_json() else Operation.DISARM
+    match state:
+        case RequestedState.PAUSED:
+            return Operation.PAUSE
+        case RequestedState.RUNNING:
+            return Operation.RESUME
+        case RequestedState.TERMINATING:
+            return Operation.DROP
+        case _:
+            assert_never(state)
 
 
 def _read(model: type[_Body], body: dict[str, Any], asked: Request) -> _Body:

@@ -8,7 +8,7 @@ simulator inside the process.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Any, Literal, Protocol
 
 from peerdb_operator.peerdb.redaction import redacted
@@ -23,6 +23,27 @@ class Patience(Enum):
     CHECK_SHORT = auto()  # the same while a mirror stands still for it
 
 
+class Operation(StrEnum):
+    """What a request is for: the label of its metrics and the name of its span."""
+
+    MIRRORS_STATUS = "mirrors_status"
+    MIRRORS_STATUS_FULL = "mirrors_status_full"
+    MIRRORS_LIST = "mirrors_list"
+    MIRRORS_LOGS = "mirrors_logs"
+    TAGS_GET = "tags_get"
+    TAGS_SET = "tags_set"
+    VALIDATE = "validate"
+    VERSION = "version"
+    INSTANCE_INFO = "instance_info"
+    DYNAMIC_SETTINGS = "dynamic_settings"
+    PAUSE = "state_change_pause"
+    RESUME = "state_change_resume"
+    EDIT = "state_change_edit"
+    DISARM = "state_change_disarm"
+    DROP = "state_change_drop"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. ``path`` is relative to ``/v1/`` (``mirrors/status``), percent-encoded where it must be."""
@@ -31,6 +52,7 @@ class Request:
     path: str
     body: Mapping[str, Any] | None = None
     patience: Patience = Patience.PLAIN
+    operation: Operation = field(default=Operation.OTHER, kw_only=True, compare=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     """What is sent beside the transport's own headers: where the request belongs in a trace."""
 

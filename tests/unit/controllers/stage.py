@@ -19,7 +19,7 @@ from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb import transport as wire
 from peerdb_operator.peerdb.client import PeerDBClient, RequestedState
 from peerdb_operator.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Requeue
-from peerdb_operator.telemetry.metering import MeteredKube, MeteredTransport
+from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.trace import Tracer
 from tests.harness.fakecluster import Body, Change, FakeCluster, WatchEvent
@@ -383,7 +383,7 @@ def a_controller(stage: Stage, **settings: object) -> MirrorController:
     metrics, tracer = Metrics(), stage.tracer
     return MirrorController(
         peerdb=PeerDBClient(MeteredTransport(stage.peerdb, metrics, tracer)),
-        kube=MeteredKube(stage.kube, metrics, tracer),
+        kube=stage.kube,
         clock=stage.clock,
         rng=random.Random(4),
         settings=some_settings(**settings),
