@@ -54,13 +54,17 @@ class Pass:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One life of an operator: a process with its parts. ``name`` is unique; ``known`` is what it was told, by uid."""
+    """One life of an operator: a process with its parts.
+
+    ``name`` is unique; ``known`` is what it was told last, by uid, and ``first`` what it was told first.
+    """
 
     name: str
     began: float
     process: Process
     cluster: FakeCluster
     known: dict[str, Body] = field(default_factory=dict)
+    first: dict[str, Body] = field(default_factory=dict)
     passes: dict[object, Pass] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
     controller: MirrorController | None = None
@@ -69,6 +73,7 @@ class Run:
     def learn(self, body: Body) -> None:
         """Remember the newest version of an object."""
         uid = body["metadata"]["uid"]
+        self.first.setdefault(uid, body)
         older = self.known.get(uid)
         if older is None or int(older["metadata"]["resourceVersion"]) < int(body["metadata"]["resourceVersion"]):
             self.known[uid] = body

@@ -8,6 +8,7 @@ from tests.properties.defects_more import DEFECTS as MORE
 
 DOUBT, CLAIM, PHASE = "mirror/rules/gates.py", "mirror/rules/gates.py", "mirror/rules/phases.py"
 FLIGHT, STEP, JOURNAL = "mirror/rules/in_flight.py", "mirror/rules/steps.py", "mirror/rules/journal.py"
+PATIENCE = "mirror/rules/patience.py"
 DELETION, DROP, CHANGE = "mirror/rules/finalize.py", "mirror/rules/finalize.py", "mirror/rules/change.py"
 BOUNDS, MEMORY, STATUS, ACT = (
     "mirror/rules/journal.py",
@@ -97,9 +98,9 @@ _DEFECTS: tuple[Defect, ...] = (
     Defect(
         "rule 8, I10",
         "no resume while an edit is unproven",
-        FLIGHT,
-        "if edits and case.paused_too_long and",
-        "if False and",
+        PATIENCE,
+        "if not case.paused_too_long or case.seen.owner.kind is not OwnerKind.OURS:",
+        "if not case.paused_too_long or case.journal.operation is not None:",
     ),
     Defect(
         "rule 8",
@@ -171,15 +172,15 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 12",
         "additions are not checked in a stop that others made",
         STEP,
-        "    if not _prechecked(case, change):\n        return _validate(case, change)\n",
+        "    if not checked:\n        return _validate(case, change)\n",
         "",
     ),
     Defect(
         "rule 13, I10",
         "a long stop is not ended",
-        STEP,
-        "    if not case.paused_too_long:\n        return None\n",
-        "    return None\n",
+        PATIENCE,
+        "if not case.paused_too_long or case.seen.owner.kind is not OwnerKind.OURS:",
+        "if True:",
     ),
     Defect(
         "rule 13",
@@ -192,21 +193,21 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 13",
         "a blocked change keeps a mirror paused",
         STEP,
-        '    if case.state is not State.PAUSED:\n        return None\n    message = "the spec wants',
-        '    if case.state is not State.PAUSED or isinstance(case.change, Blocked):\n        return None\n    message = "the spec wants',
+        "    if case.state is not State.PAUSED:\n        return None\n    if isinstance(case.change, ConfigUpdate)",
+        "    if case.state is not State.PAUSED or isinstance(case.change, Blocked):\n        return None\n    if isinstance(case.change, ConfigUpdate)",
     ),
     Defect(
         "rule 14, I7",
         "a settled mirror is paused now and then",
         STEP,
-        '    return case.plan("settled", Wait',
-        '    return _pause(case, "settled", "") if case.now % 7 < 1 else case.plan("settled", Wait',
+        '    return replace(at_rest, goal="")',
+        '    return _pause(case, "settled", "") if case.now % 7 < 1 else replace(at_rest, goal="")',
     ),
     Defect(
         "journal, I3",
         "a command in flight is not waited for",
         JOURNAL,
-        "return Finding.RESEND if now - sent_at >= limits.resend else Finding.WAIT",
+        "return Finding.RESEND if now - sent_at >= gap else Finding.WAIT",
         "return Finding.RESEND",
     ),
     Defect(

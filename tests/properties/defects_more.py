@@ -18,6 +18,7 @@ BOUNDS, MEMORY, STATUS, LEDGER = (
 )
 ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/report.py"
 ANNOUNCE, OBSERVED = "mirror/execute.py", "mirror/rules/observation.py"
+PATIENCE, LOOK = "mirror/rules/patience.py", "mirror/observe.py"
 
 PLANNER: tuple[Defect, ...] = (
     Defect(
@@ -116,6 +117,80 @@ PLANNER: tuple[Defect, ...] = (
         "    if False:\n        return verdict(",
     ),
     Defect("rule 14, I9", "a light look settles a new generation", STEP, "or case.is_pending or", "or"),
+)
+
+TWO_MINUTES: tuple[Defect, ...] = (
+    Defect(
+        "rule 13, I10",
+        "patience starts anew on a failed read",
+        MEMORY,
+        "unknown_since=since, streak=None,",
+        "unknown_since=since, streak=None, paused_since=None,",
+    ),
+    Defect(
+        "rule 13, I10",
+        "patience starts anew with the process",
+        ENTRY,
+        "    return History(paused_since=status.state_since)",
+        "    return History()",
+    ),
+    Defect(
+        "rule 13, I10",
+        "the last resume needs a config",
+        PATIENCE,
+        "if not case.paused_too_long or case.seen.owner.kind is not OwnerKind.OURS:",
+        "if not case.paused_too_long or case.config is None or case.seen.owner.kind is not OwnerKind.OURS:",
+    ),
+    Defect(
+        "rule 13, I4",
+        "the last resume needs no owner",
+        PATIENCE,
+        "if not case.paused_too_long or case.seen.owner.kind is not OwnerKind.OURS:",
+        "if not case.paused_too_long:",
+    ),
+    Defect(
+        "rule 13, I10",
+        "a resume that failed is repeated as late as one that was taken",
+        JOURNAL,
+        "return limits.resume_retry if history.outcome_unknown else limits.resend",
+        "return limits.resend",
+    ),
+    Defect(
+        "rule 13, I10",
+        "a stopped mirror is asked for less and less often",
+        DOUBT,
+        "if case.mirror_state.stops and look.reason is not Reason.MAINTENANCE:",
+        "if False:",
+    ),
+    Defect(
+        "rule 13",
+        "a failed read ends the look at a stopped mirror",
+        LOOK,
+        "if not self._how.repeats or late or tries <= 0 or not _is_momentary(error):",
+        "if True:",
+    ),
+    Defect(
+        "rule 13, I4",
+        "a failed resume is repeated without end on one observation",
+        ACT,
+        "            if not self._lookout.is_fresh(work, again=True):\n                break\n",
+        "",
+    ),
+    Defect(
+        "rule 13",
+        "an edit begins again while PeerDB does not answer",
+        PATIENCE,
+        "return tried and not case.mirror_state.peerdb_reliable",
+        "return False",
+    ),
+    Defect("rule 13", "an edit begins when no time is left", STEP, "or time_left(case) < takes:", "or False:"),
+    Defect(
+        "deletion, I10",
+        "a release waits for an edit that got lost",
+        DELETION,
+        "(case.config is None or case.state is State.PAUSED) and age",
+        "case.config is None and age",
+    ),
 )
 
 MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
@@ -250,15 +325,15 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "section 2, I4",
         "commands are sent whatever was seen",
         "mirror/lookout.py",
-        "        if not ours or not self.is_fresh(work):",
+        "        if not ours or not self.is_fresh(work, again=again):",
         "        if False:",
     ),
     Defect(
         "section 2, I4",
         "the owner of the mirror before counts for the one that took its place",
         "mirror/observe.py",
-        "        if shown == created_at and abs(status.heard_at - at) <= TOGETHER:",
-        "        if abs(status.heard_at - at) <= TOGETHER:",
+        "        if shown == self._how.created_at and abs(status.heard_at - at) <= together:",
+        "        if abs(status.heard_at - at) <= together:",
     ),
     Defect(
         "rule 13, I10",
@@ -379,4 +454,4 @@ DELETIONS: tuple[Defect, ...] = (
     ),
 )
 
-DEFECTS = PLANNER + MEMORY_OF_COMMANDS + DELETIONS
+DEFECTS = PLANNER + TWO_MINUTES + MEMORY_OF_COMMANDS + DELETIONS

@@ -21,7 +21,7 @@ DROPPED_GAP = 2.0
 
 @dataclass
 class Hands:
-    """Answers about what was not the operator's doing. ``trouble`` says whether it is kept from being answered now."""
+    """Answers about what was not the operator's doing. ``trouble`` says whether Kubernetes answers badly now."""
 
     evidence: Evidence
     trouble: Callable[[], bool] = lambda: False

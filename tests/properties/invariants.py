@@ -7,7 +7,7 @@ command reaches PeerDB. ``invariants_told`` has the others.
 
 from typing import NoReturn
 
-from tests.properties.evidence import Command, Evidence, Reading, TagRead, TagWrite, spec_of, wants_running
+from tests.properties.evidence import Asked, Command, Evidence, Reading, TagRead, TagWrite, spec_of, wants_running
 from tests.properties.hands import SLACK, Hands, is_ours, last_edit, operation, proves
 
 CONFIRM_GAP = 0.5
@@ -15,6 +15,7 @@ HOLDS = 5.0
 PROOF_AFTER = 5.0
 FORGET = 30.0
 REPEAT_GAP = 4.0
+RESUME_GAP = 1.0
 WATCH_LAG = 10.0
 OVER = {"FAILED", "TERMINATED", "COMPLETED"}
 
@@ -35,7 +36,7 @@ def i1_edits_rest_on_two_equal_looks(evidence: Evidence, command: Command) -> No
     work = command.work
     if command.update is None or work is None:
         return
-    looks = evidence.looks(work, command.mirror)
+    looks = [one for one in evidence.looks(work, command.mirror) if one.state is not None]
     if not command.is_edit:
         if not looks or looks[-1].state != "RUNNING":
             broken("I1", "the queue was disarmed though the mirror was not seen RUNNING in this pass")
@@ -81,9 +82,10 @@ def i2_updates_cannot_wedge_a_mirror(evidence: Evidence, command: Command) -> No
 
 
 def i3_one_command_in_flight(evidence: Evidence, command: Command, hands: Hands) -> None:
-    """A command follows another only after the first has been answered (or given up) and the mirror looked at since.
-    The same pause or resume is not repeated at once, unless the object changed meanwhile: then the record of the first
-    could not be written.
+    """A command follows another only after the first has been answered (or given up) and the mirror looked at since,
+    except a resume that a pass repeats because it failed. The same pause or resume is not repeated at once, unless the
+    object changed meanwhile: then the record of the first could not be written. A resume that failed is repeated after
+    a second.
     """
     earlier = [one for one in evidence.before(command) if isinstance(one, Command)]
     if not earlier:
@@ -91,18 +93,28 @@ def i3_one_command_in_flight(evidence: Evidence, command: Command, hands: Hands)
     last = earlier[-1]
     if last.call.ended is None or last.call.ended > command.call.began:
         broken("I3", "a command was sent before the one before it was answered")
+    patient = command.call.began - last.call.ended >= RESUME_GAP - SLACK
+    again = patient and _repeats_a_failed_resume(command, last)
+    if again and command.work is last.work:
+        return
     since = [one for one in evidence.before(command) if isinstance(one, Reading) and one.call.began >= last.call.ended]
     if not any(one.state is not None for one in since if one.call.ended is not None):
         broken("I3", "a command was sent though nothing was seen since the one before it was answered")
     if command.wanted != last.wanted or command.is_edit or last.is_edit or command.wanted == "TERMINATING":
         return
     other = {"PAUSED": "RUNNING", "RUNNING": "PAUSED"}[command.wanted]
-    changed_since_full = any(one.state not in {other, None} for one in since) or last.refused
+    changed_since_full = any(one.state not in {other, None} for one in since) or last.refused or again
     another = len({one.created_at for one in since if one.answered}) > 1
     soon = command.call.began - last.call.ended < REPEAT_GAP
     began = last.call.began if last.work is None else last.work.began
     if soon and not changed_since_full and not another and not hands.changed_by_others(command, began - WATCH_LAG):
         broken("I3", f"{command.wanted} was repeated after {command.call.began - last.call.ended:.1f} s")
+
+
+def _repeats_a_failed_resume(command: Asked, earlier: Asked) -> bool:
+    """Whether both ask for nothing but RUNNING, and the first of them may have failed."""
+    both = [one for one in (command, earlier) if isinstance(one, Command) and one.wanted == "RUNNING"]
+    return len(both) > 1 and all(one.update is None for one in both) and not earlier.answered
 
 
 def i3_an_open_edit_is_waited_out(evidence: Evidence, command: Command, hands: Hands) -> None:
@@ -194,6 +206,8 @@ def i4_commands_rest_on_a_fresh_observation(evidence: Evidence, command: Command
         for earlier in evidence.before(command):
             mine = earlier.work is not None and earlier.work.uid == work.uid
             if not mine or not isinstance(earlier, Command | TagWrite):
+                continue
+            if earlier.work is work and _repeats_a_failed_resume(command, earlier):
                 continue
             if earlier.call.ended is None or earlier.call.ended > read.call.began + SLACK:
                 broken("I4", f"{wanted} rests on a {kind.__name__} from before the reply to the last command")

@@ -1,18 +1,13 @@
-"""What must hold of the end of things: a release, a drop, a world at rest, and a mirror that stands still (I7, I10)."""
+"""What must hold of the end of things: a release, a drop, and a world at rest (I7)."""
 
-from dataclasses import dataclass, field
-
-from peerdb_operator.api.constants import FINALIZER, OWNER_TAG
+from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.times import parse_time
-from tests.harness.fakecluster import Body, Change, FakeCluster
-from tests.harness.peerdb.mirror import Mirror, Phase
-from tests.harness.peerdb.values import Status
+from tests.harness.fakecluster import Change
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite, condition, mirror_of, wants_running
 from tests.properties.hands import (
     Hands,
     is_frozen,
     is_invalid,
-    is_ours,
     key_of,
     lets_go,
     operation,
@@ -21,7 +16,6 @@ from tests.properties.hands import (
 from tests.properties.invariants import broken
 
 PATIENCE = 120.0
-RESUME_BY = 200.0
 FIRST_TOKEN = 120.0
 TIMED = {"RunningWithErrors", "EditNotApplied", "DriftLoop", "MirrorOrphaned", "MirrorTerminated"}
 
@@ -77,56 +71,3 @@ def i7_rest_is_silent(quiet: list[Asked | Change]) -> None:
             timed.add(uid)
         if uid not in timed:
             broken("I7", f"{said} though everything was settled")
-
-
-@dataclass
-class I10:
-    """No mirror that should run stays PAUSED for more than two minutes without a resume being sent.
-
-    The clock of a mirror runs while it is PAUSED, ours and not frozen, a live operator knows the wish to run, nothing
-    is dropped, and PeerDB and the API server answer. A command that asks for RUNNING sets it back.
-    """
-
-    evidence: Evidence
-    hands: Hands
-    since: dict[str, float] = field(default_factory=dict)
-
-    def on_command(self, command: Command) -> None:
-        """A resume was sent."""
-        if command.wanted in {"RUNNING", "TERMINATING"}:
-            self.since.pop(command.mirror, None)
-
-    def check(self) -> None:
-        """After every step."""
-        simulation = self.evidence.simulation
-        paused = {name for name, mirror in simulation.engine.world.mirrors.items() if _is_paused(mirror)}
-        if not paused or self.hands.trouble():
-            self.since.clear()
-            return
-        owed = {
-            mirror_of(body)
-            for cluster in simulation.clusters
-            for body in cluster.mirrors.values()
-            if mirror_of(body) in paused and self._owed(body, cluster)
-        }
-        self.since = {name: self.since.get(name, simulation.now) for name in owed}
-        for name, since in self.since.items():
-            if simulation.now - since > RESUME_BY:
-                broken("I10", f"{name} has been PAUSED for {simulation.now - since:.0f} s and nobody resumes it")
-
-    def _owed(self, body: Body, cluster: FakeCluster) -> bool:
-        simulation, metadata = self.evidence.simulation, body["metadata"]
-        row = simulation.engine.world.row(mirror_of(body))
-        if row is None or not wants_running(body) or is_frozen(body):
-            return False
-        if "deletionTimestamp" in metadata or FINALIZER not in (metadata.get("finalizers") or ()):
-            return False
-        if not is_ours(row.tags.get(OWNER_TAG), cluster, body):
-            return False
-        return any(run.alive and run.known.get(metadata["uid"]) is body for run in simulation.runs)
-
-
-def _is_paused(mirror: Mirror) -> bool:
-    """Whether it stands PAUSED and could run: there is a workflow that takes signals."""
-    alive = mirror.workflow is not None and mirror.workflow.phase not in {Phase.CLOSED, Phase.WEDGED}
-    return mirror.row is not None and mirror.row.status is Status.PAUSED and alive

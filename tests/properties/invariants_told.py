@@ -151,6 +151,8 @@ def a_short_outage_is_not_told(evidence: Evidence, change: Change) -> None:
     checks = [one for one in evidence.asked if isinstance(one, Check) and one.work is not None]
     asked += [one for one in checks if one.work is not None and prechecked_uid(one.work.uid) == work.uid]
     refused = any(isinstance(one, Command | TagWrite | Check) and not one.answered for one in asked)
+    in_part = {one.work.n for one in asked if isinstance(one, TagRead) and not one.answered and one.work is not None}
+    lately = [one for one in lately if one.work is not None and one.work.n not in in_part]
     if not refused and any(one.state in KNOWN_WORDS for one in lately):
         broken("I6", f"{synced['reason']} was told although PeerDB answered a moment ago")
 

@@ -9,6 +9,7 @@ from tests.properties import invariants_told as reported
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
 from tests.properties.invariants import i4_commands_rest_on_a_fresh_observation, judge_command
+from tests.properties.invariants_patience import I10
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Judge:
 
     evidence: Evidence
     hands: Hands
-    i10: rest.I10
+    i10: I10
     quiet: list[Asked | Change] | None = None
 
     @classmethod
@@ -25,7 +26,7 @@ class Judge:
         """A judge of this simulation, at work from now on."""
         evidence = Evidence(simulation)
         hands = Hands(evidence)
-        judge = cls(evidence, hands, rest.I10(evidence, hands))
+        judge = cls(evidence, hands, I10(evidence, hands))
         evidence.reported.append(judge.take)
         simulation.watchdogs.append(judge.step)
         return judge
@@ -52,7 +53,6 @@ class Judge:
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
             rest.drops_wait_after_a_start(self.evidence, one)
-            self.i10.on_command(one)
 
     def _change(self, change: Change) -> None:
         evidence, hands = self.evidence, self.hands

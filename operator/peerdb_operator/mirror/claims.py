@@ -6,6 +6,7 @@ Owns the reads that a drop rests on and the rate limit on drops. Leaves what fol
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peerdb_operator.api.mirror import DeletionPolicy
@@ -24,13 +25,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimReader:
-    """Reads what a decision needs to know about the objects around."""
+    """Reads what a decision needs to know about the objects around.
+
+    ``peerdb_reliable``: whether PeerDB has answered enough calls in a row.
+    """
 
     registry: MirrorStore
     kube: KubePort
     clock: Clock
     limiter: DropRateLimiter
     namespace_deletion: NamespaceDeletion
+    peerdb_reliable: Callable[[], bool]
 
     async def of(self, entry: CachedMirror, desired: Desired) -> Claims:
         """Everything that a decision of this pass may read; for a deletion, CRD and namespace are read uncached.

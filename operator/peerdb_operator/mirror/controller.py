@@ -77,6 +77,7 @@ class MirrorController:
             clock=clock,
             limiter=DropRateLimiter(settings.brake_drops, settings.brake_seconds),
             namespace_deletion=settings.namespace_deletion,
+            peerdb_reliable=lambda: peerdb.answered_in_a_row >= limits.reliable_calls,
         )
         self._held_drops = HeldDrops(registry=self._registry, kube=kube, namespace_deletion=settings.namespace_deletion)
         self._prechecker = Prechecker(peerdb, clock)

@@ -70,6 +70,8 @@ class Actor:
             await self._announcer.announce(work, what, write_ahead)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(work, lambda: self._peerdb.change_state(work.desired.mirror, state))
+        if isinstance(action, Resume):
+            failure = await self._insist(work, failure)
         if failure is not None and not failure.sent:
             return Outcome(work.journal, failure)
         seen = work.entry.history.pausing_seen and action.operation is None
@@ -77,6 +79,17 @@ class Actor:
         if action.operation is not None and (announced or failure is not None):
             recorded = _sent_again(work, recorded, action.operation)
         return Outcome(recorded, failure)
+
+    async def _insist(self, work: Work, failure: PeerDBError | None) -> PeerDBError | None:
+        """Send a resume that failed again each second as long as the observation holds; returns the newest failure."""
+        while isinstance(failure, PeerDBUnavailable) and not failure.maintenance:
+            await self._clock.sleep(self._limits.resume_retry)
+            if not self._lookout.is_fresh(work, again=True):
+                break
+            failure = await self._change(
+                work, lambda: self._peerdb.change_state(work.desired.mirror, RequestedState.RUNNING), again=True
+            )
+        return failure
 
     async def edit(self, work: Work, plan: Decision, action: SendUpdate, write_ahead: WriteAhead) -> Outcome:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""
@@ -175,9 +188,11 @@ class Actor:
             work, lambda: self._peerdb.set_tags(mirror, {**tags, OWNER_TAG: value}), owned=value == RELEASED
         )
 
-    async def _change(self, work: Work, send: Callable[[], Awaitable[None]]) -> PeerDBError | None:
+    async def _change(
+        self, work: Work, send: Callable[[], Awaitable[None]], *, again: bool = False
+    ) -> PeerDBError | None:
         """A command of the mirror's state; remembers whether there is a workflow to take it."""
-        failure = await self._command(work, send)
+        failure = await self._command(work, send, again=again)
         history = work.entry.history
         if isinstance(failure, PeerDBInternal) and failure.orphaned:
             work.entry.history = replace(history, orphaned=True, sent_at=work.entry.commanded_at)
@@ -186,14 +201,15 @@ class Actor:
         return failure
 
     async def _command(
-        self, work: Work, send: Callable[[], Awaitable[None]], *, owned: bool = True
+        self, work: Work, send: Callable[[], Awaitable[None]], *, owned: bool = True, again: bool = False
     ) -> PeerDBError | None:
         """Send one command; raises ``StaleObservation``, or ``KubeConflict``, if it may not be sent any more.
 
-        ``owned``: the mirror must carry our tag; only the tag itself is written to one without.
+        ``owned``: the mirror must carry our tag; only the tag itself is written to one without. ``again``: the command
+        is the one that this pass has just sent.
         """
         work.entry.require_intent()
-        self._lookout.require_fresh(work, owned=owned)
+        self._lookout.require_fresh(work, owned=owned, again=again)
         failure: PeerDBError | None = None
         try:
             await send()

@@ -13,9 +13,15 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Step
 from peerdb_operator.errors import PeerDBError
 from peerdb_operator.mirror.job import StaleObservation, Work
-from peerdb_operator.mirror.observe import Observer, Reads, unknown
+from peerdb_operator.mirror.observe import Manner, Observer, Reads, unknown
 from peerdb_operator.mirror.rules.finalize import release_cause
-from peerdb_operator.mirror.rules.history import absence_gap, record_reading, same_owner, same_paused_config
+from peerdb_operator.mirror.rules.history import (
+    absence_gap,
+    patience_is_over,
+    record_reading,
+    same_owner,
+    same_paused_config,
+)
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
     Found,
@@ -49,18 +55,20 @@ class Observations:
         """The look that a pass begins with, if it needs one."""
         if not self._needs_peerdb(work):
             return NOT_ASKED
+        if self._only_resumes(work):
+            return await self.look(work, Reads.OWNER)
         return await self.look(work, Reads.FULL if self._starts_fully(work) else Reads.STATE)
 
     async def look(self, work: Work, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
         entry = work.entry
-        sight = await self.observer.look(
-            work.desired.mirror,
-            work.identity,
-            reads=reads,
+        how = Manner(
+            reads,
             copying=entry.history.word == State.SNAPSHOT,
             created_at=entry.peerdb_created_at,
+            repeats=self._repeats(work),
         )
+        sight = await self.observer.look(work.desired.mirror, work.identity, how)
         work.sight = replace(sight, look=_without_secrets(entry, sight.look))
         now = self.clock.now()
         operation = work.journal.operation
@@ -124,20 +132,20 @@ class Observations:
             and (before.word == work.sight.look.word)
         )
 
-    def is_fresh(self, work: Work) -> bool:
-        """Whether a command may rest on the newest look."""
+    def is_fresh(self, work: Work, *, again: bool = False) -> bool:
+        """Whether a command may rest on the newest look; ``again``: one that only repeats what rested on it before."""
         return may_carry_command(
             work.sight.look,
-            replied_at=work.entry.commanded_at,
+            replied_at=0.0 if again else work.entry.commanded_at,
             holds=self.limits.observation_max_age,
             now=self.clock.now(),
         )
 
-    def require_fresh(self, work: Work, *, owned: bool) -> None:
+    def require_fresh(self, work: Work, *, owned: bool, again: bool = False) -> None:
         """Raise ``StaleObservation`` if no command may rest on the newest look; ``owned``: the tag must be ours."""
         look = work.sight.look
         ours = isinstance(look, Found) and (look.owner.kind is OwnerKind.OURS or not owned)
-        if not ours or not self.is_fresh(work):
+        if not ours or not self.is_fresh(work, again=again):
             raise StaleObservation(f"{work.entry.view.key}: PeerDB was asked too long ago for a command to rest on it")
 
     def failed(self, work: Work, failure: PeerDBError) -> Observation:
@@ -167,6 +175,17 @@ class Observations:
         if work.entry.view.deleted_at is None:
             return True
         return work.desired.wants_running or release_cause(work.desired, work.claims) is None
+
+    def _repeats(self, work: Work) -> bool:
+        """Whether failed reads are tried again at once: the mirror should flow, and PeerDB is not known to be away."""
+        since = work.entry.history.unknown_since
+        return work.entry.must_resume and (since is None or self.clock.now() - since < self.limits.outage_quiet)
+
+    def _only_resumes(self, work: Work) -> bool:
+        """Whether a resume is all that is left to do: state and owner tag are enough for it."""
+        stopped = work.entry.must_resume and work.entry.history.word in {State.PAUSED, None}
+        lives = work.entry.view.deleted_at is None
+        return lives and stopped and patience_is_over(work.entry.history, self.limits, self.clock.now())
 
     def _starts_fully(self, work: Work) -> bool:
         """Until a generation has settled every look at a mirror at rest is a full one; later only a sample."""

@@ -1,13 +1,15 @@
 """Looking at one mirror in PeerDB: the reads of a pass, turned into a value of core.
 
-Owns which reads make a look, and what a failed one means. No failed read is repeated here: the queue is the retry.
+Owns which reads make a look, and what a failed one means. A failed read is repeated here only for a mirror that should
+run and is PAUSED, or about to be; else the queue is the retry.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TypeVar
@@ -18,12 +20,14 @@ from peerdb_operator.errors import (
     InvalidSpec,
     OperatorError,
     PeerDBError,
+    PeerDBInternal,
     PeerDBMisconfigured,
     PeerDBNotFound,
     PeerDBPreconditionFailed,
     PeerDBRejected,
     PeerDBUnauthorized,
     PeerDBUnavailable,
+    UnexpectedReply,
     UnsupportedPeerDB,
 )
 from peerdb_operator.mirror.rules.observation import (
@@ -43,6 +47,12 @@ from peerdb_operator.ports import Clock
 
 OLDEST_SUPPORTED = (0, 34, 6)
 VERSION_PERIOD = 600.0
+READ_RETRY = 0.25
+"""Seconds between two tries of one read."""
+REPEATS_FOR = 5.0
+"""For how many seconds a read is tried again, and how far its answer may lie apart from the other's then."""
+CONFIG_TRIES = 3
+"""How often a config is asked for before the state alone is, which more answers can tell."""
 TOGETHER = 1.0
 """Seconds that the answers about status and tags may lie apart; later ones are asked for again, side by side."""
 LONGEST_CREATED_AT = 64
@@ -73,6 +83,20 @@ class Observed:
     def closed(self) -> bool:
         """Whether the mirror's workflow has ended: PeerDB drops such a mirror inside the request, for minutes."""
         return isinstance(self.look, Found) and self.look.state in {State.FAILED, State.COMPLETED}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to look.
+
+    ``copying``: with the progress of a copy. ``created_at``: of the mirror seen last, "" if there was none.
+    ``repeats``: a read that fails is tried again at once, for some seconds.
+    """
+
+    reads: Reads
+    copying: bool = False
+    created_at: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +148,18 @@ class Observer:
         self._version_read: float | None = None
         self._too_old: str | None = None
 
-    async def look(
-        self, mirror: str, identity: Identity, *, reads: Reads, copying: bool = False, created_at: str = ""
-    ) -> Observed:
-        """One look; raises nothing of ours.
-
-        ``copying``: with the progress of a copy. ``created_at``: of the mirror seen last, "" if there was none.
-        """
-        began = self._clock.now()
+    async def look(self, mirror: str, identity: Identity, how: Manner) -> Observed:
+        """One look; raises nothing of ours."""
+        began, reads, copying = self._clock.now(), how.reads, how.copying
         try:
-            if reads is Reads.FULL and (old := await self._outdated()) is not None:
+            if reads is Reads.FULL and not how.repeats and (old := await self._outdated()) is not None:
                 return Observed(Unknown(Reason.UNSUPPORTED_PEERDB, old, began, slow=True))
             with_config = reads is Reads.FULL or (copying and reads is Reads.STATE)
+            ask = _Asker(self._peerdb, self._clock, mirror, how)
             if reads is Reads.STATE:
-                answers = await self._status(mirror, with_config=with_config, copying=copying)
+                answers = await ask.status(with_config=with_config)
             else:
-                answers = await self._with_tags(mirror, created_at, with_config=with_config, copying=copying)
+                answers = await ask.status_and_tags(with_config=with_config)
         except PeerDBNotFound:
             return Observed(NotFound(began, self._clock.now()))
         except PeerDBError as error:
@@ -158,45 +178,6 @@ class Observer:
         )
         return Observed(seen, reply.config, tags)
 
-    async def _with_tags(self, mirror: str, created_at: str, *, with_config: bool, copying: bool) -> _Answers:
-        """Status and tags of one mirror, side by side.
-
-        A tag that arrives before the status is that of the mirror which the status shows only if this mirror was known
-        before either was asked for: else another may have taken its place in between, and the tags are read again. They
-        are also read again, with a plain status, when a config took so long that the first of the answers is old.
-        """
-        if not created_at:
-            status = await self._status(mirror, with_config=with_config, copying=copying)
-            return replace(status, tags=await self._peerdb.tags(mirror))
-        read = self._status(mirror, with_config=with_config, copying=copying)
-        status, (tags, at) = await _both(read, self._tags(mirror))
-        shown = _created_at(status.status)
-        if shown == created_at and abs(status.heard_at - at) <= TOGETHER:
-            return replace(status, tags=tags, heard_at=min(status.heard_at, at))
-        again, (tags, at) = await _both(self._status(mirror, with_config=False, copying=False), self._tags(mirror))
-        same = (shown, status.status.state) == (_created_at(again.status), again.status.state)
-        return replace(status, tags=tags, heard_at=min(again.heard_at, at) if same else status.heard_at)
-
-    async def _tags(self, mirror: str) -> tuple[dict[str, str], float]:
-        return await self._peerdb.tags(mirror), self._clock.now()
-
-    async def _status(self, mirror: str, *, with_config: bool, copying: bool) -> _Answers:
-        """The status, with config if it can be had: the state is known even while no worker answers."""
-        if not with_config:
-            return self._answer(await self._peerdb.status(mirror), ConfigGap.NOT_ASKED)
-        try:
-            return self._answer(await self._peerdb.status_with_config(mirror, snapshot=copying), NO_CONFIG)
-        except (PeerDBNotFound, PeerDBUnauthorized, PeerDBMisconfigured, UnsupportedPeerDB):
-            raise
-        except PeerDBError as error:
-            if isinstance(error, PeerDBUnavailable) and not error.sent:
-                raise
-            cause = unknown(error, 0.0)
-            return self._answer(await self._peerdb.status(mirror), Unreadable(cause.reason, cause.message))
-
-    def _answer(self, status: MirrorStatusReply, gap: ConfigGap | Unreadable) -> _Answers:
-        return _Answers(status, gap, None, self._clock.now())
-
     async def _outdated(self) -> str | None:
         """Why this PeerDB is too old, or None; asked anew every ten minutes, unreadable versions pass."""
         now = self._clock.now()
@@ -205,6 +186,81 @@ class Observer:
             self._version_read = now
             self._too_old = _refusal(version)
         return self._too_old
+
+
+class _Asker:
+    """The reads of one look."""
+
+    def __init__(self, peerdb: PeerDBClient, clock: Clock, mirror: str, how: Manner) -> None:
+        self._peerdb = peerdb
+        self._clock = clock
+        self._mirror = mirror
+        self._how = how
+
+    async def status_and_tags(self, *, with_config: bool) -> _Answers:
+        """Status and tags of one mirror, side by side.
+
+        A tag that arrives before the status is that of the mirror which the status shows only if this mirror was known
+        before either was asked for: else another may have taken its place in between, and the tags are read again. They
+        are also read again, with a plain status, when a config took so long that the first of the answers is old.
+        """
+        if not self._how.created_at:
+            status = await self.status(with_config=with_config)
+            return replace(status, tags=(await self._tags())[0])
+        status, (tags, at) = await _both(self.status(with_config=with_config), self._tags())
+        shown = _created_at(status.status)
+        together = REPEATS_FOR if self._how.repeats else TOGETHER
+        if shown == self._how.created_at and abs(status.heard_at - at) <= together:
+            return replace(status, tags=tags, heard_at=min(status.heard_at, at))
+        again, (tags, at) = await _both(self.status(with_config=False), self._tags())
+        same = (shown, status.status.state) == (_created_at(again.status), again.status.state)
+        return replace(status, tags=tags, heard_at=min(again.heard_at, at) if same else status.heard_at)
+
+    async def status(self, *, with_config: bool) -> _Answers:
+        """The status, with config if it can be had: the state is known even while no worker answers."""
+        if not with_config:
+            return self._answer(await self._repeated(self._plain), ConfigGap.NOT_ASKED)
+        try:
+            return self._answer(await self._repeated(self._config, CONFIG_TRIES), NO_CONFIG)
+        except (PeerDBNotFound, PeerDBUnauthorized, PeerDBMisconfigured, UnsupportedPeerDB):
+            raise
+        except PeerDBError as error:
+            if isinstance(error, PeerDBUnavailable) and not error.sent:
+                raise
+            cause = unknown(error, 0.0)
+            return self._answer(await self._repeated(self._plain), Unreadable(cause.reason, cause.message))
+
+    async def _plain(self) -> MirrorStatusReply:
+        return await self._peerdb.status(self._mirror)
+
+    async def _config(self) -> MirrorStatusReply:
+        return await self._peerdb.status_with_config(self._mirror, snapshot=self._how.copying)
+
+    async def _tags(self) -> tuple[dict[str, str], float]:
+        return await self._repeated(lambda: self._peerdb.tags(self._mirror)), self._clock.now()
+
+    def _answer(self, status: MirrorStatusReply, gap: ConfigGap | Unreadable) -> _Answers:
+        return _Answers(status, gap, None, self._clock.now())
+
+    async def _repeated(self, ask: Callable[[], Awaitable[T]], tries: float = math.inf) -> T:
+        """The answer to one read; raises ``PeerDBError``."""
+        until = self._clock.now() + REPEATS_FOR
+        while True:
+            tries -= 1
+            try:
+                return await ask()
+            except PeerDBError as error:
+                late = self._clock.now() + READ_RETRY > until
+                if not self._how.repeats or late or tries <= 0 or not _is_momentary(error):
+                    raise
+            await self._clock.sleep(READ_RETRY)
+
+
+def _is_momentary(error: PeerDBError) -> bool:
+    """Whether the next answer may well be another: not a word of PeerDB's about this mirror, nor a wrong password."""
+    if isinstance(error, PeerDBUnavailable):
+        return not error.maintenance
+    return isinstance(error, PeerDBInternal | UnexpectedReply)
 
 
 def unknown(error: OperatorError, at: float) -> Unknown:

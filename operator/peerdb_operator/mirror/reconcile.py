@@ -197,8 +197,19 @@ class Reconciler:
         releases = entry.view.deleted_at is not None and release_cause(work.desired, work.claims) is not None
         if releases and entry.history.release_since is None:
             entry.history = replace(entry.history, release_since=now)
-        state = MirrorState(entry.view, work.desired, observation, entry.history, work.journal, work.claims)
+        state = MirrorState(
+            entry.view,
+            work.desired,
+            observation,
+            entry.history,
+            work.journal,
+            work.claims,
+            stops=entry.must_resume,
+            peerdb_reliable=self.claim_reader.peerdb_reliable(),
+        )
         decision = decide(state, self.limits, now)
+        if entry.view.deleted_at is None:
+            entry.history = replace(entry.history, goal=decision.goal)
         if decision.compared:
             known = decision.blocked
             found = None if known is None or known.reason is Reason.CONFIG_UNREADABLE else known

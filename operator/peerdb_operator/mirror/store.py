@@ -17,7 +17,7 @@ from peerdb_operator.api.times import parse_time
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 from peerdb_operator.mirror.edit_timer import EditTimer
 from peerdb_operator.mirror.events import EventRecorder
-from peerdb_operator.mirror.rules.conditions import Verdict
+from peerdb_operator.mirror.rules.conditions import ON_THE_WAY, Verdict
 from peerdb_operator.mirror.rules.desired import Desired, desired_from
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
@@ -135,13 +135,19 @@ class CachedMirror:
     @property
     def must_resume(self) -> bool:
         """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
-        operation, owner = self.current_journal().operation, self.history.owner
-        if self.view.frozen or owner is None or owner[1].kind is not OwnerKind.OURS:
+        operation, owner, history = self.current_journal().operation, self.history.owner, self.history
+        if (
+            self.view.frozen
+            or not self.view.has_finalizer
+            or (owner is not None and owner[1].kind is not OwnerKind.OURS)
+        ):
             return False
         pausing = operation is not None and operation.step is Step.PAUSE
-        return self.desired_for_deletion().wants_running and (
-            pausing or self.history.word in {State.PAUSING, State.PAUSED}
+        # A new process has the word of the one before, in ``paused_since``, until it has looked itself.
+        stopped = history.word in {State.PAUSING, State.PAUSED} or (
+            history.word is None and history.paused_since is not None
         )
+        return self.desired_for_deletion().wants_running and (pausing or stopped)
 
     def repeats(self, action: str) -> bool:
         """Whether this action is tried again after PeerDB, or Kubernetes, has refused it."""
@@ -176,6 +182,18 @@ class CachedMirror:
             return error
         self._last_good, self._state = wish, wish.state
         return wish
+
+
+def recalled(view: MirrorObject) -> History:
+    """What a new process takes from the status: since when the mirror has been PAUSED although it should run.
+
+    The status must speak of this generation's wish, or of a step that is only taken for a mirror that is to run.
+    """
+    status = view.status
+    reason = next((each.reason for each in status.conditions if each.type == "Ready"), "")
+    if status.state != "Paused" or (status.observed_generation != view.generation and reason not in ON_THE_WAY):
+        return History()
+    return History(paused_since=status.state_since)
 
 
 def project(body: Mapping[str, Any]) -> MirrorObject:
@@ -305,7 +323,7 @@ class MirrorStore:
             return False  # an old read of an object whose name another one bears by now
         if namesake is not None:
             self.remove(namesake.view.uid)
-        self._entries[view.uid] = CachedMirror(view, _spec(body), error=_known_error(view))
+        self._entries[view.uid] = CachedMirror(view, _spec(body), history=recalled(view), error=_known_error(view))
         self._uids[view.key] = view.uid
         self._claim(view)
         return True

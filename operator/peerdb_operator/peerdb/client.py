@@ -16,7 +16,13 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from peerdb_operator.errors import UnexpectedReply
+from peerdb_operator.errors import (
+    PeerDBError,
+    PeerDBMisconfigured,
+    PeerDBUnauthorized,
+    PeerDBUnavailable,
+    UnexpectedReply,
+)
 from peerdb_operator.peerdb.errors import Asked, body_of
 from peerdb_operator.peerdb.models import (
     CdcFlowConfigUpdate,
@@ -65,10 +71,14 @@ _Body = TypeVar("_Body", bound=Wire)
 
 
 class PeerDBClient:
-    """Asks PeerDB through one transport; holds no state of its own."""
+    """Asks PeerDB through one transport.
+
+    ``answered_in_a_row``: how many of its newest calls got an answer of PeerDB's own, be it a refusal.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.answered_in_a_row = 0
 
     async def status(self, name: str) -> MirrorStatusReply:
         """The state of one mirror, from PeerDB's catalog alone: works while workers are down.
@@ -196,8 +206,20 @@ class PeerDBClient:
         return body
 
     async def _send(self, request: Request, mirror: str | None = None) -> dict[str, Any]:
-        reply = await self._transport.send(request)
-        return body_of(reply, Asked(request.path, mirror))
+        try:
+            body = body_of(await self._transport.send(request), Asked(request.path, mirror))
+        except PeerDBError as error:
+            self.answered_in_a_row = 0 if _is_no_answer(error) else self.answered_in_a_row + 1
+            raise
+        self.answered_in_a_row += 1
+        return body
+
+
+def _is_no_answer(error: PeerDBError) -> bool:
+    """Whether nobody answered, or something in front of PeerDB did."""
+    if isinstance(error, PeerDBUnavailable):
+        return not error.maintenance
+    return isinstance(error, PeerDBUnauthorized | PeerDBMisconfigured | UnexpectedReply)
 
 
 def _state_change(state: RequestedState, update: CdcFlowConfigUpdate | None) -> Operation:

@@ -38,6 +38,7 @@ EPOCH = 1_700_000_000.0
 MESSAGE_LIMIT = wire.MESSAGE_LIMIT
 LEAST_CALL = 0.001
 CLIENT_GONE = Reply(499, b"", None)
+UNAVAILABLE = Reply(503, b"<html><body><h1>503 Service Unavailable</h1></body></html>", "text/html")
 BAD_GATEWAY = Reply(502, b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html")
 
 Handler = Callable[[Mapping[str, object]], Answer]
@@ -148,13 +149,15 @@ class Engine(Hands):
 
     def _faulty(self, request: Request) -> Answer:
         knobs = self.knobs
-        plain = not (knobs.oversize or knobs.bad_gateway or knobs.reset_before or knobs.reset_after or knobs.latency)
-        if plain or not request.path.startswith(f"/v1/{knobs.fault_path}"):
+        broken = knobs.oversize or knobs.bad_gateway or knobs.reset_before or knobs.reset_after or knobs.unavailable
+        if not (broken or knobs.latency) or not request.path.startswith(f"/v1/{knobs.fault_path}"):
             return self._gateway(request)
         if self._spend("reset_before"):
             return RESET
         if self._spend("bad_gateway"):
             return BAD_GATEWAY
+        if knobs.unavailable and self.world.rng.random() < knobs.unavailable:
+            return UNAVAILABLE
         if self._spend("oversize"):
             return too_large(MESSAGE_LIMIT + 1)
         answer = self._gateway(request)

@@ -7,9 +7,9 @@ effect. A knob set is a value: ``patched`` makes the next one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 Seconds = float | tuple[float, float] | None
 """A fixed number of seconds, a range to draw from, or None for the measured range."""
@@ -19,6 +19,10 @@ Scope = bool | tuple[str, ...]
 
 Times = bool | NonNegativeInt
 """For every request (true), for none (false), or for the next n requests."""
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+"""The share of the requests, 0 to 1, each drawn by itself."""
 
 
 class Knobs(BaseModel):
@@ -75,6 +79,7 @@ class Knobs(BaseModel):
     fault_path: str = ""
     oversize: Times = False
     bad_gateway: Times = False
+    unavailable: Share = 0.0
     reset_before: Times = False
     reset_after: Times = False
     latency: float = 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from peerdb_operator.errors import PeerDBNotFound, UnexpectedReply
+from peerdb_operator.errors import PeerDBError, PeerDBNotFound, UnexpectedReply
 from peerdb_operator.peerdb.client import (
     CdcFlowConfigUpdate,
     ListedMirror,
@@ -14,6 +14,7 @@ from peerdb_operator.peerdb.client import (
     LogRow,
     Patience,
     PeerDBClient,
+    Reply,
     Request,
     RequestedState,
     SnapshotProgress,
@@ -484,3 +485,39 @@ def test_calls_run_side_by_side() -> None:
 
     assert run(both()) == ["RUNNING", "RUNNING"]
     assert len(transport.asked) == 2
+
+
+# -- how reliably it answers -----------------------------------------------------------------------------------------
+
+
+def test_calls_that_peerdb_answers_are_counted_until_one_is_not() -> None:
+    client, transport = a_client({"version": "v0.37.4"})
+    for _ in range(3):
+        run(client.version())
+    assert client.answered_in_a_row == 3
+    transport.reply = Reply(503, "text/html", b"<html></html>")
+    with pytest.raises(PeerDBError):
+        run(client.version())
+    assert client.answered_in_a_row == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        (a_refusal(404, 5, "flow orders_cdc not found"), True),
+        (a_refusal(400, 9, "not ready"), True),
+        (a_refusal(500, 13, "failed"), True),
+        (a_refusal(503, 14, "PeerDB is under maintenance"), True),
+        (a_refusal(503, 14, "away"), False),
+        (Reply(502, "text/html", b"<html></html>"), False),
+        (Reply(403, None, b""), False),
+        (Reply(404, "text/html", b"<html></html>"), False),
+        (Reply(200, "application/json", b"[]"), False),
+    ],
+)
+def test_a_refusal_of_peerdbs_own_is_an_answer(reply: Reply, *, counts: bool) -> None:
+    client, transport = a_client()
+    transport.reply = reply
+    with pytest.raises(PeerDBError):
+        run(client.status("orders_cdc"))
+    assert client.answered_in_a_row == int(counts)

@@ -19,7 +19,7 @@ from peerdb_operator.errors import (
     UnexpectedReply,
     UnsupportedPeerDB,
 )
-from peerdb_operator.mirror.observe import Identity, Observed, Observer, Reads, unknown
+from peerdb_operator.mirror.observe import Identity, Manner, Observed, Observer, Reads, unknown
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.observation import (
     ConfigGap,
@@ -48,7 +48,7 @@ def a_place(**mirror: object) -> tuple[Stage, Observer]:
 def look(
     stage: Stage, observer: Observer, reads: Reads = Reads.FULL, *, copying: bool = False, created_at: str = ""
 ) -> Observed:
-    return stage.do(observer.look("orders", WHO, reads=reads, copying=copying, created_at=created_at))
+    return stage.do(observer.look("orders", WHO, Manner(reads, copying=copying, created_at=created_at)))
 
 
 def paths(stage: Stage) -> list[str]:

@@ -100,6 +100,11 @@ def a_light_look(state: State | str = State.RUNNING, **fields: object) -> Found:
     return a_look(state, ConfigGap.NOT_ASKED, **{"owner": UNASKED, **fields})
 
 
+def an_owner_look(state: State | str = State.RUNNING, **fields: object) -> Found:
+    """A look at state and owner tag alone."""
+    return replace(a_light_look(state, **fields), owner=OURS)
+
+
 def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Found:
     """A full look at a mirror whose config cannot be read."""
     return a_look(state, NO_WORKERS, **fields)
@@ -184,6 +189,7 @@ def a_case(
     seen = a_look() if look is None else look
     about = dict(situation or {})
     known = claims or Claims(older=about.pop("older_claim", None))
+    stops, reliable = about.pop("stops", False), about.pop("peerdb_reliable", True)
     state = MirrorState(
         view=an_object(**about),
         desired=a_mirror() if mirror is None else mirror,
@@ -191,6 +197,8 @@ def a_case(
         history=a_history(seen, **(history or {})),
         journal=Journal(operation, settled_bounds() if bounds is None else bounds),
         claims=known,
+        stops=stops,
+        peerdb_reliable=reliable,
     )
     return made(Case, {"mirror_state": state, "limits": LIMITS, "now": NOW}, fields)
 

@@ -207,6 +207,8 @@ def cases(draw: st.DrawFn) -> Case:
         history=draw(histories(mirror, look)),
         journal=Journal(draw(operations()), draw(bounds())),
         claims=Claims(older=draw(RARELY.map(lambda claimed: "data/older" if claimed else None))),
+        stops=draw(st.booleans()),
+        peerdb_reliable=draw(st.booleans()),
     )
     return Case(state, LIMITS, NOW)
 

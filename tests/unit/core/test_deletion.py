@@ -141,6 +141,27 @@ def test_a_resume_without_effect_is_repeated() -> None:
     assert (decision.action, decision.journal.operation) == (Resume(None), operation)
 
 
+def test_a_failed_resume_is_repeated_after_a_second() -> None:
+    for age, expected in ((0.5, None), (1.0, Resume(None))):
+        operation = an_operation(Step.RESUME, age=age)
+        decision = parting(RETAIN, a_look(State.PAUSED), operation=operation, outcome_unknown="HTTP 503")
+        assert decision.action == expected
+
+
+@pytest.mark.parametrize(("age", "lasts"), [(31, 40), (6, 120)])
+def test_an_edit_that_does_not_show_holds_no_resume_for_long(age: float, lasts: float) -> None:
+    operation = an_edit_of(BEFORE, AFTER, age=age)
+    decision = parting(RETAIN, a_look(State.PAUSED, BEFORE), operation=operation, paused_since=NOW - lasts)
+    assert isinstance(decision.action, Resume)
+    assert decision.journal.operation is None
+
+
+@pytest.mark.parametrize(("stops", "longest"), [(True, 1.0), (False, 10.0)])
+def test_a_release_asks_each_second_for_a_mirror_that_is_stopped(stops: bool, longest: float) -> None:
+    decision = deletion_of(a_case(RETAIN, an_outage(), situation={"stops": stops}))
+    assert (decision.wait.after, decision.wait.cap) == (1.0, longest)
+
+
 def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
     operation = an_operation(Step.RESUME, age=16, created_at=RECREATED)
     decision = parting(RETAIN, a_look(State.PAUSED), operation=operation)
@@ -158,7 +179,6 @@ def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
         pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER), id="an edit on its way"),
         pytest.param(a_look(State.SNAPSHOT, AFTER), an_edit_of(BEFORE, AFTER), id="an edit at work"),
         pytest.param(a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=29), id="an edit nobody can see"),
-        pytest.param(a_look(State.PAUSED, BEFORE), an_edit_of(BEFORE, AFTER, age=31), id="an edit seen too seldom"),
     ],
 )
 def test_a_release_waits_until_what_is_in_flight_is_over(look: Found, operation: Operation | None) -> None:

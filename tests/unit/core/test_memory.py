@@ -39,6 +39,7 @@ from tests.unit.core.builders import (
     a_light_look,
     a_look,
     an_outage,
+    an_owner_look,
 )
 
 OTHER_CONFIG = a_config("public.other")
@@ -98,9 +99,12 @@ def test_a_404_forgets_the_mirror_but_not_what_was_sent_nor_the_deletion() -> No
         blocked=(1, Reason.PAUSED, ""),
     )
     history, _ = seen_at(1, NotFound(0), rich)
-    assert history == History(
+    kept = History(
         not_found_since=NOW + 1, changed_since_full=True, sent_at=NOW, release_since=NOW, error=("broken", NOW)
     )
+    assert history == replace(kept, paused_since=NOW), "one 404 may be wrong, and the stop goes on"
+    history, _ = seen_at(7, NotFound(7), history)
+    assert history == kept
 
 
 def test_two_404s_need_less_distance_after_a_drop_of_ours() -> None:
@@ -170,6 +174,28 @@ def test_an_orphan_is_one_until_its_state_moves() -> None:
 
 def test_a_stop_counts_from_the_first_look_at_paused() -> None:
     assert after(a_look(), a_look(State.PAUSED), a_look(State.PAUSED)).paused_since == NOW + 1
+
+
+def test_a_stop_counts_from_the_question_not_from_a_late_answer() -> None:
+    history, _ = record_reading(History(), a_look(State.PAUSED, at=NOW), wants_running=True, gap=5.0, now=NOW + 20)
+    assert history.paused_since == NOW
+
+
+def test_a_stop_that_a_former_process_told_of_goes_on() -> None:
+    reported = History(paused_since=NOW - 60)
+    assert after(an_outage(), a_look(State.PAUSED), history=reported).paused_since == NOW - 60
+    assert after(a_look(State.PAUSED), history=History(paused_since=NOW + 999)).paused_since == NOW
+    assert after(a_look(), history=reported).paused_since is None
+
+
+def test_a_stop_of_another_mirror_counts_anew() -> None:
+    history = after(a_look(State.PAUSED), a_look(State.PAUSED, created_at=RECREATED))
+    assert history.paused_since == NOW + 1
+
+
+def test_a_look_without_config_does_not_count_as_a_full_one() -> None:
+    assert after(a_look(), a_light_look(State.PAUSED), an_owner_look(State.PAUSED)).changed_since_full
+    assert not after(a_look(), a_light_look(State.PAUSED), a_look(State.PAUSED)).changed_since_full
 
 
 def test_a_wished_stop_is_none() -> None:

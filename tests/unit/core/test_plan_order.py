@@ -38,6 +38,7 @@ from tests.unit.core.builders import (
     an_edit_of,
     an_operation,
     an_outage,
+    an_owner_look,
     decision_of,
     deletion_of,
     edit_to,
@@ -59,14 +60,15 @@ NAMES = [
     "completed",
     "in_transition",
     "orphaned",
+    "resume_after_patience",
     "observe_fully",
     "in_flight",
     "compare",
     "wait_out",
     "paused_as_wished",
     "pause_as_wished",
+    "wait_for_answers",
     "pause_to_edit",
-    "resume_after_patience",
     "wait_for_config",
     "edit",
     "resume",
@@ -98,6 +100,9 @@ PASSED = a_passed_precheck(precheck_key(edit_to(MORE, LIVE), MORE))
 RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
 ORPHAN = {"orphaned": True, "sent_at": NOW - 30}
 LONG_STOP = {"paused_since": NOW - 120}
+JUST_RESUMED = {**LONG_STOP, "sent_at": NOW - 5}
+GAVE_UP = {"paused_for": 120.0}
+SHAKY = {"peerdb_reliable": False}
 LONG_FAILED = {"broken_since": NOW - 60}
 UNOWNED = {"untagged": (CREATED, NOW - 60)}
 FAILED, COPYING = a_look(State.FAILED), a_look(State.SNAPSHOT)
@@ -175,7 +180,6 @@ PAIRS = [
         "edit",
         a_case(MORE, STANDS, operation=an_operation(), history={"precheck": PASSED, "confirmed": True}),
     ),
-    ("in_flight", "resume_after_patience", a_case(MORE, STANDS, operation=an_operation(), history=LONG_STOP)),
     ("wait_out", "paused_as_wished", a_case(MORE_PAUSED, STANDS, operation=STUCK)),
     ("wait_out", "wait_for_config", a_case(MORE_PAUSED, a_blind_look(State.PAUSED), operation=STUCK)),
     ("wait_out", "edit", a_case(MORE, STANDS, operation=STUCK, history={"precheck": PASSED, "confirmed": True})),
@@ -186,18 +190,17 @@ PAIRS = [
     ("paused_as_wished", "resume", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), STANDS)),
     ("pause_as_wished", "pause_to_edit", a_case(MORE_PAUSED, RUNS, history={"precheck": PASSED})),
     ("pause_as_wished", "settled", a_case(replace(AS_IT_IS, state=MORE_PAUSED.state), RUNS)),
+    ("wait_for_answers", "pause_to_edit", a_case(MORE, RUNS, history={"precheck": PASSED, **GAVE_UP}, situation=SHAKY)),
     ("pause_to_edit", "settled", a_case(MORE, RUNS, history={"precheck": PASSED})),
+    ("orphaned", "resume_after_patience", a_case(MORE, STANDS, history={**ORPHAN, **LONG_STOP})),
+    ("resume_after_patience", "observe_fully", a_case(MORE, an_owner_look(State.PAUSED), history=LONG_STOP)),
+    ("resume_after_patience", "in_flight", a_case(MORE, STANDS, operation=ARMED, history=LONG_STOP)),
     (
         "resume_after_patience",
         "wait_for_config",
-        a_case(MORE, a_blind_look(State.PAUSED), history={"unreadable_since": NOW, **LONG_STOP}),
+        a_case(MORE, a_blind_look(State.PAUSED), history={"unreadable_since": NOW, **JUST_RESUMED}),
     ),
-    (
-        "resume_after_patience",
-        "edit",
-        a_case(MORE, STANDS, history={"precheck": PASSED, "confirmed": True, **LONG_STOP}),
-    ),
-    ("resume_after_patience", "resume", a_case(MORE, STANDS, history={"precheck": PASSED, **LONG_STOP})),
+    ("resume_after_patience", "resume", a_case(MORE, STANDS, history={"precheck": PASSED, **JUST_RESUMED})),
     ("wait_for_config", "resume", a_case(MORE, a_blind_look(State.PAUSED), history={"unreadable_since": NOW})),
     ("edit", "resume", a_case(MORE, STANDS, history={"precheck": PASSED, "confirmed": True})),
     ("resume", "settled", a_case(AS_IT_IS, STANDS)),

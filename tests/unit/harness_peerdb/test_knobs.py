@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.harness.peerdb.knobs import Knobs
 from tests.harness.peerdb.process import ROOT
 from tests.harness.peerdb.spans import DEFAULTS, Span
-from tests.harness.peerdb.values import Deferred, Fault, Status
+from tests.harness.peerdb.values import Deferred, Fault, Reply, Status
 from tests.unit.harness_peerdb.building import (
     GONE,
     NAME,
@@ -169,6 +169,26 @@ def test_answer_is_html_when_a_proxy_stands_in_between() -> None:
 
     assert [reply.status for reply in replies] == [502, 502, 200]
     assert replies[0].content_type == "text/html"
+
+
+def test_a_share_of_the_requests_is_refused_at_once_when_a_replica_is_broken() -> None:
+    engine = an_engine(unavailable=0.5, latency=5.0)
+    a_mirror(engine)
+
+    answers = [change(engine, "PAUSED") for _ in range(100)]
+
+    refused = [answer for answer in answers if isinstance(answer, Reply)]
+    assert {answer.status for answer in refused} == {503}
+    assert 30 <= len(refused) <= 70
+
+
+def test_a_refused_request_has_no_effect_when_every_replica_is_broken() -> None:
+    engine = an_engine(unavailable=1.0)
+    a_mirror(engine)
+
+    assert changed(engine, "PAUSED").status == 503
+    engine.run_until(engine.now + 10)
+    assert engine.state(NAME) is Status.RUNNING
 
 
 def test_answer_is_429_when_it_is_oversize() -> None:

@@ -1,15 +1,15 @@
 """The decision: an ordered list of rules, the first that matches wins. Pure, total, deterministic; one action at most.
 
 Rules 1 to 7 decide whether this mirror may be worked on at all (``gates``, ``phases``), rule 8 settles what is in
-flight (``in_flight``), rules 9 to 14 choose the next step (``steps``). A deletion has its own list of the same kind
-(``finalize``).
+flight (``in_flight``), rules 9 to 14 choose the next step (``steps``), of which ``patience`` has what follows from two
+minutes in PAUSED. A deletion has its own list of the same kind (``finalize``).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from peerdb_operator.mirror.rules import finalize, gates, in_flight, phases, steps
+from peerdb_operator.mirror.rules import finalize, gates, in_flight, patience, phases, steps
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.journal import after_settling, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
@@ -31,14 +31,15 @@ RULES: tuple[Rule, ...] = (
     phases.completed,
     phases.in_transition,
     phases.orphaned,
+    patience.resume_after_patience,
     steps.observe_fully,
     in_flight.in_flight,
     steps.compare,
     in_flight.wait_out,
     steps.paused_as_wished,
     steps.pause_as_wished,
+    patience.wait_for_answers,
     steps.pause_to_edit,
-    steps.resume_after_patience,
     steps.wait_for_config,
     steps.edit,
     steps.resume,

@@ -50,7 +50,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Send RUNNING without an update; ``operation`` as for Pause."""
+    """Send RUNNING without an update; ``operation`` as for Pause.
+
+    While it fails it is sent again each second on the same observation, as long as that holds.
+    """
 
     operation: Operation | None
 
@@ -117,7 +120,7 @@ class Decision:
 
     ``verdict`` None keeps the last one. ``accept_tables``: the spec's table list is accepted as the mirror's.
     ``compared``: wish and live config were compared, and ``blocked`` is what came of it. ``note`` is what the log says
-    of an action that changes no verdict.
+    of an action that changes no verdict. ``goal``: fingerprint of the config that a stop is begun for.
     """
 
     action: Action | None
@@ -129,3 +132,4 @@ class Decision:
     compared: bool = False
     rule: str = ""
     note: str = ""
+    goal: str = ""

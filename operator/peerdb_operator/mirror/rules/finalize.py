@@ -152,7 +152,8 @@ def _held(case: Case, look: Found | Unknown) -> Decision | None:
     if not case.desired.wants_running:
         return None
     if isinstance(look, Unknown):
-        return case.plan("restore blind", Wait(1.0, look.reason, RETRY_LONGEST))
+        longest = case.limits.resume_retry if case.mirror_state.stops else RETRY_LONGEST
+        return case.plan("restore blind", Wait(1.0, look.reason, longest))
     if look.owner.kind is not OwnerKind.OURS:
         doubt = untagged_wait(case) if look.owner.kind is OwnerKind.NONE else 0.0
         return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
@@ -179,7 +180,10 @@ def _still_open(case: Case, look: Found, operation: Operation) -> bool:
         return False
     if look.state not in {State.RUNNING, State.PAUSED}:
         return True
-    if case.config is None and case.now - operation.sent_at >= case.limits.forget:
+    age = case.now - operation.sent_at
+    # Nobody edits this mirror any more: an edit that does not show in time holds no resume.
+    over = operation.step is Step.EDIT and case.paused_too_long and age >= case.limits.proof_after
+    if over or ((case.config is None or case.state is State.PAUSED) and age >= case.limits.forget):
         return False
     finding = judge(operation, look, case.history, case.limits, case.now)
     return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)

@@ -37,6 +37,8 @@ def unknown(case: Case) -> Decision | None:
     if look.reason is Reason.UNSUPPORTED_PEERDB:
         return case.plan("old PeerDB", Wait(case.limits.requeue_slow), verdict(look.reason, look.message))
     wait = Wait(SLOW_RETRY) if look.slow else Wait(RETRY_FIRST, backoff=look.reason, cap=RETRY_LONGEST)
+    if case.mirror_state.stops and look.reason is not Reason.MAINTENANCE:
+        wait = Wait(case.limits.resume_retry, backoff=look.reason, cap=case.limits.resume_retry)
     lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
     if lasts < case.limits.outage_quiet:
         soon = case.limits.outage_quiet - lasts

@@ -63,7 +63,9 @@ class History:
     word_since: float = 0.0
     streak: Streak | None = None
     paused_since: float | None = None
-    """Since when every look showed PAUSED while the wish was Running."""
+    """Since when every look that taught something showed PAUSED while the wish was Running."""
+    goal: str = ""
+    """Fingerprint of the config that the newest stop of ours is made for."""
     not_found_since: float | None = None
     changed_since_full: bool = False
     """Whether the state has changed, or the mirror was another or none, since the newest full look."""
@@ -125,6 +127,7 @@ def record_reading(
             )
             if look.at - since >= gap:
                 return fresh, Absent(look.at)
+            fresh = replace(fresh, paused_since=history.paused_since, goal=history.goal)
             return fresh, Unknown(
                 Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
             )
@@ -147,7 +150,7 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
         word_since=now if changed else history.word_since,
         streak=_streak(history.streak, seen),
         changed_since_full=_moved(history, seen, changed=changed),
-        paused_since=_since(history.paused_since, holds=stopped, at=now),
+        paused_since=_stopped_since(history, seen, holds=stopped),
         paused_for=_stopped_for(history, state, now),
         not_found_since=None,
         broken_since=_since(None if changed else history.broken_since, holds=doubtful, at=seen.at),
@@ -160,6 +163,11 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
         pausing_seen=history.pausing_seen or state is State.PAUSING,
         orphaned=history.orphaned and not changed,
     )
+
+
+def patience_is_over(history: History, limits: Limits, now: float) -> bool:
+    """Whether a mirror that should run has been PAUSED for the whole patience, as far as is known; no side effects."""
+    return history.paused_since is not None and now - history.paused_since >= limits.paused_patience
 
 
 def same_paused_config(before: Reading, after: Reading) -> bool:
@@ -194,8 +202,15 @@ def _since(since: float | None, *, holds: bool, at: float) -> float | None:
     return at if since is None else since
 
 
+def _stopped_since(history: History, seen: Found, *, holds: bool) -> float | None:
+    """Counted from the request, since a late answer shows how the mirror was; another mirror starts anew."""
+    another = history.owner is not None and history.owner[0] != seen.created_at
+    since = _since(None if another else history.paused_since, holds=holds, at=seen.at)
+    return None if since is None else min(since, seen.at)
+
+
 def _moved(history: History, seen: Found, *, changed: bool) -> bool:
-    if seen.owner.kind is not OwnerKind.NOT_ASKED:
+    if seen.owner.kind is not OwnerKind.NOT_ASKED and seen.config is not ConfigGap.NOT_ASKED:
         return False
     another = history.owner is not None and history.owner[0] != seen.created_at
     return history.changed_since_full or another or (changed and history.word is not None)

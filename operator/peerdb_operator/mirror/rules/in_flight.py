@@ -1,7 +1,7 @@
 """Rule 8: what became of the command in flight.
 
 What is effective closes and the same pass goes on; what is open makes everything else wait, except the resume that no
-mirror is denied after two minutes.
+mirror is denied after two minutes (``rules_patience``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import ConfigUpdate, next_change
 from peerdb_operator.mirror.rules.conditions import verdict
-from peerdb_operator.mirror.rules.decision import Decision, Disarm, Resume, Wait
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Wait
 from peerdb_operator.mirror.rules.journal import Finding, Journal, after_proven, after_unproven, judge
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue
@@ -56,7 +56,7 @@ def wait_out(case: Case) -> Decision | None:
     if operation is None:
         return None
     runs, edits = case.desired.wants_running, isinstance(case.change, ConfigUpdate)
-    asked = (edits or not runs) if operation.step is Step.PAUSE else (runs and (case.paused_too_long or not edits))
+    asked = (edits or not runs) if operation.step is Step.PAUSE else (runs and not edits)
     return None if asked else _wait(case, operation)
 
 
@@ -102,13 +102,6 @@ def _armed(case: Case, operation: Operation) -> Decision | Case:
 
 
 def _wait(case: Case, operation: Operation) -> Decision:
-    edits = operation.step is Step.EDIT
-    if edits and case.paused_too_long and case.now - case.history.sent_at >= case.limits.resend:
-        reported = verdict(
-            Reason.RESUMING,
-            "the mirror has been paused for too long while an edit is unproven; it is resumed meanwhile",
-        )
-        return case.plan("resume in flight", Wait(case.limits.requeue_first), reported, Resume(None))
     age = case.now - operation.sent_at
     wait = case.limits.requeue_short if case.state is State.PAUSED else growing_requeue(age, case.limits)
     reason, message = TOLD[operation.step]

@@ -55,9 +55,8 @@ def judge(operation: Operation, seen: Found, history: History, limits: Limits, n
         case Step.PAUSE:
             return _judge_pause(operation, seen, history, limits, now)
         case Step.RESUME:
-            return _judge_harmless(
-                operation, effective=seen.state is State.RUNNING, history=history, limits=limits, now=now
-            )
+            gap = resume_gap(history, limits)
+            return _judge_harmless(operation, seen.state is State.RUNNING, history, limits, now, gap=gap)
         case Step.EDIT:
             if not isinstance(seen.config, LiveConfig):
                 return Finding.WAIT
@@ -74,16 +73,23 @@ def _judge_pause(operation: Operation, seen: Found, history: History, limits: Li
     if seen.state is State.RUNNING and history.pausing_seen:
         # An update that was queued out of sight fired on this pause and resumed the mirror.
         return Finding.NOT_EFFECTIVE
-    return _judge_harmless(operation, effective=seen.state is State.PAUSED, history=history, limits=limits, now=now)
+    return _judge_harmless(operation, seen.state is State.PAUSED, history, limits, now, gap=limits.resend)
 
 
-def _judge_harmless(operation: Operation, *, effective: bool, history: History, limits: Limits, now: float) -> Finding:
+def resume_gap(history: History, limits: Limits) -> float:
+    """How long after the newest resume the next one may go out: soon if PeerDB did not say that it took it."""
+    return limits.resume_retry if history.outcome_unknown else limits.resend
+
+
+def _judge_harmless(
+    operation: Operation, effective: bool, history: History, limits: Limits, now: float, *, gap: float
+) -> Finding:
     if effective:
         return Finding.EFFECTIVE
     if now - operation.sent_at >= limits.forget:
         return Finding.NOT_EFFECTIVE
     sent_at = max(operation.sent_at, history.sent_at)
-    return Finding.RESEND if now - sent_at >= limits.resend else Finding.WAIT
+    return Finding.RESEND if now - sent_at >= gap else Finding.WAIT
 
 
 def _judge_edit_running(operation: Operation, config: LiveConfig, limits: Limits, now: float) -> Finding:

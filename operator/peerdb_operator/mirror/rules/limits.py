@@ -36,6 +36,14 @@ class Limits:
     """How long an unreadable config is waited for before a paused mirror is resumed without an edit."""
     paused_patience: float = 2 * MINUTE
     """How long a mirror that should run may stay PAUSED, whatever the reason."""
+    edit_takes: float = 10.0
+    """How much of that must be left when an edit is sent."""
+    precheck_takes: float = 40.0
+    """The same when additions are checked while the mirror is PAUSED."""
+    resume_retry: float = 1.0
+    """When a resume that failed is sent again."""
+    reliable_calls: int = 20
+    """Calls that PeerDB must have answered in a row before an edit is tried again."""
     release_patience: float = 2 * MINUTE
     """How long a release waits until a mirror that we stopped runs again."""
     resend: float = 15.0

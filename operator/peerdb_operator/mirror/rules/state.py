@@ -13,7 +13,7 @@ from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED,
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.history import History
+from peerdb_operator.mirror.rules.history import History, patience_is_over
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
@@ -83,7 +83,11 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class MirrorState:
-    """Everything that a decision about one Mirror may read."""
+    """Everything that a decision about one Mirror may read.
+
+    ``stops``: the mirror should run and is PAUSED, or is being paused by us. ``peerdb_reliable``: PeerDB has answered
+    enough calls in a row.
+    """
 
     view: MirrorObject
     desired: Desired
@@ -91,6 +95,8 @@ class MirrorState:
     history: History
     journal: Journal
     claims: Claims = Claims()
+    stops: bool = False
+    peerdb_reliable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +185,8 @@ class Case:
     @property
     def paused_too_long(self) -> bool:
         """Whether the mirror should run and has shown nothing but PAUSED for the whole patience."""
-        since = self.history.paused_since
-        stopped = self.desired.wants_running and self.state is State.PAUSED and since is not None
-        return stopped and self.now - (since or 0.0) >= self.limits.paused_patience
+        stopped = self.desired.wants_running and self.state is State.PAUSED
+        return stopped and patience_is_over(self.history, self.limits, self.now)
 
     @property
     def is_pending(self) -> bool:
@@ -238,7 +243,9 @@ class Case:
             reported = blocked(held.reason, held.message, pending=self.is_pending)
         elif self.desired.invalid and verdict is not None and verdict.reason in SETTLED | ON_THE_WAY:
             reported = stalled(Reason.INVALID_SPEC, self.desired.invalid)
-        return Decision(action, reported, wait, self.journal, accept, held, self.compared, rule, note)
+        return Decision(
+            action, reported, wait, self.journal, accept, held, self.compared, rule, note, self.history.goal
+        )
 
 
 def growing_requeue(age: float, limits: Limits) -> float:

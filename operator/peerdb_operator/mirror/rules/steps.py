@@ -23,6 +23,7 @@ from peerdb_operator.mirror.rules.gates import conflict_message
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.journal import Journal, after_sending, blocked_by
 from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.patience import is_unreliable, resume_now, time_left
 from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
 
@@ -73,21 +74,9 @@ def pause_to_edit(case: Case) -> Decision | None:
         return None
     if not _prechecked(case, case.change):
         return _validate(case, case.change)
-    return _pause(case, "pause to edit", f"paused to {case.change.names()}")
-
-
-def resume_after_patience(case: Case) -> Decision | None:
-    """Rule 13, last part: no mirror that should run stays paused beyond the patience, whatever the edit still needs.
-
-    The resume carries the goal it gives up: the stop counts as an attempt once the mirror is seen running.
-    """
-    if not case.paused_too_long:
-        return None
-    goal = ""
-    if isinstance(case.change, ConfigUpdate) and case.config is not None:
-        goal = case.change.applied_to(case.config).fingerprint
-    message = "the edit took too long; the mirror is resumed and the edit tried again"
-    return _resume(case, "resume after patience", message, gives_up=goal)
+    assert case.config is not None  # noqa: S101 - an edit is only ever planned against a config
+    goal = case.change.applied_to(case.config).fingerprint
+    return replace(_pause(case, "pause to edit", f"paused to {case.change.names()}"), goal=goal)
 
 
 def wait_for_config(case: Case) -> Decision | None:
@@ -105,7 +94,11 @@ def edit(case: Case) -> Decision | None:
     change = case.change
     if case.state is not State.PAUSED or not isinstance(change, ConfigUpdate) or case.config is None:
         return None
-    if not _prechecked(case, change):
+    checked = _prechecked(case, change)
+    takes = case.limits.edit_takes if checked else case.limits.precheck_takes
+    if is_unreliable(case) or time_left(case) < takes:
+        return None
+    if not checked:
         return _validate(case, change)
     if not case.history.confirmed:
         return case.plan("confirm", Wait(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
@@ -119,10 +112,15 @@ def resume(case: Case) -> Decision | None:
     """Rule 13: nothing to edit, or nothing that may be sent."""
     if case.state is not State.PAUSED:
         return None
+    if isinstance(case.change, ConfigUpdate) and not is_unreliable(case):
+        return resume_now(case, "resume too late to edit")
     message = "the spec wants the mirror running"
     if isinstance(case.change, Blocked) and case.change.reason is Reason.CONFIG_UNREADABLE:
         message = f"{message}, without an edit: {case.change.message}"
-    return _resume(case, "resume", message)
+    action = Resume(case.operation(Step.RESUME) if case.journal.operation is None else None)
+    return case.plan(
+        "resume", Wait(case.limits.requeue_short), verdict(Reason.RESUMING, message), action, accept=_accepts(case)
+    )
 
 
 def settled(case: Case) -> Decision:
@@ -131,7 +129,8 @@ def settled(case: Case) -> Decision:
         return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, ConditionChange.TRUE))
     if case.history.orphaned:
         return case.plan("settled, orphaned", Wait(case.limits.requeue_slow), orphan_verdict(case))
-    return case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
+    at_rest = case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
+    return replace(at_rest, goal="")
 
 
 def _change(case: Case) -> ConfigUpdate | Blocked | None:
@@ -185,12 +184,6 @@ def _validate(case: Case, change: ConfigUpdate) -> Decision:
 def _pause(case: Case, rule: str, message: str) -> Decision:
     action = Pause(case.operation(Step.PAUSE) if case.journal.operation is None else None)
     reported = verdict(Reason.PAUSING, message)
-    return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
-
-
-def _resume(case: Case, rule: str, message: str, *, gives_up: str = "") -> Decision:
-    action = Resume(case.operation(Step.RESUME, to=gives_up or None) if case.journal.operation is None else None)
-    reported = verdict(Reason.RESUMING, message)
     return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
 
 
