@@ -88,7 +88,7 @@ PLANNER: tuple[Defect, ...] = (
         "rule 9, I2",
         "a destination is freed and filled in one request",
         CHANGE,
-        "addable = [wish for wish in diff.added if wish.source not in freed]",
+        "addable = [table for table in diff.added if table.source not in freed]",
         "addable = list(diff.added)",
     ),
     Defect(
@@ -159,7 +159,7 @@ TWO_MINUTES: tuple[Defect, ...] = (
         "rule 13, I10",
         "a stopped mirror is asked for less and less often",
         DOUBT,
-        "if case.mirror_state.stops and look.reason is not Reason.MAINTENANCE:",
+        "if case.mirror_state.stops and seen.reason is not Reason.MAINTENANCE:",
         "if False:",
     ),
     Defect(

@@ -1,7 +1,4 @@
-"""One pass over one Mirror: what its parts work with and hand on.
-
-Owns shapes only. Leaves looking to ``look``, acting to ``act`` and the order of both to ``passes``.
-"""
+"""One reconcile of one Mirror: the values that its parts share."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ from peerdb_operator.ports import Pool
 
 
 class StaleObservation(Exception):  # noqa: N818 - what is wrong is the observation
-    """No command may rest on what was seen of the mirror: nothing is sent, and the mirror is looked at again."""
+    """No command may rest on the newest observation: nothing is sent, and the mirror is observed again."""
 
 
 @dataclass(slots=True)
 class Work:
-    """What a pass works with, and the journal as it stood when the pass began."""
+    """What one reconcile works with, and the journal as it was at its beginning."""
 
     entry: CachedMirror
     desired: Desired
@@ -34,7 +31,7 @@ class Work:
     journal: Journal
     claims: Claims = field(default_factory=Claims)
     checks: bool = False
-    """Whether the pass ends for want of a precheck's answer."""
+    """Whether the reconcile ends for want of a precheck's answer."""
 
     @property
     def needs_long_lane(self) -> bool:
@@ -60,4 +57,4 @@ class Outcome:
 
 
 WriteAhead = Callable[[Work, Decision, Journal], Awaitable[None]]
-"""Writes a plan's verdict and this journal to status before anything is sent; raises ``KubeError``."""
+"""Writes a decision's verdict and this journal to status before anything is sent; raises ``KubeError``."""

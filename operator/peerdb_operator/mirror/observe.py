@@ -1,6 +1,6 @@
-"""Looking at one mirror in PeerDB: the reads of a pass, turned into a value of core.
+"""The reads of one mirror in PeerDB, and what a failed one means.
 
-Owns which reads make a look, and what a failed one means. A failed read is repeated here only for a mirror that should
+A failed read is repeated here only for a mirror that should
 run and is PAUSED, or about to be; else the queue is the retry.
 """
 
@@ -52,7 +52,7 @@ READ_RETRY = 0.25
 REPEATS_FOR = 5.0
 """For how many seconds a read is tried again, and how far its answer may lie apart from the other's then."""
 CONFIG_TRIES = 3
-"""How often a config is asked for before the state alone is, which more answers can tell."""
+"""How often a config is asked for before the state alone is, which more answers can give."""
 TOGETHER = 1.0
 """Seconds that the answers about status and tags may lie apart; later ones are asked for again, side by side."""
 LONGEST_CREATED_AT = 64
@@ -64,7 +64,7 @@ _RELEASE = re.compile(r"^(?:stable-)?v?(\d+)\.(\d+)\.(\d+)$")
 
 
 class Reads(Enum):
-    """What a look asks for."""
+    """Which answers an observation needs."""
 
     STATE = auto()
     OWNER = auto()  # plain status and tags: all that a pause or a resume needs, and answered while workers are down
@@ -73,7 +73,7 @@ class Reads(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A look, and what acting on it needs in PeerDB's own form."""
+    """A reading, and what acting on it needs in PeerDB's own form."""
 
     look: Reading
     config: MirrorConfig | None = None
@@ -87,7 +87,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to look.
+    """How to read.
 
     ``copying``: with the progress of a copy. ``created_at``: of the mirror seen last, "" if there was none.
     ``repeats``: a read that fails is tried again at once, for some seconds.
@@ -149,7 +149,7 @@ class Observer:
         self._too_old: str | None = None
 
     async def look(self, mirror: str, identity: Identity, how: Manner) -> Observed:
-        """One look; raises nothing of ours."""
+        """One reading; raises nothing of ours."""
         began, reads, copying = self._clock.now(), how.reads, how.copying
         try:
             if reads is Reads.FULL and not how.repeats and (old := await self._outdated()) is not None:
@@ -189,7 +189,7 @@ class Observer:
 
 
 class _Asker:
-    """The reads of one look."""
+    """The reads of one observation."""
 
     def __init__(self, peerdb: PeerDBClient, clock: Clock, mirror: str, how: Manner) -> None:
         self._peerdb = peerdb
@@ -264,7 +264,7 @@ def _is_momentary(error: PeerDBError) -> bool:
 
 
 def unknown(error: OperatorError, at: float) -> Unknown:
-    """A failure as a look that taught nothing."""
+    """A failure as a reading that taught nothing."""
     reason = (
         Reason.PEERDB_ERROR
         if isinstance(error, PeerDBRejected | PeerDBPreconditionFailed | InvalidSpec)

@@ -1,9 +1,9 @@
 """Asking PeerDB beforehand whether tables can be added, and what its answer means.
 
 Owns the throw-away name, the words of a failed check and when it is asked again. A check leaves nothing behind in
-PeerDB (PeerDB v0.37 flow/cmd/validate_mirror.go); the answer lives in memory only.
+PeerDB (PeerDB v0.37 flow/cmd/validate_mirror.go); the answer is not written down.
 
-PeerDB may take minutes, so no pass waits for the answer: a pass asks for a precheck, the queue runs it under a key and
+PeerDB may take minutes, so no reconcile waits for the answer: it asks for a precheck, the queue runs it under a key and
 a limit of its own, and its end wakes the object. Meanwhile the mirror is reconciled as ever.
 """
 
@@ -49,7 +49,7 @@ class PendingCheck:
 
 
 class Prechecker:
-    """Asks, and remembers the answer with the Mirror."""
+    """Asks, and keeps the answer with the cached Mirror."""
 
     def __init__(self, peerdb: PeerDBClient, clock: Clock) -> None:
         self._peerdb = peerdb
@@ -77,9 +77,9 @@ class Prechecker:
         return None
 
     async def run(self, entry: CachedMirror) -> None:
-        """Ask PeerDB what a pass wanted to know; raises nothing of ours.
+        """Ask PeerDB what a reconcile wanted to know; raises nothing of ours.
 
-        The answer is dropped if passes have stopped waiting for it: they ask about other tables by now, or none.
+        The answer is dropped if nobody waits for it any more: other tables are asked about by now, or none.
         """
         check = self._pending.get(entry.view.uid)
         if check is None:

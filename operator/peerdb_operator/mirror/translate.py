@@ -51,20 +51,20 @@ def live_config(config: MirrorConfig) -> LiveConfig:
 
 
 def progress(snapshot: SnapshotProgress | None) -> Progress | None:
-    """How far a copy has come, if PeerDB told."""
+    """How far a copy has come, if PeerDB said so."""
     return (
         None if snapshot is None else Progress(snapshot.partitions_completed, snapshot.rows, snapshot.partitions_total)
     )
 
 
 def cdc_flow_config_update(edit: ConfigUpdate, live: MirrorConfig, *, skip_snapshot: bool) -> CdcFlowConfigUpdate:
-    """The update that carries ``edit``; removals go back as PeerDB reported them (it cleans up by what it is told)."""
+    """The update that carries ``edit``; removals go back as PeerDB reported them (it cleans up by what it is sent)."""
     reported = {mapping.source: mapping for mapping in live.table_mappings}
     settings, snapshot = edit.settings, edit.settings.snapshot
     return CdcFlowConfigUpdate(
         batch_size=settings.batch_size or 0,
         idle_timeout=settings.idle_timeout or 0,
-        additional_tables=tuple(_addition(wish) for wish in edit.additions),
+        additional_tables=tuple(_addition(table) for table in edit.additions),
         removed_tables=tuple(reported[table.source] for table in edit.removals),
         updated_env=dict(settings.env),
         snapshot_num_rows_per_partition=snapshot.rows_per_partition or 0,
@@ -80,7 +80,7 @@ def validation_request(edit: ConfigUpdate, live: MirrorConfig, name: str, *, cop
     return {
         **{key: live.raw[key] for key in VALIDATED_KEYS if key in live.raw},
         "flowJobName": name,
-        "tableMappings": [dict(_addition(wish).to_json()) for wish in edit.additions],
+        "tableMappings": [dict(_addition(table).to_json()) for table in edit.additions],
         "env": {**live.env, **dict(edit.settings.env)},
         "doInitialSnapshot": copy,
         "initialSnapshotOnly": False,
@@ -113,16 +113,16 @@ def _column(column: WireColumn) -> Column:
     )
 
 
-def _addition(wish: DesiredTable) -> WireTableMapping:
+def _addition(table: DesiredTable) -> WireTableMapping:
     return WireTableMapping(
-        source=wish.source,
-        destination=wish.destination,
-        exclude=tuple(sorted(wish.exclude or ())),
-        partition_key=wish.partition_key or "",
-        engine=wish.engine or "",
-        sharding_key=wish.sharding_key or "",
-        policy_name=wish.policy_name or "",
-        partition_by_expr=wish.partition_by_expr or "",
+        source=table.source,
+        destination=table.destination,
+        exclude=tuple(sorted(table.exclude or ())),
+        partition_key=table.partition_key or "",
+        engine=table.engine or "",
+        sharding_key=table.sharding_key or "",
+        policy_name=table.policy_name or "",
+        partition_by_expr=table.partition_by_expr or "",
         columns=tuple(
             WireColumn(
                 source_name=column.source,
@@ -132,6 +132,6 @@ def _addition(wish: DesiredTable) -> WireTableMapping:
                 partitioning=column.partitioning,
                 nullable_enabled=column.nullable,
             )
-            for column in sorted(wish.as_mapping().columns, key=Column.key)
+            for column in sorted(table.as_mapping().columns, key=Column.key)
         ),
     )

@@ -51,7 +51,7 @@ class ConfigUpdate:
         kept = tuple(table for table in config.tables if table.source not in gone)
         settings = self.settings
         return LiveConfig(
-            tables=kept + tuple(wish.as_mapping() for wish in self.additions),
+            tables=kept + tuple(table.as_mapping() for table in self.additions),
             batch_size=settings.batch_size or config.batch_size,
             idle_timeout=settings.idle_timeout or config.idle_timeout,
             snapshot=_snapshot_after(config.snapshot, settings.snapshot),
@@ -62,7 +62,7 @@ class ConfigUpdate:
         """A hash of the difference itself, whatever else the config holds (32 hex digits)."""
         settings = self.settings
         plain = [
-            sorted(json.dumps(wish.as_mapping().key()) for wish in self.additions),
+            sorted(json.dumps(table.as_mapping().key()) for table in self.additions),
             sorted(table.source for table in self.removals),
             [settings.batch_size, settings.idle_timeout, _values(settings.snapshot), list(settings.env)],
         ]
@@ -72,7 +72,7 @@ class ConfigUpdate:
         """The edit in words, for messages: at most five names of a kind."""
         parts = []
         if self.additions:
-            parts.append(f"add {listed([wish.source for wish in self.additions])}")
+            parts.append(f"add {listed([table.source for table in self.additions])}")
         if self.removals:
             parts.append(f"remove {listed([table.source for table in self.removals])}")
         if not self.settings.is_empty:
@@ -85,7 +85,7 @@ def precheck_key(edit: ConfigUpdate, desired: Desired) -> str:
     plain = [
         desired.generation,
         desired.skip_snapshot,
-        sorted(json.dumps(wish.as_mapping().key()) for wish in edit.additions),
+        sorted(json.dumps(table.as_mapping().key()) for table in edit.additions),
     ]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
 
@@ -105,35 +105,40 @@ def listed(names: list[str], most: int = 5) -> str:
 def settings_edit(desired: Desired, config: LiveConfig) -> SettingsEdit:
     """The settings that the spec sets and the live config does not have."""
     env = dict(config.env)
-    wish, live = desired.snapshot, config.snapshot
+    snapshot, live = desired.snapshot, config.snapshot
     return SettingsEdit(
         batch_size=_changed(desired.batch_size, config.batch_size),
         idle_timeout=_changed(desired.idle_timeout, config.idle_timeout),
         snapshot=DesiredSnapshot(
-            rows_per_partition=_changed(wish.rows_per_partition, live.rows_per_partition),
-            partitions_override=_changed(wish.partitions_override, live.partitions_override),
-            max_parallel_workers=_changed(wish.max_parallel_workers, live.max_parallel_workers),
-            tables_in_parallel=_changed(wish.tables_in_parallel, live.tables_in_parallel),
+            rows_per_partition=_changed(snapshot.rows_per_partition, live.rows_per_partition),
+            partitions_override=_changed(snapshot.partitions_override, live.partitions_override),
+            max_parallel_workers=_changed(snapshot.max_parallel_workers, live.max_parallel_workers),
+            tables_in_parallel=_changed(snapshot.tables_in_parallel, live.tables_in_parallel),
         ),
         env=tuple((key, value) for key, value in desired.settings if env.get(key) != value),
     )
 
 
-def _changed(wished: int | None, live: int) -> int | None:
-    return None if wished is None or wished == live else wished
+def _changed(value: int | None, live: int) -> int | None:
+    return None if value is None or value == live else value
 
 
-def _values(wish: DesiredSnapshot) -> list[int | None]:
-    return [wish.rows_per_partition, wish.partitions_override, wish.max_parallel_workers, wish.tables_in_parallel]
+def _values(snapshot: DesiredSnapshot) -> list[int | None]:
+    return [
+        snapshot.rows_per_partition,
+        snapshot.partitions_override,
+        snapshot.max_parallel_workers,
+        snapshot.tables_in_parallel,
+    ]
 
 
-def _snapshot_after(live: SnapshotValues, wish: DesiredSnapshot) -> SnapshotValues:
+def _snapshot_after(live: SnapshotValues, snapshot: DesiredSnapshot) -> SnapshotValues:
     return replace(
         live,
-        rows_per_partition=wish.rows_per_partition or live.rows_per_partition,
-        partitions_override=wish.partitions_override or live.partitions_override,
-        max_parallel_workers=wish.max_parallel_workers or live.max_parallel_workers,
-        tables_in_parallel=wish.tables_in_parallel or live.tables_in_parallel,
+        rows_per_partition=snapshot.rows_per_partition or live.rows_per_partition,
+        partitions_override=snapshot.partitions_override or live.partitions_override,
+        max_parallel_workers=snapshot.max_parallel_workers or live.max_parallel_workers,
+        tables_in_parallel=snapshot.tables_in_parallel or live.tables_in_parallel,
     )
 
 
@@ -171,12 +176,12 @@ def diff_tables(desired: Desired, config: LiveConfig) -> TableDiff:
     if desired.tables is None:
         return TableDiff((), (), ())
     live = config.by_source
-    wished = {wish.source for wish in desired.tables}
-    remapped = ((wish, wish.differs_from(live[wish.source])) for wish in desired.tables if wish.source in live)
+    sources = {table.source for table in desired.tables}
+    remapped = ((table, table.differs_from(live[table.source])) for table in desired.tables if table.source in live)
     return TableDiff(
-        added=tuple(wish for wish in desired.tables if wish.source not in live),
-        removed=tuple(table for table in config.tables if table.source not in wished),
-        remapped=tuple((wish, fields) for wish, fields in remapped if fields),
+        added=tuple(table for table in desired.tables if table.source not in live),
+        removed=tuple(table for table in config.tables if table.source not in sources),
+        remapped=tuple((table, fields) for table, fields in remapped if fields),
     )
 
 
@@ -204,7 +209,7 @@ def describe_conflict(diff: TableDiff) -> str:
 
 
 def _remapped_names(diff: TableDiff) -> str:
-    return listed([f"{wish.source} ({listed(list(fields))})" for wish, fields in diff.remapped])
+    return listed([f"{table.source} ({listed(list(fields))})" for table, fields in diff.remapped])
 
 
 def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
@@ -213,7 +218,7 @@ def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes
     return Blocked(
         Reason.MIRROR_EMPTY,
         "the mirror has no table left in PeerDB, and adding one to an empty mirror wedges it for good; "
-        f"drop and create the mirror again (waiting: {listed([wish.source for wish in diff.added])})",
+        f"drop and create the mirror again (waiting: {listed([table.source for table in diff.added])})",
     )
 
 
@@ -230,7 +235,7 @@ def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: i
 
 
 def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
-    twice = [name for name, count in Counter(wish.destination for wish in diff.added).items() if count > 1]
+    twice = [name for name, count in Counter(table.destination for table in diff.added).items() if count > 1]
     if twice:
         return Blocked(
             Reason.DESTINATION_IN_USE,
@@ -238,12 +243,12 @@ def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff,
         )
     removed = {table.source for table in diff.removed}
     feeders = {table.destination: table.source for table in config.tables if table.source not in removed}
-    fed = [(wish, feeders[wish.destination]) for wish in diff.added if wish.destination in feeders]
+    fed = [(table, feeders[table.destination]) for table in diff.added if table.destination in feeders]
     if fed:
-        reported = listed([f"{wish.source} onto {wish.destination}, fed by {feeder}" for wish, feeder in fed])
+        names = listed([f"{table.source} onto {table.destination}, fed by {feeder}" for table, feeder in fed])
         return Blocked(
             Reason.DESTINATION_IN_USE,
-            f"spec.tables: destination in use: {reported}; choose another destination. All other edits wait",
+            f"spec.tables: destination in use: {names}; choose another destination. All other edits wait",
         )
     return None
 
@@ -252,10 +257,10 @@ def _emptying(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: in
     stays = len(diff.removed) < len(config.tables) or len(_freed(config, diff)) < len(diff.added)
     if stays or not diff.removed:
         return None
-    reported = listed([f"{wish.source} onto {wish.destination}" for wish in diff.added])
+    names = listed([f"{table.source} onto {table.destination}" for table in diff.added])
     return Blocked(
         Reason.TABLE_CHANGE_REJECTED,
-        f"spec.tables: replacing every table onto its own destination would empty the mirror first: {reported}; "
+        f"spec.tables: replacing every table onto its own destination would empty the mirror first: {names}; "
         "keep one table, or drop and create the mirror again",
     )
 
@@ -265,16 +270,16 @@ def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _
     if desired.skip_snapshot or not freed:
         return None
     holder = {table.destination: table.source for table in diff.removed}
-    reported = listed([f"{wish.destination} still holds the rows of {holder[wish.destination]}" for wish in freed])
+    names = listed([f"{table.destination} still holds the rows of {holder[table.destination]}" for table in freed])
     return Blocked(
         Reason.DESTINATION_IN_USE,
-        f"spec.tables: {reported}; choose another destination, or set spec.snapshot.addedTables to Skip to add "
+        f"spec.tables: {names}; choose another destination, or set spec.snapshot.addedTables to Skip to add "
         "without a copy. All other edits wait",
     )
 
 
 def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_bytes: int) -> Blocked | None:
-    mappings = (*(wish.as_mapping() for wish in diff.added), *diff.removed)
+    mappings = (*(table.as_mapping() for table in diff.added), *diff.removed)
     large = [table.source for table in mappings if wire_size(table) > edit_bytes]
     if not large:
         return None
@@ -288,16 +293,16 @@ def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_byte
 def _freed(config: LiveConfig, diff: TableDiff) -> tuple[DesiredTable, ...]:
     """Additions whose destination is still held by a table that is to be removed."""
     held = {table.destination for table in config.tables}
-    return tuple(wish for wish in diff.added if wish.destination in held)
+    return tuple(table for table in diff.added if table.destination in held)
 
 
 def _cut(config: LiveConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> ConfigUpdate:
     """The first request of the difference: never an empty live list, never over the size, freed destinations later."""
-    freed = {wish.source for wish in _freed(config, diff)}
-    addable = [wish for wish in diff.added if wish.source not in freed]
+    freed = {table.source for table in _freed(config, diff)}
+    addable = [table for table in diff.added if table.source not in freed]
     replaces_all = len(diff.removed) == len(config.tables)
     budget = edit_bytes - sum(len(key) + len(value) + 16 for key, value in settings.env)
-    additions, budget = _take([(wish, wire_size(wish.as_mapping())) for wish in addable], budget)
+    additions, budget = _take([(table, wire_size(table.as_mapping())) for table in addable], budget)
     removable = () if replaces_all else diff.removed
     removals, _ = _take([(table, wire_size(table)) for table in removable], budget)
     return ConfigUpdate(tuple(additions), tuple(removals), settings)

@@ -1,7 +1,7 @@
 """What a mirror's editable configuration is, as PeerDB reports it, and its fingerprint.
 
 Owns the comparison form: tables keyed by source, ``exclude`` as a set, 64-bit numbers as integers. The client knows how
-PeerDB writes these things; ``edit`` knows how they differ from a wish.
+PeerDB writes these things; ``change`` knows how they differ from a spec.
 """
 
 from __future__ import annotations

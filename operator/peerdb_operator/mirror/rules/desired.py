@@ -95,7 +95,7 @@ class DesiredTable:
             ("policyName", self.policy_name, live.policy_name),
             ("partitionByExpr", self.partition_by_expr, live.partition_by_expr),
         )
-        named = tuple(name for name, wished, seen in pairs if wished is not None and wished != seen)
+        named = tuple(name for name, asked, live in pairs if asked is not None and asked != live)
         return named if self.columns is None else named + _column_differences(self.columns, live.columns)
 
 
@@ -147,9 +147,9 @@ class DropFlags:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole wish of one generation of a Mirror.
+    """All that one generation of a Mirror asks for.
 
-    ``invalid``: why the spec cannot be applied; then nothing but the run state is wished.
+    ``invalid``: why the spec cannot be applied; then only the run state is followed.
     """
 
     mirror: str
@@ -172,7 +172,7 @@ class Desired:
 
 
 def desired_from(spec: MirrorSpec, mirror: str, generation: int) -> Desired:
-    """The wish of a parsed spec; ``mirror`` is PeerDB's name of it. No side effects."""
+    """What a parsed spec asks for; ``mirror`` is PeerDB's name of it. No side effects."""
     drop = spec.drop
     return Desired(
         mirror=mirror,

@@ -29,23 +29,23 @@ def frozen(case: Case) -> Decision | None:
 
 def unknown(case: Case) -> Decision | None:
     """PeerDB cannot be asked: nothing is done, the last verdict stays for a while."""
-    look = case.observation
-    if not isinstance(look, Unknown):
+    seen = case.observation
+    if not isinstance(seen, Unknown):
         return None
-    if look.reason is Reason.MIRROR_NOT_FOUND:
+    if seen.reason is Reason.MIRROR_NOT_FOUND:
         return case.plan("one 404", Wait(case.limits.absence_gap))
-    if look.reason is Reason.UNSUPPORTED_PEERDB:
-        return case.plan("old PeerDB", Wait(case.limits.requeue_slow), verdict(look.reason, look.message))
-    wait = Wait(SLOW_RETRY) if look.slow else Wait(RETRY_FIRST, backoff=look.reason, cap=RETRY_LONGEST)
-    if case.mirror_state.stops and look.reason is not Reason.MAINTENANCE:
-        wait = Wait(case.limits.resume_retry, backoff=look.reason, cap=case.limits.resume_retry)
+    if seen.reason is Reason.UNSUPPORTED_PEERDB:
+        return case.plan("old PeerDB", Wait(case.limits.requeue_slow), verdict(seen.reason, seen.message))
+    wait = Wait(SLOW_RETRY) if seen.slow else Wait(RETRY_FIRST, backoff=seen.reason, cap=RETRY_LONGEST)
+    if case.mirror_state.stops and seen.reason is not Reason.MAINTENANCE:
+        wait = Wait(case.limits.resume_retry, backoff=seen.reason, cap=case.limits.resume_retry)
     lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
     if lasts < case.limits.outage_quiet:
         soon = case.limits.outage_quiet - lasts
         return case.plan(
             "unknown", replace(wait, after=min(wait.after or soon, soon), cap=min(wait.cap, max(soon, RETRY_FIRST)))
         )
-    reported = away(look.reason, look.message, long=case.is_pending or lasts >= case.limits.outage_unknown)
+    reported = away(seen.reason, seen.message, long=case.is_pending or lasts >= case.limits.outage_unknown)
     return case.plan("unknown", wait, reported)
 
 
@@ -80,8 +80,8 @@ def absent(case: Case) -> Decision | None:
 def older_claim(case: Case) -> Decision | None:
     """Another Mirror claimed this PeerDB mirror first, and the mirror does not say that it is ours.
 
-    Ages order first contact only. Clocks of API servers differ and creation is told in whole seconds: a newcomer that
-    looks older must not stop the work on a mirror that stands paused for an edit, which the owner tag keeps it from.
+    Ages order first contact only. Clocks of API servers differ and creationTimestamp has whole seconds: a newcomer that
+    looks older must not stop the work on a mirror that is PAUSED for an edit, which the owner tag keeps it from.
     """
     if case.claims.older is None or case.owner.kind is OwnerKind.OURS:
         return None
@@ -95,7 +95,7 @@ def older_claim(case: Case) -> Decision | None:
 
 
 def unread_owner(case: Case) -> Decision | None:
-    """Nothing is told of a generation's mirror before it is known whose it is."""
+    """No condition speaks of a generation's mirror before its owner is known."""
     if case.has_settled or case.owner.kind is not OwnerKind.NOT_ASKED:
         return None
     return case.plan("whose is it", Wait(0.0), action=Observe())

@@ -13,13 +13,13 @@ class Limits:
     """Every duration is in seconds."""
 
     tick: float = 10.0
-    """Longest wait between two looks at a mirror in transition, and the fleet observer's period."""
+    """Longest wait between two observations of a mirror in transition, and the fleet observer's period."""
     requeue_short: float = 0.5
-    """Wait between looks while a mirror is PAUSING, or PAUSED by us."""
+    """Wait between observations while a mirror is PAUSING, or PAUSED by us."""
     requeue_first: float = 1.0
-    """First wait between looks in any other transition."""
+    """First wait between observations in any other transition."""
     sample: float = 5 * MINUTE
-    """Period of the full look at a settled mirror."""
+    """Period of the full observation of a settled mirror."""
     requeue_slow: float = MINUTE
     """Wait while nothing but a human can help."""
     absence_gap: float = 5.0
@@ -29,7 +29,7 @@ class Limits:
     confirmation_gap: float = 5.0
     """FAILED, TERMINATED or a missing owner tag counts when seen twice this far apart."""
     confirm_gap: float = 0.5
-    """Distance of the two looks at PAUSED that an edit rests on."""
+    """Distance of the two observations of PAUSED that an edit rests on."""
     observation_max_age: float = 5.0
     """How long ago the answers of an observation may have arrived when a command is sent, or when it is confirmed."""
     unreadable_patience: float = 15.0

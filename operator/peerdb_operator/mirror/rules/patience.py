@@ -1,6 +1,6 @@
 """The two minutes: how long a mirror that should run may stay PAUSED, and what ends the stop when they are over.
 
-They run from the first look that showed PAUSED. Failed reads and commands spend them and never start them anew.
+They run from the first observation of PAUSED. Failed reads and commands spend them and never start them anew.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _open(case: Case) -> Operation | None:
 
 
 def _goal(case: Case) -> str:
-    """What the stop was for: as this look shows it, or as it was when the stop began."""
+    """The goal of the stop: as this observation shows it, or as it was when the stop began."""
     if case.config is None:
         return case.history.goal
     change = next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes)

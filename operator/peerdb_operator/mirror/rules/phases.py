@@ -68,7 +68,7 @@ def orphaned(case: Case) -> Decision | None:
 
 
 def orphan_verdict(case: Case) -> Verdict:
-    """What is told of a mirror that shows a state and has no workflow."""
+    """The verdict on a mirror that shows a state and has no workflow."""
     message = (
         f'the workflow of the PeerDB mirror "{case.desired.mirror}" is gone: PeerDB shows it '
         f"{case.state.capitalize()}, but nothing flows and no request reaches it; recreate it in PeerDB"
@@ -89,7 +89,7 @@ def in_transition(case: Case) -> Decision | None:
 
 
 def unreadable(case: Case, as_state_says: ConditionChange) -> Verdict | None:
-    """The config cannot be read while the status is known; told when it lasts."""
+    """The config cannot be read while the status is known; reported when it lasts."""
     since = case.history.unreadable_since
     if since is None or case.now - since < case.limits.unreadable_patience:
         return None
