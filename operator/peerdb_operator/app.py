@@ -23,9 +23,8 @@ from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.peerdb.http import HttpxTransport, Password
 from peerdb_operator.ports import Clock, Controller, KubePort
 from peerdb_operator.proxies import Proxies, without_password
-from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
-from peerdb_operator.runtime.process import Process
+from peerdb_operator.runtime.process import Parts, Process
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.log import configure_logging, log_traces
 from peerdb_operator.telemetry.metering import MeteredTransport
@@ -128,7 +127,7 @@ async def run(app: App) -> int:
         await app.opened.aclose()
 
 
-def main(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> int:
+def run_operator(settings: Settings, make_controller: Callable[[World], Controller] = mirror_controller) -> int:
     """Run the operator in this thread; returns the exit code."""
     configure_logging(settings.log_format, settings.log_level)
     logger.info("peerdb-operator %s starts", __version__, extra={"peerdb_url": settings.peerdb_url})

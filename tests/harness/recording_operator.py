@@ -95,7 +95,7 @@ def make(world: app.World) -> Controller:
 
 def main(arguments: list[str]) -> int:
     flags = {arguments[i].removeprefix("--").replace("-", "_"): arguments[i + 1] for i in range(0, len(arguments), 2)}
-    return app.main(load_settings(flags), make)
+    return app.run_operator(load_settings(flags), make)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from peerdb_operator.mirror.fleet_observer import FleetObserver
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Requeue
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
-from peerdb_operator.runtime.assembly import lane_limits
 from peerdb_operator.runtime.held import HeldDropCheck
+from peerdb_operator.runtime.process import lane_limits
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.metering import MeteredTransport
@@ -134,7 +134,7 @@ class Operator:
 
         def deliver(kind: str | None, body: Body) -> None:
             run.learn(body)
-            metrics.watched(clock.now())
+            metrics.record_watch_event(clock.now())
             watch_handler.watched(kind, body)
 
         run.watch = FakeWatch(self.cluster, loop, deliver, self.kube, chance, run.process.context.copy())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peerdb_operator import __version__, cli
+from peerdb_operator import __main__, __version__
 from peerdb_operator.settings import Settings, flag_of, variable_of
 from tests.unit.clients.kube_files import a_kubeconfig
 
@@ -24,14 +24,14 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_version_is_printed_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(["--version"])
+        __main__.run_command(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"peerdb-operator {__version__}\n"
 
 
 def test_every_setting_but_the_password_has_a_flag_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(["run", "--help"])
+        __main__.run_command(["run", "--help"])
     assert end.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     for name in Settings.model_fields:
@@ -45,7 +45,7 @@ def test_secrets_of_the_environment_never_show_in_the_help(
 ) -> None:
     monkeypatch.setenv("PEERDB_PASSWORD", "hunter2")
     with pytest.raises(SystemExit):
-        cli.main(["run", "--help"])
+        __main__.run_command(["run", "--help"])
     assert "hunter2" not in capsys.readouterr().out
 
 
@@ -55,13 +55,13 @@ def test_secrets_of_the_environment_never_show_in_the_help(
 )
 def test_a_wrong_command_line_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
+        __main__.run_command(arguments)
     assert end.value.code == 2
     assert "usage: peerdb-operator" in capsys.readouterr().err
 
 
 def test_a_bad_value_ends_with_2_and_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "--peerdb-url", URL, "--tick-seconds", "0"]) == 2
+    assert __main__.run_command(["run", "--peerdb-url", URL, "--tick-seconds", "0"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("peerdb-operator: --tick-seconds (PEERDB_OPERATOR_TICK_SECONDS): '0': ")
 

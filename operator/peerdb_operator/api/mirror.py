@@ -1,9 +1,8 @@
 """``Mirror.spec``: what a PeerDB mirror should be, as a user writes it, and how it is read.
 
-Owns the shape, the bounds, the defaults and the help texts of the spec; ``api.table`` has the entries of ``tables``,
-``api.checks`` the words for a wrong spec. The same models give the CRD its schema, so what the API server admits and
-what ``parse_spec`` accepts cannot differ, except that an older CRD may still be installed: hence every rule is checked
-here again. Leaves to others what to do about a spec.
+The CRD's schema comes from these models. An older CRD may be installed, so ``parse_spec`` checks every rule again.
+Everything in ``snapshot`` but ``addedTables`` is a live setting of the mirror; ``drop`` is read when the mirror is
+dropped.
 """
 
 from collections.abc import Mapping
@@ -14,16 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from peerdb_operator.api.checks import parse
 from peerdb_operator.api.naming import DERIVED_NAME_MAX, MIRROR_NAME_MAX, MIRROR_NAME_PATTERN, default_mirror_name
-from peerdb_operator.api.options import (
-    ANY_TIME,
-    UNTOUCHED,
-    AddedTables,
-    Count,
-    DestinationMetadata,
-    DropSpec,
-    SnapshotSpec,
-    Statistics,
-)
 from peerdb_operator.api.schema import MODEL_CONFIG, Rule, described, rules_schema
 from peerdb_operator.api.table import ColumnSpec, Engine, TableSpec, require_unique
 from peerdb_operator.api.text import PLAIN_VALUES, Plain
@@ -50,6 +39,12 @@ MAX_SETTINGS: Final = 64
 SETTING_KEY_PATTERN: Final = "^[A-Z][A-Z0-9_]{0,127}$"
 
 _DAY: Final = 86_400
+UINT32_MAX: Final = 4_294_967_295
+ANY_TIME: Final = "at any time; the mirror is paused for a moment"
+UNTOUCHED: Final = "PeerDB's value is left as it is"
+
+Count = Annotated[int, Field(strict=True, ge=1, le=UINT32_MAX)]
+"""A live setting of PeerDB: an unsigned 32-bit number, in which 0 would mean "unchanged"."""
 
 
 class RunState(StrEnum):
@@ -64,6 +59,90 @@ class DeletionPolicy(StrEnum):
 
     DROP = "Drop"
     RETAIN = "Retain"
+
+
+class AddedTables(StrEnum):
+    """Whether rows that exist already are copied when a table is added."""
+
+    SNAPSHOT = "Snapshot"
+    SKIP = "Skip"
+
+
+class Statistics(StrEnum):
+    """What a drop does with PeerDB's statistics about the mirror."""
+
+    KEEP = "Keep"
+    DELETE = "Delete"
+
+
+class DestinationMetadata(StrEnum):
+    """What a drop does with the mirror's own helper tables in the destination."""
+
+    DELETE = "Delete"
+    KEEP = "Keep"
+
+
+class SnapshotSpec(BaseModel):
+    """How tables are copied for the first time; PeerDB reads the values at the next copy and cannot unset them."""
+
+    model_config = MODEL_CONFIG
+
+    rows_per_partition: Annotated[
+        Count | None, described("Rows in one partition of a copy.", unit="rows", unset=UNTOUCHED, changes=ANY_TIME)
+    ] = None
+    partitions_override: Annotated[
+        Count | None,
+        described(
+            "Cut every table into this many partitions, whatever rowsPerPartition says.",
+            unit="partitions per table",
+            unset=UNTOUCHED,
+            changes=ANY_TIME,
+        ),
+    ] = None
+    max_parallel_workers: Annotated[
+        Count | None,
+        described(
+            "Partitions of one table that are copied at once.", unit="workers", unset=UNTOUCHED, changes=ANY_TIME
+        ),
+    ] = None
+    tables_in_parallel: Annotated[
+        Count | None,
+        described("Tables that are copied at once.", unit="tables", unset=UNTOUCHED, changes=ANY_TIME),
+    ] = None
+    added_tables: Annotated[
+        AddedTables,
+        described(
+            "What happens to rows that exist when a table is added: Snapshot copies them first (the destination table "
+            "must be empty), Skip replicates only what changes from then on.",
+            unset="Snapshot",
+            changes="at any time; holds for tables added later",
+        ),
+    ] = AddedTables.SNAPSHOT
+
+
+class DropSpec(BaseModel):
+    """What a drop removes besides the mirror itself."""
+
+    model_config = MODEL_CONFIG
+
+    statistics: Annotated[
+        Statistics,
+        described(
+            "PeerDB's statistics about the mirror.",
+            unset="Keep",
+            changes="until the mirror is being dropped",
+            server_default=True,
+        ),
+    ] = Statistics.KEEP
+    destination_metadata: Annotated[
+        DestinationMetadata,
+        described(
+            "The mirror's own helper tables in the destination (raw rows, bookkeeping). Replicated tables always stay.",
+            unset="Delete",
+            changes="until the mirror is being dropped",
+            server_default=True,
+        ),
+    ] = DestinationMetadata.DELETE
 
 
 def _unique_sources(tables: list[TableSpec]) -> list[TableSpec]:
@@ -89,7 +168,7 @@ _MIRROR_NAME_FIXED: Final = Rule(
 
 
 class MirrorSpec(BaseModel):
-    """The wish."""
+    """What the user wants of one PeerDB mirror."""
 
     model_config = ConfigDict(**MODEL_CONFIG, json_schema_extra=rules_schema(_MIRROR_NAME_FIXED))
 

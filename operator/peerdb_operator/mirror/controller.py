@@ -68,7 +68,7 @@ class MirrorController:
         self._metrics, self._tracer = metrics or Metrics(), tracer or Tracer()
         self._cluster_id, self._listed = cluster_id, False
         self._registry, limits = MirrorStore(), limits_of(settings)
-        self._metrics.ask_mirrors(lambda: mirror_samples(self._registry))
+        self._metrics.set_mirror_source(lambda: mirror_samples(self._registry))
         self._reporter = Reporter(kube, self._registry, clock, settings, WriteMeter(self._metrics, self._tracer))
         observations = Observations(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
         self._surroundings = ClaimReader(
@@ -197,7 +197,7 @@ class MirrorController:
         except KubeError as error:
             return _repeated(entry, "a pass", error)
         except Exception as error:
-            self._metrics.panicked()
+            self._metrics.record_panic()
             logger.exception("a pass failed", extra=identity(entry))
             return await self._own_fault(entry, error)
 
@@ -207,7 +207,7 @@ class MirrorController:
         away = reported.reason.value if reported is not None and reported.reason in AWAY else None
         error = rest.backoff or away
         result = "error" if error is not None else "requeue" if under_way else "success"
-        self._metrics.passed(result, "" if reported is None else reported.reason.value, seconds, error=error)
+        self._metrics.record_reconcile(result, "" if reported is None else reported.reason.value, seconds, error=error)
 
     async def _pass(self, entry: CachedMirror) -> Requeue:
         who = Identity(self._cluster_id, entry.view.namespace, entry.view.name, entry.view.uid)

@@ -83,7 +83,7 @@ class EditTimers:
         given_up = not desired.wants_running or stalled
         settled = reported is not None and reported.settled
         if timer.edit_since is not None and settled and not given_up:
-            self.metrics.edited(self.clock.now() - timer.edit_since)
+            self.metrics.record_edit(self.clock.now() - timer.edit_since)
         if settled or given_up:
             timer.edit_since = None
             timer.end_trace(reported.reason.value if reported is not None and (settled or stalled) else PAUSE_REQUESTED)
@@ -91,7 +91,7 @@ class EditTimers:
     def flows(self, timer: EditTimer) -> None:
         """The stop is over, or none of ours any more."""
         if timer.stop_since is not None and timer.stop_seen:
-            self.metrics.stopped(self.clock.now() - timer.stop_since)
+            self.metrics.record_pause(self.clock.now() - timer.stop_since)
         timer.stop_since, timer.stop_seen = None, False
 
     def _adopt(self, timer: EditTimer, desired: Desired, journal: Journal) -> None:

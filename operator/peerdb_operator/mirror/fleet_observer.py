@@ -62,11 +62,11 @@ class FleetObserver:
         """One tick. Raises nothing but ``CancelledError``."""
         try:
             if not self._controller.known_versions():
-                self._metrics.looked_away()
+                self._metrics.record_no_fleet_poll()
                 return
             began_at = self._clock.now()
             (mirrors, error), rows = await asyncio.gather(self._list(), self._rows())
-            self._metrics.looked(answered=error is None, now=self._clock.now())
+            self._metrics.record_fleet_poll(answered=error is None, now=self._clock.now())
             look = FleetLook(began_at=began_at, mirrors=mirrors, log_rows=rows, error=error)
             for uid in self._controller.fleet(look):
                 self._wake(uid)

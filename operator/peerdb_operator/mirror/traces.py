@@ -33,18 +33,18 @@ def traced_pass(tracer: Tracer, entry: CachedMirror) -> Iterator[None]:
         yield
         return
     before = _gist(entry)
-    with tracer.glance("mirror.pass", entry.timer.trace) as step:
+    with tracer.sampled_step("mirror.pass", entry.timer.trace) as step:
         yield
-        step.note({"peerdb_operator.reason": entry.view.status.ready_reason})
+        step.set_attributes({"peerdb_operator.reason": entry.view.status.ready_reason})
         if _gist(entry) != before:
-            tracer.keep()
+            tracer.sample()
 
 
 def trace_edit(tracer: Tracer, work: Work, decision: Decision) -> None:
     """Begin the tree of an edit with the decision that begins it, or that this process takes it over with."""
     timer, view, generation = work.entry.timer, work.entry.view, work.desired.generation
     if timer.trace is not None and timer.generation != generation:
-        timer.trace.tell("spec changed", {GENERATION: generation})
+        timer.trace.add_event("spec changed", {GENERATION: generation})
     timer.generation = generation
     if timer.edit_since is None or timer.trace is not None or work.desired.invalid or _hands_off(view) is not None:
         return
@@ -65,7 +65,7 @@ def traced_act(tracer: Tracer, work: Work, decision: Decision) -> AbstractContex
         return nullcontext()
     action = type(decision.action).__name__
     if not work.entry.repeats(action):
-        tracer.keep()
+        tracer.sample()
     attributes: Attributes = {
         "peerdb_operator.action": action,
         "peerdb_operator.rule": decision.rule,

@@ -180,7 +180,7 @@ class AntiEntropy:
                     await self._fetch(version)
                 self._expect(uid, number)
             self._report_restored(restored)
-            self._metrics.compared(self._clock.now())
+            self._metrics.record_comparison(self._clock.now())
         except KubeError as error:
             logger.warning("The Mirrors could not be listed for comparison: %s", error)
         except Exception:
@@ -201,7 +201,7 @@ class AntiEntropy:
         self._intake.retain(listed | self._controller.known_versions().keys())
         for uid in known.keys() - listed:
             logger.info("A Mirror is gone and the watch did not say so", extra={"object": {"uid": uid}})
-            self._metrics.missed()
+            self._metrics.record_missed_change()
             self._intake.forget(uid)
             self._wake(uid)
         for uid in self._missed.keys() - listed:
@@ -215,7 +215,7 @@ class AntiEntropy:
 
     async def _fetch(self, version: MirrorVersion, instead_of: int | None = None) -> None:
         _, namespace, name, _, _, _ = version
-        self._metrics.missed()
+        self._metrics.record_missed_change()
         try:
             body = await self._kube.get_mirror(namespace, name)
         except KubeNotFound:

@@ -1,24 +1,34 @@
-"""The life of the process from the first LIST to the last breath.
+"""The life of the process: its parts, the order in which they start and end, and what its end means.
 
-Owns the order of things. At the start: health endpoint, identity of the cluster, first full LIST of all watched
-namespaces, and only then the first pass, the watch, the fleet observer and anti-entropy. At the end: no new passes, a
-bounded time for the running ones, then the connections. SIGTERM and SIGINT end it with 0. Anything else that ends is
-unexpected, is said in a sentence, and ends it with 1, so that whoever started it starts it again.
-
-Leaves all work to the parts it is given.
+Start: health endpoint, identity of the cluster, first full LIST of all watched namespaces, and only then the first
+reconcile, the watch, the fleet observer and anti-entropy. End: no new reconciles, a bounded time for the running ones,
+then the connections. SIGTERM and SIGINT end it with 0; anything else that ends is logged and ends it with 1.
 """
 
 import asyncio
 import logging
+import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
 
 from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
-from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.kube.client import KubeClient
+from peerdb_operator.kube.watch import Watch
+from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.ports import Clock, Controller, Pool
+from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.crd import InstalledCrd
-from peerdb_operator.runtime.http_server import HealthServer, Listener, LoopLag, MetricsServer
+from peerdb_operator.runtime.held import HeldDropCheck
+from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, LoopLag, MetricsServer
+from peerdb_operator.runtime.queue import WorkQueue
+from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +44,84 @@ _DELETED = f"The CustomResourceDefinition {_KIND} was deleted: there is nothing 
 _NO_IDENTITY = "There is no namespace kube-system to take the cluster's uid from: set --cluster-id."
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the process is made of. ``make_controller`` is given the identity of the cluster."""
+
+    settings: Settings
+    kube: KubeClient
+    peerdb: PeerDBClient
+    clock: Clock
+    rng: random.Random
+    server: str
+    session: Callable[[], Awaitable[aiohttp.ClientSession]]
+    make_controller: Callable[[str], Controller]
+    clock_problem: Check = lambda: None
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What exists once the controller does."""
+
+    controller: Controller
+    queue: WorkQueue
+    watch_handler: WatchHandler
+    fleet: FleetObserver
+    held: HeldDropCheck
+    entropy: AntiEntropy
+    watch: Watch
+
+
+def lane_limits(settings: Settings) -> dict[Pool, int]:
+    """How many passes of each lane may run at once."""
+    return {
+        Pool.NORMAL: settings.concurrency,
+        Pool.LONG: settings.long_concurrency,
+        Pool.PRECHECK: settings.precheck_concurrency,
+    }
+
+
+def assemble(parts: Parts, controller: Controller) -> Work:
+    """Tie everything to one controller; nothing runs yet."""
+    settings, metrics = parts.settings, parts.metrics
+    queue = WorkQueue(controller.reconcile, controller.pool, lane_limits(settings), parts.rng, metrics)
+    watch_handler = WatchHandler(controller, queue.wake)
+    entropy = AntiEntropy(
+        kube=parts.kube,
+        controller=controller,
+        watch_handler=watch_handler,
+        wake=queue.wake,
+        clock=parts.clock,
+        rng=parts.rng,
+        period=settings.anti_entropy_seconds,
+        metrics=metrics,
+    )
+
+    def watched(event_type: str | None, body: Mapping[str, Any]) -> None:
+        metrics.record_watch_event(parts.clock.now())
+        watch_handler.watched(event_type, body)
+
+    watch = Watch(
+        watched=watched,
+        server=parts.server,
+        session=parts.session,
+        namespaces=settings.namespaces,
+        rng=parts.rng,
+    )
+    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics)
+    held = HeldDropCheck(controller, queue.wake, parts.clock, settings.tick_seconds)
+    return Work(
+        controller=controller,
+        queue=queue,
+        watch_handler=watch_handler,
+        fleet=fleet,
+        held=held,
+        entropy=entropy,
+        watch=watch,
+    )
 
 
 class FatalError(Exception):

@@ -90,7 +90,7 @@ class WorkQueue:
         self._limits = dict(self._free)
         self._rng = rng
         self._metrics = metrics or Metrics()
-        self._metrics.ask_queue(self.sample)
+        self._metrics.set_queue_source(self.sample)
         self._entries: dict[str, _Entry] = {}
         self._heaps: dict[Pool, list[tuple[_Place, int, str]]] = {each: [] for each in Pool}
         self._reconciler: set[asyncio.Task[None]] = set()
@@ -186,7 +186,7 @@ class WorkQueue:
         entry.queued, entry.running, entry.again, entry.first = False, True, None, False
         self._free[pool] -= 1
         loop = asyncio.get_running_loop()
-        self._metrics.waited(loop.time() - entry.due)
+        self._metrics.record_queue_wait(loop.time() - entry.due)
         task = loop.create_task(self._pass(uid, entry, pool), name=f"pass over {uid}", context=self._context.copy())
         self._reconciler.add(task)
         task.add_done_callback(self._reconciler.discard, context=self._context)
@@ -197,7 +197,7 @@ class WorkQueue:
             rest = await self._reconcile(uid)
         except Exception:
             # The last net: a bug in one object's pass must not stop the others.
-            self._metrics.panicked()
+            self._metrics.record_panic()
             logger.exception("A pass ended with an error that nobody classified", extra={"object": {"uid": uid}})
         finally:
             self._free[pool] += 1

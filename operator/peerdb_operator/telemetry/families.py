@@ -1,12 +1,12 @@
-"""The table of all metrics: name, type, labels and meaning.
+"""The table of all metrics: name, type, labels and meaning; docs, alerts and dashboards use these names.
 
-Owns names and words; alerts, dashboards and the documentation use no other names. A name never changes its meaning.
-Leaves counting to ``telemetry.metrics``. Labels have closed sets of values, but for those that name a Mirror: a
-table never is a label, and words of other people's never are.
+A name never changes its meaning. Labels have closed sets of values, but for those that name a Mirror; a table is never
+a label, nor is text from PeerDB or a user.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 PREFIX = "peerdb_operator_"
 CONTROLLER = "mirror"
@@ -40,20 +40,28 @@ class Family:
     per_mirror: bool = False
 
 
+_DECLARED: Final[list[Family]] = []
+
+
+def _declare(family: Family) -> Family:
+    _DECLARED.append(family)
+    return family
+
+
 def _counter(name: str, meaning: str, *labels: str) -> Family:
-    return Family(PREFIX + name, Kind.COUNTER, meaning, labels)
+    return _declare(Family(PREFIX + name, Kind.COUNTER, meaning, labels))
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> Family:
-    return Family(PREFIX + name, Kind.GAUGE, meaning, labels)
+    return _declare(Family(PREFIX + name, Kind.GAUGE, meaning, labels))
 
 
 def _of_mirror(name: str, meaning: str, *labels: str) -> Family:
-    return Family(PREFIX + name, Kind.GAUGE, meaning, ("namespace", "name", *labels), per_mirror=True)
+    return _declare(Family(PREFIX + name, Kind.GAUGE, meaning, ("namespace", "name", *labels), per_mirror=True))
 
 
 def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Family:
-    return Family(PREFIX + name, Kind.HISTOGRAM, meaning, labels, buckets)
+    return _declare(Family(PREFIX + name, Kind.HISTOGRAM, meaning, labels, buckets))
 
 
 BUILD_INFO = _gauge("build_info", "Always 1; the version of the operator and of its Python.", "version", "python")
@@ -135,13 +143,5 @@ MIRROR_ERROR = _of_mirror(
     "mirror_last_error_timestamp_seconds", "Time of the newest error in PeerDB's log of the mirror; absent without one."
 )
 
-FAMILIES: tuple[Family, ...] = (
-    BUILD_INFO,
-    *(RECONCILES, RECONCILE_ERRORS, RECONCILE_SECONDS, RECONCILE_PANICS),
-    *(QUEUE_DEPTH, QUEUE_OLDEST, QUEUE_WAIT, QUEUE_ACTIVE),
-    *(PEERDB_REQUESTS, PEERDB_SECONDS, PEERDB_UP, PEERDB_SUCCESS),
-    *(KUBE_WRITES, WATCH_EVENT, ENTROPY_SUCCESS, ENTROPY_MISSED),
-    *(EDIT_SECONDS, PAUSED_SECONDS),
-    *(MIRRORS, MIRRORS_CONDITION, DROPS_HELD, DROPS_BLOCKED),
-    *(MIRROR_CONDITION, MIRROR_INFO, MIRROR_TABLES, MIRROR_STOPPED, MIRROR_ERROR),
-)
+FAMILIES: Final = tuple(_DECLARED)
+"""Every metric, in the order of its declaration."""

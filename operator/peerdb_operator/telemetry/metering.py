@@ -51,12 +51,12 @@ class MeteredTransport:
             traced = step.headers and request.operation in _COMMANDS
             reply = await self._inner.send(replace(request, headers=step.headers) if traced else request)
             code = str(reply.status)
-            step.note({"http.response.status_code": reply.status})
+            step.set_attributes({"http.response.status_code": reply.status})
         except PeerDBError as error:
             code = error.code or OTHER
             raise
         finally:
-            self._metrics.asked(request.operation.value, code, loop.time() - began)
+            self._metrics.record_request(request.operation.value, code, loop.time() - began)
         return reply
 
 
@@ -88,4 +88,4 @@ class WriteMeter:
             code = _BY_ERROR.get(type(error), OTHER)
             raise
         finally:
-            self._metrics.update_from_write(kind, code)
+            self._metrics.record_write(kind, code)

@@ -1,15 +1,14 @@
-"""What the operator counts and measures, for Prometheus.
+"""What the operator counts and measures, for Prometheus: one registry per process, made in ``app``.
 
-Owns one registry per process, made by the composition and handed to whoever counts; nothing global. Leaves the names to
-``families``, the lines of single Mirrors to ``mirrors``, and the listener to ``runtime.exposition``. prometheus_client
-is imported in this package alone.
-
-What can be read from the state of the process (the queue, the Mirrors) is not counted but asked for at the moment of a
-scrape: a pass costs nothing, and a Mirror that is gone leaves no series behind. A scrape has two halves: ``prepare``
-runs on the event loop and only takes references, ``expose`` may run in a thread and does the work.
+The queue and the Mirrors are read when Prometheus scrapes: ``prepare`` takes references on the event loop, ``expose``
+does the work and may run in a thread. Series of single Mirrors are written as text at once, since an object for each
+sample costs eight times as much; their labels are sorted by name, as prometheus_client sorts them.
 """
 
+from __future__ import annotations
+
 import platform
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,11 +18,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from peerdb_operator.telemetry import families as f
-from peerdb_operator.telemetry.mirror_metrics import MirrorSample, MirrorSeries
-
-__all__ = ["QUEUE", "UNSEEN", "Metrics", "MirrorSample", "QueueSample"]
 
 QUEUE: Final = f.CONTROLLER
 UNSEEN: Final = "Unseen"
@@ -31,7 +28,7 @@ UNSEEN: Final = "Unseen"
 
 @dataclass(frozen=True, slots=True)
 class QueueSample:
-    """The queue at one moment; ``active`` by lane."""
+    """The queue at one moment; ``active`` by pool."""
 
     depth: int = 0
     oldest: float = 0.0
@@ -39,10 +36,10 @@ class QueueSample:
 
 
 class Metrics(Collector):
-    """All instruments. Methods are called by what has happened; all of them are cheap."""
+    """All instruments. Every ``record_*`` method is cheap and safe to call anywhere on the event loop."""
 
     def __init__(self, version: str = "", *, process: bool = False) -> None:
-        """``process``: also what the operating system and Python's garbage collector tell of this process."""
+        """``process``: also the metrics of the operating system and of Python's garbage collector for this process."""
         # Twice the series, to say when a counter began.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
@@ -54,84 +51,82 @@ class Metrics(Collector):
         if process:
             prometheus_client.ProcessCollector(registry=self.registry)
             prometheus_client.GCCollector(registry=self.registry)
-        self._gauge(f.BUILD_INFO).labels(version, platform.python_version()).set(1)
-        self._reconciles = self._counter(f.RECONCILES)
-        self._errors = self._counter(f.RECONCILE_ERRORS)
-        self._seconds = self._histogram(f.RECONCILE_SECONDS)
-        self._panics = self._counter(f.RECONCILE_PANICS)
-        self._panics.labels(f.CONTROLLER)
-        self._wait = self._histogram(f.QUEUE_WAIT)
-        self._requests = self._counter(f.PEERDB_REQUESTS)
-        self._request_seconds = self._histogram(f.PEERDB_SECONDS)
-        self._writes = self._counter(f.KUBE_WRITES)
-        self._missed = self._counter(f.ENTROPY_MISSED)
-        self._edits = self._histogram(f.EDIT_SECONDS)
-        self._stops = self._histogram(f.PAUSED_SECONDS)
+        info = Gauge(f.BUILD_INFO.name, f.BUILD_INFO.meaning, f.BUILD_INFO.labels, registry=self.registry)
+        info.labels(version, platform.python_version()).set(1)
+        self._counters = {
+            family: Counter(family.name, family.meaning, family.labels, registry=self.registry)
+            for family in f.FAMILIES
+            if family.kind is f.Kind.COUNTER
+        }
+        self._histograms = {
+            family: Histogram(
+                family.name, family.meaning, family.labels, registry=self.registry, buckets=family.buckets
+            )
+            for family in f.FAMILIES
+            if family.kind is f.Kind.HISTOGRAM
+        }
+        self._counters[f.RECONCILE_PANICS].labels(f.CONTROLLER)  # shown as 0 before the first
         self.registry.register(self)
 
-    # -- what has happened -----------------------------------------------------------------------------------------
-
-    def passed(self, result: str, reason: str, seconds: float, *, error: str | None = None) -> None:
-        """A pass has ended; ``error`` is the class of its error."""
-        self._reconciles.labels(f.CONTROLLER, result, reason).inc()
-        self._seconds.labels(f.CONTROLLER).observe(seconds)
+    def record_reconcile(self, result: str, reason: str, seconds: float, *, error: str | None = None) -> None:
+        """A reconcile has ended; ``error`` is the class of its error."""
+        self._counters[f.RECONCILES].labels(f.CONTROLLER, result, reason).inc()
+        self._histograms[f.RECONCILE_SECONDS].labels(f.CONTROLLER).observe(seconds)
         if error is not None:
-            self._errors.labels(f.CONTROLLER, error).inc()
+            self._counters[f.RECONCILE_ERRORS].labels(f.CONTROLLER, error).inc()
 
-    def panicked(self) -> None:
-        """A pass has met a bug of ours."""
-        self._panics.labels(f.CONTROLLER).inc()
+    def record_panic(self) -> None:
+        """A reconcile has met a bug of the operator."""
+        self._counters[f.RECONCILE_PANICS].labels(f.CONTROLLER).inc()
 
-    def waited(self, seconds: float) -> None:
-        """A pass begins so long after it was due."""
-        self._wait.labels(QUEUE).observe(seconds)
+    def record_queue_wait(self, seconds: float) -> None:
+        """A reconcile begins so long after it was due."""
+        self._histograms[f.QUEUE_WAIT].labels(QUEUE).observe(seconds)
 
-    def asked(self, operation: str, code: str, seconds: float) -> None:
+    def record_request(self, operation: str, code: str, seconds: float) -> None:
         """A request to PeerDB has ended."""
-        self._requests.labels(operation, code).inc()
-        self._request_seconds.labels(operation).observe(seconds)
+        self._counters[f.PEERDB_REQUESTS].labels(operation, code).inc()
+        self._histograms[f.PEERDB_SECONDS].labels(operation).observe(seconds)
 
-    def update_from_write(self, kind: str, code: str) -> None:
+    def record_write(self, kind: str, code: str) -> None:
         """A write to Kubernetes has ended."""
-        self._writes.labels(kind, code).inc()
+        self._counters[f.KUBE_WRITES].labels(kind, code).inc()
 
-    def looked(self, *, answered: bool, now: float) -> None:
-        """PeerDB has, or has not, answered a look at all mirrors."""
+    def record_fleet_poll(self, *, answered: bool, now: float) -> None:
+        """PeerDB was asked for all mirrors."""
         self._moments[f.PEERDB_UP] = float(answered)
         if answered:
             self._moments[f.PEERDB_SUCCESS] = now
 
-    def looked_away(self) -> None:
-        """There are no Mirrors, so nobody looks at PeerDB."""
+    def record_no_fleet_poll(self) -> None:
+        """There are no Mirrors, so PeerDB is not asked and ``peerdb_up`` is absent."""
         self._moments.pop(f.PEERDB_UP, None)
 
-    def watched(self, now: float) -> None:
-        """The watch has delivered something."""
+    def record_watch_event(self, now: float) -> None:
+        """The watch has delivered an event."""
         self._moments[f.WATCH_EVENT] = now
 
-    def compared(self, now: float) -> None:
+    def record_comparison(self, now: float) -> None:
         """All Mirrors have been compared with the API server."""
         self._moments[f.ENTROPY_SUCCESS] = now
 
-    def missed(self) -> None:
-        """The comparison has found a change."""
-        self._missed.inc()
+    def record_missed_change(self) -> None:
+        """The comparison has found a change that the watch has not delivered."""
+        self._counters[f.ENTROPY_MISSED].inc()
 
-    def edited(self, seconds: float) -> None:
-        """An edit has come to rest so long after its pause was decided."""
-        self._edits.observe(seconds)
+    def record_edit(self, seconds: float) -> None:
+        """An edit is finished so long after its pause was decided."""
+        self._histograms[f.EDIT_SECONDS].observe(seconds)
 
-    def stopped(self, seconds: float) -> None:
-        """A mirror flows again after the operator had stopped it for so long."""
-        self._stops.observe(seconds)
+    def record_pause(self, seconds: float) -> None:
+        """A mirror runs again after the operator had paused it for so long."""
+        self._histograms[f.PAUSED_SECONDS].observe(seconds)
 
-    # -- what is asked for at a scrape ------------------------------------------------------------------------------
-
-    def ask_mirrors(self, source: Callable[[], Iterable[MirrorSample]]) -> None:
-        """``source`` is called on the event loop and returns at once; what it returns is walked through in a thread."""
+    def set_mirror_source(self, source: Callable[[], Iterable[MirrorSample]]) -> None:
+        """``source`` is called on the event loop and returns at once; what it returns is iterated in a thread."""
         self._mirrors = source
 
-    def ask_queue(self, source: Callable[[], QueueSample]) -> None:
+    def set_queue_source(self, source: Callable[[], QueueSample]) -> None:
         """``source`` is called on the event loop."""
         self._queue = source
 
@@ -147,7 +142,7 @@ class Metrics(Collector):
         return series.put_into(text), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """What is not counted (prometheus_client calls this); of the series of single Mirrors their heads alone."""
+        """What is sampled at a scrape (prometheus_client calls this); series of single Mirrors without their lines."""
         if self._prepared is None:
             self.prepare()
         (mirrors, queue), self._prepared = self._prepared or ((), QueueSample()), None
@@ -166,15 +161,6 @@ class Metrics(Collector):
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry need not know these names to keep them apart."""
         return iter(())
-
-    def _counter(self, family: f.Family) -> Counter:
-        return Counter(family.name, family.meaning, family.labels, registry=self.registry)
-
-    def _gauge(self, family: f.Family) -> Gauge:
-        return Gauge(family.name, family.meaning, family.labels, registry=self.registry)
-
-    def _histogram(self, family: f.Family) -> Histogram:
-        return Histogram(family.name, family.meaning, family.labels, registry=self.registry, buckets=family.buckets)
 
 
 _Rows = list[tuple[tuple[str, ...], float]]
@@ -195,3 +181,77 @@ def _numbers(series: MirrorSeries) -> Iterator[Metric]:
     )
     yield _family(f.DROPS_HELD, [((), series.reasons["DropHeld"])])
     yield _family(f.DROPS_BLOCKED, [((), series.reasons["DropBlocked"])])
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSample:
+    """What is shown of one Mirror. ``conditions``: type to status, absent is False; ``tables``: desired, replicating.
+
+    ``state`` and ``reason`` come from closed sets. Times are seconds since the epoch.
+    """
+
+    namespace: str
+    name: str
+    mirror: str
+    state: str
+    reason: str
+    conditions: Mapping[str, str]
+    tables: tuple[int, int] | None = None
+    paused_since: float | None = None
+    last_error_at: float | None = None
+
+
+class MirrorSeries:
+    """One walk through the Mirrors: their numbers, and the lines of each."""
+
+    def __init__(self, samples: Iterable[MirrorSample]) -> None:
+        self.states: Tally[str] = Tally()
+        self.reasons: Tally[str] = Tally()
+        self.conditions: Tally[tuple[str, str]] = Tally()
+        self._lines: dict[f.Family, list[str]] = {family: [] for family in f.FAMILIES if family.per_mirror}
+        mirrors = 0
+        for sample in samples:
+            mirrors += 1
+            self.states[sample.state] += 1
+            self.reasons[sample.reason] += 1
+            self._write(sample)
+        for kind in f.CONDITIONS:
+            shown = sum(self.conditions[kind, status] for status in f.STATUSES)
+            self.conditions[kind, "False"] += mirrors - shown
+
+    def put_into(self, text: bytes) -> bytes:
+        """``text`` with the lines of each family behind its ``# TYPE``."""
+        for family, lines in self._lines.items():
+            head = f"# TYPE {family.name} gauge\n".encode()
+            text = text.replace(head, head + "".join(lines).encode(), 1)
+        return text
+
+    def _write(self, sample: MirrorSample) -> None:
+        lines = self._lines
+        name, namespace = escaped(sample.name), escaped(sample.namespace)
+        who = f'name="{name}",namespace="{namespace}"'
+        conditions = lines[f.MIRROR_CONDITION]
+        for kind, status in sample.conditions.items():
+            self.conditions[kind, status] += 1
+            conditions.append(f'{f.MIRROR_CONDITION.name}{{{who},status="{status}",type="{kind}"}} 1.0\n')
+        what = f'mirror="{escaped(sample.mirror)}",{who},reason="{sample.reason}",state="{sample.state}"'
+        lines[f.MIRROR_INFO].append(f"{f.MIRROR_INFO.name}{{{what}}} 1.0\n")
+        if sample.tables is not None:
+            desired, replicating = sample.tables
+            lines[f.MIRROR_TABLES].append(
+                f'{f.MIRROR_TABLES.name}{{kind="desired",{who}}} {desired}.0\n'
+                f'{f.MIRROR_TABLES.name}{{kind="replicating",{who}}} {replicating}.0\n'
+            )
+        for family, moment in ((f.MIRROR_STOPPED, sample.paused_since), (f.MIRROR_ERROR, sample.last_error_at)):
+            if moment is not None:
+                lines[family].append(f"{family.name}{{{who}}} {_number(moment)}\n")
+
+
+def escaped(value: str) -> str:
+    """A label's value, as it stands between quotes."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # it has no annotations
+    return text

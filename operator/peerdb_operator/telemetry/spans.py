@@ -1,7 +1,6 @@
-"""Spans of OpenTelemetry and their way to a collector.
+"""Traces as spans of OpenTelemetry, sent to a collector. The only importer of opentelemetry.
 
-Owns the provider, the exporter and how steps become spans. Of an error only its class is told: its words may come from
-elsewhere. The only importer of opentelemetry.
+A span carries the class of an error but not its message, which may quote PeerDB or a user.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ logger = logging.getLogger(__name__)
 STOPPED = "OperatorStopped"
 PATIENCE = 3.0
 """Seconds that the end of the process waits for the collector: a pod has more to do in its grace period."""
-MOST_PASSES = 100
-"""How many glances of one trace are shown."""
+MAX_RECONCILES = 100
+"""How many reconciles of one trace are sent."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 @dataclass(slots=True)
-class _Glance:
-    """Spans that are over, with their ends, and of which nobody knows yet whether they are shown."""
+class _Buffer:
+    """Finished spans with their end times, held back until it is known whether they are sent."""
 
-    over: list[tuple[Span, int]] = field(default_factory=list)
-    kept: bool = False
+    finished: list[tuple[Span, int]] = field(default_factory=list)
+    sampled: bool = False
 
 
-_AROUND: ContextVar[_Glance | None] = ContextVar("glance", default=None)
+_BUFFER: ContextVar[_Buffer | None] = ContextVar("buffer", default=None)
 
 
 class SpanStep(Step):
@@ -56,8 +55,7 @@ class SpanStep(Step):
         _PROPAGATOR.inject(carried, set_span_in_context(span))
         self.headers = carried
 
-    def note(self, attributes: Attributes) -> None:
-        """See ``Step``."""
+    def set_attributes(self, attributes: Attributes) -> None:
         self._span.set_attributes(dict(attributes))
 
 
@@ -67,26 +65,23 @@ class SpanTrace(Trace):
     def __init__(self, span: Span, still_open: WeakSet[SpanTrace]) -> None:
         self.span = span
         self._open = still_open
-        self._glances = self._shown = 0
+        self._reconciles = self._sent = 0
         still_open.add(self)
 
-    def begin_glance(self) -> None:
-        """Count one."""
-        self._glances += 1
+    def count_reconcile(self) -> None:
+        self._reconciles += 1
 
-    def may_show(self) -> bool:
-        """Whether one more glance may be shown; counts it if so."""
-        self._shown += 1
-        return self._shown <= MOST_PASSES
+    def may_send(self) -> bool:
+        """Whether one more reconcile may be sent; counts it."""
+        self._sent += 1
+        return self._sent <= MAX_RECONCILES
 
-    def tell(self, name: str, attributes: Attributes) -> None:
-        """See ``Trace``."""
+    def add_event(self, name: str, attributes: Attributes) -> None:
         self.span.add_event(name, dict(attributes))
 
     def end(self, outcome: str) -> None:
-        """See ``Trace``."""
         self._open.discard(self)
-        self.span.set_attributes({"peerdb_operator.outcome": outcome, "peerdb_operator.passes": self._glances})
+        self.span.set_attributes({"peerdb_operator.outcome": outcome, "peerdb_operator.passes": self._reconciles})
         self.span.end()
 
 
@@ -99,12 +94,10 @@ class SpanTracer(Tracer):
         self._open: WeakSet[SpanTrace] = WeakSet()  # whoever forgets a Mirror forgets its trace
 
     def begin(self, name: str, attributes: Attributes = NOTHING) -> Trace:
-        """See ``Tracer``."""
         return SpanTrace(self._tracer.start_span(name, Context(), attributes=dict(attributes)), self._open)
 
     @contextmanager
     def step(self, name: str, attributes: Attributes = NOTHING, trace: Trace | None = None) -> Iterator[Step]:
-        """See ``Tracer``."""
         parent = get_current_span()
         if not _is_real(parent) and isinstance(trace, SpanTrace):
             parent = trace.span
@@ -115,27 +108,25 @@ class SpanTracer(Tracer):
             yield step
 
     @contextmanager
-    def glance(self, name: str, trace: Trace) -> Iterator[Step]:
-        """See ``Tracer``."""
+    def sampled_step(self, name: str, trace: Trace) -> Iterator[Step]:
         assert isinstance(trace, SpanTrace)  # noqa: S101 - nobody else begins a trace
-        trace.begin_glance()
-        glance = _Glance()
-        around = _AROUND.set(glance)
+        trace.count_reconcile()
+        buffer = _Buffer()
+        token = _BUFFER.set(buffer)
         try:
             with self._span(name, NOTHING, trace.span) as step:
                 yield step
         finally:
-            _AROUND.reset(around)
+            _BUFFER.reset(token)
             # A span that never ends is never sent.
-            if glance.kept and trace.may_show():
-                for span, end in glance.over:
+            if buffer.sampled and trace.may_send():
+                for span, end in buffer.finished:
                     span.end(end)
 
-    def keep(self) -> None:
-        """See ``Tracer``."""
-        glance = _AROUND.get()
-        if glance is not None:
-            glance.kept = True
+    def sample(self) -> None:
+        buffer = _BUFFER.get()
+        if buffer is not None:
+            buffer.sampled = True
 
     @contextmanager
     def _span(self, name: str, attributes: Attributes, parent: Span) -> Iterator[Step]:
@@ -149,25 +140,22 @@ class SpanTracer(Tracer):
             span.set_attribute("error.type", type(error).__name__)
             raise
         finally:
-            glance = _AROUND.get()
-            if glance is None:
+            buffer = _BUFFER.get()
+            if buffer is None:
                 span.end()
             else:
-                glance.over.append((span, time_ns()))
+                buffer.finished.append((span, time_ns()))
 
     def ids(self) -> Mapping[str, str]:
-        """See ``Tracer``."""
         context = get_current_span().get_span_context()
         if not context.is_valid:
             return {}
         return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
 
     def close(self) -> None:
-        """See ``Tracer``."""
         for trace in tuple(self._open):
             trace.end(STOPPED)
-        # Whoever shuts a provider down waits for the collector, up to half a minute. No end of a process waits for a
-        # daemon.
+        # Shutting a provider down waits up to half a minute for the collector; the process does not wait for a daemon.
         sender = threading.Thread(target=self._provider.shutdown, name="last-traces", daemon=True)
         sender.start()
         sender.join(self._patience)

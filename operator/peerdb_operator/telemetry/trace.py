@@ -1,7 +1,6 @@
-"""Traces: one tree of spans per edit of a mirror, for whoever asks for them.
+"""Traces: one tree of spans per edit of a mirror; off unless the setting asks for them.
 
-Owns what the rest of the operator sees of tracing: a tracer that traces nothing unless it is told to. Leaves spans and
-their way to a collector to ``spans``, which is imported only then, so that the libraries are needed by nobody else.
+Only ``open_tracer`` imports ``spans``, so that the libraries of OpenTelemetry are needed with tracing alone.
 """
 
 import os
@@ -18,20 +17,20 @@ class Step:
     """A part of an edit while it lasts."""
 
     headers: Mapping[str, str] = {}
-    """What carries the trace on to the one who is asked (W3C trace context); empty without a trace."""
+    """HTTP headers that carry the trace on (W3C trace context); empty without a trace."""
 
-    def note(self, attributes: Attributes) -> None:
-        """What is known only now."""
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Add attributes to the span."""
 
 
 class Trace:
     """A whole edit while it lasts."""
 
-    def tell(self, name: str, attributes: Attributes) -> None:
-        """What has happened to it, now."""
+    def add_event(self, name: str, attributes: Attributes) -> None:
+        """Add an event at this moment."""
 
     def end(self, outcome: str) -> None:
-        """It is over; ``outcome`` is the reason of Ready, or why the operator has let go."""
+        """End it; ``outcome`` is the reason of Ready, or why the operator no longer works on the mirror."""
 
 
 class Tracer:
@@ -47,18 +46,18 @@ class Tracer:
         attributes: Attributes = NOTHING,  # noqa: ARG002 - it does nothing
         trace: Trace | None = None,  # noqa: ARG002 - it does nothing
     ) -> AbstractContextManager[Step]:
-        """A span within the step around it, or else within ``trace``; none of either: nothing is traced."""
+        """A span within the step around it, or else within ``trace``; without either nothing is traced."""
         return _NO_STEP
 
-    def glance(self, name: str, trace: Trace) -> AbstractContextManager[Step]:  # noqa: ARG002 - it does nothing
-        """A step within ``trace`` that is shown, with all steps in it, only if it is kept before it ends."""
+    def sampled_step(self, name: str, trace: Trace) -> AbstractContextManager[Step]:  # noqa: ARG002 - it does nothing
+        """A step within ``trace`` that is sent, with all steps in it, only if ``sample`` is called before it ends."""
         return _NO_STEP
 
-    def keep(self) -> None:
-        """Show the glance around."""
+    def sample(self) -> None:
+        """Send the sampled step around this call."""
 
     def ids(self) -> Mapping[str, str]:
-        """What a log line of this moment carries: ``trace_id`` and ``span_id``, or nothing."""
+        """``trace_id`` and ``span_id`` for a log line of this moment; empty outside a trace."""
         return {}
 
     def close(self) -> None:

@@ -16,9 +16,8 @@ from peerdb_operator.kube.credentials import KubeAuth
 from peerdb_operator.kube.kubeconfig import KubeAccess
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Clock, Requeue
-from peerdb_operator.runtime.assembly import Parts
 from peerdb_operator.runtime.clock import SystemClock
-from peerdb_operator.runtime.process import Process
+from peerdb_operator.runtime.process import Parts, Process
 from peerdb_operator.settings import Settings
 from tests.harness.fakekube import FakeKube
 from tests.harness.recorded_process import free_port

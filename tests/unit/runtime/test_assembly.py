@@ -14,7 +14,7 @@ from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Pool, Requeue
 from peerdb_operator.runtime.anti_entropy import JITTER
-from peerdb_operator.runtime.assembly import Parts, Work, assemble
+from peerdb_operator.runtime.process import Parts, Work, assemble
 from peerdb_operator.settings import Settings
 from tests.harness.fakeloop import FakeClock, run_fake
 from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB, a_body

@@ -48,19 +48,19 @@ def a_mirror(number: int = 0) -> MirrorSample:
 def a_busy_operator() -> Metrics:
     """Every series there is, once."""
     metrics = Metrics("1.2.3", process=True)
-    metrics.passed("error", "PeerDBUnavailable", 0.1, error="PeerDBUnavailable")
-    metrics.panicked()
-    metrics.waited(0.1)
-    metrics.asked("mirrors_list", "200", 0.1)
-    metrics.update_from_write("event", "201")
-    metrics.looked(answered=True, now=1.0)
-    metrics.watched(2.0)
-    metrics.compared(3.0)
-    metrics.missed()
-    metrics.edited(9.0)
-    metrics.stopped(8.0)
-    metrics.ask_mirrors(lambda: [a_mirror()])
-    metrics.ask_queue(lambda: QueueSample(1, 2.0, {"normal": 3, "long": 0}))
+    metrics.record_reconcile("error", "PeerDBUnavailable", 0.1, error="PeerDBUnavailable")
+    metrics.record_panic()
+    metrics.record_queue_wait(0.1)
+    metrics.record_request("mirrors_list", "200", 0.1)
+    metrics.record_write("event", "201")
+    metrics.record_fleet_poll(answered=True, now=1.0)
+    metrics.record_watch_event(2.0)
+    metrics.record_comparison(3.0)
+    metrics.record_missed_change()
+    metrics.record_edit(9.0)
+    metrics.record_pause(8.0)
+    metrics.set_mirror_source(lambda: [a_mirror()])
+    metrics.set_queue_source(lambda: QueueSample(1, 2.0, {"normal": 3, "long": 0}))
     return metrics
 
 
@@ -148,7 +148,7 @@ def test_the_text_is_made_beside_the_loop_and_one_scrape_at_a_time() -> None:
 
         return walk()
 
-    metrics.ask_mirrors(source)
+    metrics.set_mirror_source(source)
 
     async def main() -> None:
         server = await MetricsServer(metrics).start("127.0.0.1", 0)
@@ -165,7 +165,7 @@ def test_the_text_is_made_beside_the_loop_and_one_scrape_at_a_time() -> None:
 def test_the_series_of_many_mirrors_are_a_few_for_each_and_the_rest_does_not_grow() -> None:
     def lines(mirrors: int) -> int:
         metrics = a_busy_operator()
-        metrics.ask_mirrors(lambda: (a_mirror(number) for number in range(mirrors)))
+        metrics.set_mirror_source(lambda: (a_mirror(number) for number in range(mirrors)))
         text = metrics.expose()[0].decode()
         return sum(1 for line in text.splitlines() if not line.startswith("#"))
 
@@ -201,7 +201,7 @@ def test_the_lines_of_mirrors_are_those_that_prometheus_client_would_write(accep
     odd = MirrorSample("data", 'quo"te', "back\\slash\nline é", "Other", "", {}, (10_000, 0), 1_795_000_000.25, 3.0)
     mirrors = [a_mirror(), bare, odd]
     metrics = Metrics()
-    metrics.ask_mirrors(lambda: mirrors)
+    metrics.set_mirror_source(lambda: mirrors)
     encode, _ = choose_encoder(accept)
     reference = CollectorRegistry()
     reference.register(Reference(mirrors))
@@ -215,7 +215,7 @@ def test_a_scrape_of_many_mirrors_makes_few_calls_for_each() -> None:
     def calls(mirrors: int) -> int:
         metrics = a_busy_operator()
         samples = [a_mirror(number) for number in range(mirrors)]
-        metrics.ask_mirrors(lambda: samples)
+        metrics.set_mirror_source(lambda: samples)
         count = 0
 
         def count_call(_: object, event: str, __: object) -> None:
@@ -236,7 +236,7 @@ def test_a_scrape_of_many_mirrors_makes_few_calls_for_each() -> None:
 def test_odd_characters_in_names_do_not_break_the_text(accept: str) -> None:
     odd = 'quo"te\\back\nline'
     metrics = Metrics()
-    metrics.ask_mirrors(lambda: [MirrorSample("data", odd, odd, "Other", "", {})])
+    metrics.set_mirror_source(lambda: [MirrorSample("data", odd, odd, "Other", "", {})])
 
     text = metrics.expose(accept)[0].decode()
 

@@ -16,7 +16,7 @@ from opentelemetry.trace import format_trace_id
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.telemetry.log import TraceIds, log_traces
-from peerdb_operator.telemetry.spans import MOST_PASSES, SpanTracer
+from peerdb_operator.telemetry.spans import MAX_RECONCILES, SpanTracer
 from peerdb_operator.telemetry.trace import Tracer
 from tests.harness.fakecluster import Body
 from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, forget, tables
@@ -147,12 +147,12 @@ def test_of_an_error_only_its_class_is_told() -> None:
 def test_a_span_lasts_from_its_begin_to_its_end_though_it_is_sent_later() -> None:
     traced = Traced(a_settled_stage("a"))
     trace, marks = traced.tracer.begin("mirror.edit"), [time_ns()]
-    with traced.tracer.glance("mirror.pass", trace):
+    with traced.tracer.sampled_step("mirror.pass", trace):
         marks.append(time_ns())
         with traced.tracer.step("mirror.act"):
             marks.append(time_ns())
         marks.append(time_ns())
-        traced.tracer.keep()
+        traced.tracer.sample()
     act, around = traced.spans("mirror")
     times = [marks[0], around.start_time, marks[1], act.start_time, marks[2], act.end_time, marks[3], around.end_time]
     assert times == sorted(times, key=lambda each: each or 0)
@@ -194,21 +194,21 @@ def test_a_command_that_fails_again_and_again_is_shown_once_and_again_when_it_su
 def test_a_trace_shows_a_bounded_number_of_passes_and_counts_them_all() -> None:
     traced = Traced(a_settled_stage("a"))
     trace = traced.tracer.begin("mirror.edit")
-    for _ in range(MOST_PASSES + 50):
-        with traced.tracer.glance("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
-            traced.tracer.keep()
+    for _ in range(MAX_RECONCILES + 50):
+        with traced.tracer.sampled_step("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
+            traced.tracer.sample()
     trace.end("Running")
-    assert len(traced.spans("mirror.pass")) == len(traced.spans("peerdb")) == MOST_PASSES
-    assert [reported(root, "peerdb_operator.passes") for root in traced.roots()] == [MOST_PASSES + 50]
+    assert len(traced.spans("mirror.pass")) == len(traced.spans("peerdb")) == MAX_RECONCILES
+    assert [reported(root, "peerdb_operator.passes") for root in traced.roots()] == [MAX_RECONCILES + 50]
 
 
-def test_a_glance_that_nobody_keeps_is_not_shown_nor_is_what_is_in_it() -> None:
+def test_a_step_that_is_not_sampled_is_not_sent_nor_is_what_is_in_it() -> None:
     traced = Traced(a_settled_stage("a"))
     trace = traced.tracer.begin("mirror.edit")
-    with traced.tracer.glance("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
+    with traced.tracer.sampled_step("mirror.pass", trace), traced.tracer.step("peerdb mirrors_status"):
         pass
     with traced.tracer.step("mirror.act", trace=trace):
-        traced.tracer.keep()
+        traced.tracer.sample()
     assert [span.name for span in traced.spans()] == ["mirror.act"]
 
 
@@ -340,7 +340,7 @@ def test_without_tracing_nothing_happens_at_all() -> None:
     tracer = Tracer()
     trace = tracer.begin("mirror.edit")
     with tracer.step("mirror.pass", trace=trace) as step:
-        step.note({"peerdb_operator.reason": "Running"})
+        step.set_attributes({"peerdb_operator.reason": "Running"})
         assert (dict(step.headers), dict(tracer.ids())) == ({}, {})
     trace.end("Running")
     tracer.close()
