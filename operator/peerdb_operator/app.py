@@ -18,10 +18,11 @@ from peerdb_operator import __version__
 from peerdb_operator.errors import KubeError
 from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.kube.credentials import KubeAuth
+from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.controller import MirrorController
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.peerdb.http import HttpxTransport, Password
-from peerdb_operator.ports import Clock, Controller, KubePort
+from peerdb_operator.ports import Clock, Controller
 from peerdb_operator.proxies import Proxies, without_password
 from peerdb_operator.runtime.clock import SystemClock
 from peerdb_operator.runtime.process import Parts, Process

@@ -1,18 +1,15 @@
-"""The seams between the process, the controllers and the outside world.
-
-Owns the protocols and the plain values that cross them: time, Kubernetes, what a pass asks for next, what the
-fleet observer saw. Leaves every implementation to others, so that a controller runs unchanged under the real
-process, under a simulator with an injected clock, and in a unit test.
+"""What the runtime and a controller exchange: time, what to reconcile next, and the controller itself.
 
 All times are floats in seconds since the epoch (UTC) unless a name says otherwise.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.peerdb.models import ListedMirror, LogRow
 
 
 class Clock(Protocol):
@@ -27,72 +24,14 @@ class Clock(Protocol):
         ...
 
 
-MirrorVersion: TypeAlias = tuple[str, str, str, int, str, str | None]
-"""What a metadata-only LIST says of one: uid, namespace, name, generation, resourceVersion, deletionTimestamp."""
-
-
-class KubePort(Protocol):
-    """What the operator asks of the Kubernetes API; every method raises only ``errors.KubeError`` and its children.
-
-    Nothing is retried inside: the queue is the retry.
-    """
-
-    async def get_mirror(self, namespace: str, name: str) -> dict[str, Any]:
-        """The whole object, read from the API server; ``KubeNotFound`` if there is none."""
-        ...
-
-    async def patch_mirror(self, namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """JSON merge patch on the main resource (finalizers); returns the new object.
-
-        A ``metadata.resourceVersion`` in ``body`` that is not the current one raises ``KubeConflict``.
-        """
-        ...
-
-    async def patch_status(self, namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """JSON merge patch on ``/status``; returns the new object. Same rule for ``metadata.resourceVersion``."""
-        ...
-
-    async def list_mirrors(self) -> list[dict[str, Any]]:
-        """Every Mirror of every watched namespace, whole. ``KubeNotFound`` if the kind is not served."""
-        ...
-
-    def mirror_pages(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """The same page by page, for callers that project each object and let it go."""
-        ...
-
-    async def list_mirror_versions(self) -> list[MirrorVersion]:
-        """Metadata of every Mirror of every watched namespace. ``KubeNotFound`` if the kind is not served."""
-        ...
-
-    async def namespace_is_terminating(self, name: str) -> bool:
-        """Uncached. A namespace that does not exist counts as terminating."""
-        ...
-
-    async def crd_is_terminating(self) -> bool:
-        """Uncached. A CustomResourceDefinition that does not exist counts as terminating."""
-        ...
-
-    async def cluster_uid(self) -> str:
-        """The uid of the namespace ``kube-system``: the customary identity of a cluster."""
-        ...
-
-    async def emit_event(self, regarding: dict[str, str], type_: str, reason: str, message: str, action: str) -> None:
-        """Create an Event about one object.
-
-        ``regarding`` is an object reference: ``apiVersion, kind, namespace, name, uid`` (and ``resourceVersion`` if
-        known). ``type_`` is ``Normal`` or ``Warning``. A terminating namespace refuses it: ``KubeForbidden``.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """What a pass asks for when it ends.
+    """What a reconcile asks for when it ends.
 
-    ``after``: look again in so many seconds; ``None`` rests until woken.
+    ``after``: reconcile again in so many seconds; ``None`` waits until woken.
     ``backoff``: the class of an error. The queue then waits exponentially longer, with jitter, each time this object
-    rests with this class; ``after`` is the first delay, ``cap`` the longest. ``None`` is success and resets all counts.
-    ``must_resume``: nothing flows until a pass moves the mirror on, so its next one goes before those of others.
+    ends with this class; ``after`` is the first delay, ``cap`` the longest. ``None`` is success and resets all counts.
+    ``must_resume``: the mirror is paused until a reconcile moves it on, so its next one goes before those of others.
     ``wakes``: other keys that are due now, before those of others if this one ``must_resume``.
     """
 
@@ -104,7 +43,7 @@ class Requeue:
 
 
 class Pool(Enum):
-    """Which concurrency limit a pass counts against."""
+    """Which concurrency limit a reconcile counts against."""
 
     NORMAL = "normal"
     LONG = "long"  # may hold a call for minutes: a drop of a FAILED or COMPLETED mirror is synchronous in PeerDB
@@ -112,13 +51,13 @@ class Pool(Enum):
 
 
 CONFLICT = "conflict"
-"""The backoff of a pass whose object was changed by somebody else; the only one that keeps the place of its mirror."""
+"""The backoff of a reconcile whose object was changed meanwhile; the only one that keeps its place in the queue."""
 
 _PRECHECK = "precheck/"
 
 
 def precheck_key(uid: str) -> str:
-    """The key under which the queue runs the prechecks of an object: beside its passes, not instead of one."""
+    """The key under which the queue runs the prechecks of an object: beside its reconciles, not instead of one."""
     return _PRECHECK + uid
 
 
@@ -128,32 +67,12 @@ def prechecked_uid(key: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedMirror:
-    """One row of ``GET mirrors/list``: ``state`` is PeerDB's word without ``STATUS_``."""
+class FleetPoll:
+    """What one poll of PeerDB showed of all its mirrors.
 
-    name: str
-    state: str
-    created_at_ms: int
-    is_cdc: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One row of ``POST mirrors/logs`` at level error. ``mirror_name`` may also be ``clone_<mirror>_<table>_<run>``."""
-
-    id: int
-    mirror_name: str
-    message: str
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class FleetLook:
-    """What one tick of the fleet observer saw of all mirrors of a PeerDB.
-
-    ``began_at`` is when the first request of the tick was begun. ``mirrors`` is ``None`` exactly when the list failed,
+    ``began_at`` is when its first request was begun. ``mirrors`` is ``None`` exactly when the list failed,
     and ``error`` then says why; an empty tuple is a PeerDB without mirrors. ``log_rows`` are the rows that are new
-    since the tick before, oldest first; a failed logs call yields none and is made up for by the next tick.
+    since the poll before, oldest first; after a failed logs call the next poll has them.
     """
 
     began_at: float
@@ -181,26 +100,26 @@ class Controller(Protocol):
         ...
 
     def listed(self) -> None:
-        """The first full LIST of all watched namespaces has been observed. Called once, before the first pass."""
+        """The first full LIST of all watched namespaces has been observed. Called once, before the first reconcile."""
         ...
 
     def pool(self, key: str) -> Pool:
-        """Asked right before a pass; synchronous, cheap, raises nothing, also for a key it does not know."""
+        """Called right before a reconcile; synchronous, cheap, raises nothing, also for a key it does not know."""
         ...
 
     async def reconcile(self, key: str) -> Requeue:
-        """One pass over the object with this uid, or the precheck that it waits for (``precheck_key``).
+        """Reconcile the object with this uid, or run the precheck that it waits for (``precheck_key``).
 
         Classifies its own errors; raises nothing but ``CancelledError``.
         """
         ...
 
-    def fleet(self, look: FleetLook) -> list[str]:
-        """Take in one tick; returns the uids to wake."""
+    def fleet(self, look: FleetPoll) -> list[str]:
+        """Compare one poll with what is known; returns the uids to wake."""
         ...
 
     async def to_release(self) -> list[str]:
-        """Once per tick: the uids of deleted Mirrors whose drop is held and must not be sent any more."""
+        """Called once per tick: the uids of deleted Mirrors whose drop is held and must not be sent any more."""
         ...
 
     def known_versions(self) -> dict[str, tuple[int, str]]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from peerdb_operator.errors import KubeError, KubeForbidden, KubeUnavailable
-from peerdb_operator.ports import Clock, MirrorVersion
+from peerdb_operator.kube.port import MirrorVersion
+from peerdb_operator.ports import Clock
 from tests.harness.fakecluster import Body, FakeCluster, WatchEvent
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peerdb_operator import app
-from peerdb_operator.ports import Controller, FleetLook, Pool, Requeue
+from peerdb_operator.ports import Controller, FleetPoll, Pool, Requeue
 from peerdb_operator.settings import load_settings
 
 PASS_SECONDS = "test/pass-seconds"
@@ -72,7 +72,7 @@ class RecordingController:
         write("passed", name=name)
         return Requeue(after=None)
 
-    def fleet(self, look: FleetLook) -> list[str]:
+    def fleet(self, look: FleetPoll) -> list[str]:
         error = None if look.error is None else look.error.reason
         write("fleet", mirrors=None if look.mirrors is None else len(look.mirrors), error=error)
         return []

@@ -22,6 +22,7 @@ from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable
 from peerdb_operator.kube.credentials import USER_AGENT, KubeAuth
 from peerdb_operator.kube.package import ApiClient, Configuration
+from peerdb_operator.kube.port import MirrorVersion
 
 logger = logging.getLogger(__name__)
 FIELD_MANAGER = "peerdb-operator"
@@ -101,7 +102,7 @@ class KubeClient:
         """The same in pages of at most ``PAGE`` objects; none of a namespace that goes and has taken our role along."""
         return self._mirrors("application/json", PAGE, without_going=True)
 
-    async def list_mirror_versions(self) -> list[tuple[str, str, str, int, str, str | None]]:
+    async def list_mirror_versions(self) -> list[MirrorVersion]:
         """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror, going or not."""
         pages = self._mirrors(_METADATA_ONLY, VERSIONS_PAGE, without_going=False)
         return [_version(item) async for page in pages for item in page]

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from peerdb_operator.api.mirror import DeletionPolicy
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.errors import KubeConflict, KubeError
+from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
 from peerdb_operator.mirror.report import log_kube_failure, log_kube_success
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
-from peerdb_operator.ports import Clock, KubePort
+from peerdb_operator.ports import Clock
 from peerdb_operator.settings import NamespaceDeletion
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from typing import Any
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
+from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.claims import ClaimReader
 from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
 from peerdb_operator.mirror.dynamic_settings import DynamicSettings
@@ -37,7 +38,7 @@ from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.mirror.traces import traced_pass
 from peerdb_operator.mirror.tuning import limits_of
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.ports import CONFLICT, Clock, FleetLook, KubePort, Pool, Requeue, prechecked_uid
+from peerdb_operator.ports import CONFLICT, Clock, FleetPoll, Pool, Requeue, prechecked_uid
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.metering import WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
@@ -166,7 +167,7 @@ class MirrorController:
             await self._settings.refresh(names)
         self._reporter.warn(entry, spec_warnings(entry.view.unknown_reconcile, self._settings.unknown(names)))
 
-    def fleet(self, look: FleetLook) -> list[str]:
+    def fleet(self, look: FleetPoll) -> list[str]:
         """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""
         return self._fleet.update_from_watch(look, self._clock.now())
 

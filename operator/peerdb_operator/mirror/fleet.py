@@ -14,7 +14,8 @@ from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.conditions import AWAY
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
-from peerdb_operator.ports import FleetLook, ListedMirror, LogRow
+from peerdb_operator.peerdb.client import ListedMirror, LogRow
+from peerdb_operator.ports import FleetPoll
 
 CLONE = "clone_"
 RUN_ID = re.compile(r"_[0-9a-f]{8}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{12}$")
@@ -36,7 +37,7 @@ class FleetReader:
         """Wake these at the next tick, whatever it shows."""
         self._marked.update(uids)
 
-    def update_from_watch(self, look: FleetLook, now: float) -> list[str]:
+    def update_from_watch(self, look: FleetPoll, now: float) -> list[str]:
         """The uids to wake after one tick."""
         woken, self._marked = self._marked, set()
         woken.update(self._errors(look.log_rows, now))
@@ -61,7 +62,7 @@ class FleetReader:
         if entry.view.uid in self._blinded and not _has_told(entry, long=False):
             entry.history = replace(entry.history, unknown_since=None)
 
-    def _outage(self, look: FleetLook, now: float) -> list[str]:
+    def _outage(self, look: FleetPoll, now: float) -> list[str]:
         """PeerDB cannot be asked: everybody's clock of the outage starts, and who has not told it in time is woken."""
         if look.error is None:
             return []

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable
 
 from peerdb_operator.errors import PeerDBError
-from peerdb_operator.peerdb.client import LogLevel, PeerDBClient
-from peerdb_operator.ports import Clock, Controller, FleetLook, ListedMirror, LogRow
+from peerdb_operator.peerdb.client import ListedMirror, LogLevel, LogRow, PeerDBClient
+from peerdb_operator.ports import Clock, Controller, FleetPoll
 from peerdb_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _NO_UPPER_BOUND = -1
 
 
 class FleetObserver:
-    """Feeds the controller one ``FleetLook`` per tick and wakes whom it names."""
+    """Feeds the controller one ``FleetPoll`` per tick and wakes whom it names."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class FleetObserver:
             began_at = self._clock.now()
             (mirrors, error), rows = await asyncio.gather(self._list(), self._rows())
             self._metrics.record_fleet_poll(answered=error is None, now=self._clock.now())
-            look = FleetLook(began_at=began_at, mirrors=mirrors, log_rows=rows, error=error)
+            look = FleetPoll(began_at=began_at, mirrors=mirrors, log_rows=rows, error=error)
             for uid in self._controller.fleet(look):
                 self._wake(uid)
         except Exception:
@@ -79,7 +79,7 @@ class FleetObserver:
             rows = await self._peerdb.list_mirrors()
         except PeerDBError as error:
             return None, error
-        return tuple(ListedMirror(row.name, row.state, row.created_at_ms, row.is_cdc) for row in rows), None
+        return tuple(rows), None
 
     async def _rows(self) -> tuple[LogRow, ...]:
         try:
@@ -122,5 +122,4 @@ class _LogReader:
             if after is None
             else self._peerdb.logs(level=LogLevel.ERROR, num_per_page=ROWS, after_id=after, before_id=_NO_UPPER_BOUND)
         )
-        rows = (LogRow(row.id, row.mirror_name, row.message, row.time) for row in found)
-        return tuple(sorted(rows, key=lambda row: row.id))
+        return tuple(sorted(found, key=lambda row: row.id))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import KubeError
+from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
-from peerdb_operator.ports import KubePort
 from peerdb_operator.settings import NamespaceDeletion
 
 logger = logging.getLogger(__name__)

@@ -15,12 +15,13 @@ from peerdb_operator.api.constants import GROUP, KIND, VERSION
 from peerdb_operator.api.status import MirrorStatus
 from peerdb_operator.api.text import on_one_line
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, PeerDBError
+from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.events import PendingEvent, kind_of
 from peerdb_operator.mirror.rules.conditions import Urgency, Verdict, urgency
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
-from peerdb_operator.ports import Clock, KubePort
+from peerdb_operator.ports import Clock
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.metering import KubeWrite, WriteMeter
 

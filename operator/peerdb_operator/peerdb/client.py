@@ -109,7 +109,7 @@ class PeerDBClient:
     async def list_mirrors(self) -> list[ListedMirror]:
         """Every mirror PeerDB has, query replication included, in no particular order."""
         asked = Request("GET", "mirrors/list", operation=Operation.MIRRORS_LIST)
-        return list(_read(ListBody, await self._send(asked), asked).mirrors)
+        return _read(ListBody, await self._send(asked), asked).to_rows()
 
     async def logs(
         self, *, level: LogLevel, num_per_page: int, after_id: int = 0, before_id: int = 0, name: str = ""

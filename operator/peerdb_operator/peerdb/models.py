@@ -239,21 +239,31 @@ class StatusBody(Wire):
         )
 
 
-class ListedMirror(Wire):
+@dataclass(frozen=True, slots=True)
+class ListedMirror:
     """One row of ``GET mirrors/list``; ``state`` as in a status, ``created_at_ms`` epoch milliseconds."""
 
     name: str
-    state: State = Field(alias="status")
-    created_at_ms: Milliseconds = Field(alias="createdAt")
+    state: str
+    created_at_ms: int
     is_cdc: bool
-    source_name: str = ""
-    destination_name: str = ""
+
+
+class _ListedMirrorBody(Wire):
+    name: str
+    status: State
+    created_at: Milliseconds
+    is_cdc: bool
 
 
 class ListBody(Wire):
     """``GET mirrors/list``, in no particular order."""
 
-    mirrors: tuple[ListedMirror, ...]
+    mirrors: tuple[_ListedMirrorBody, ...]
+
+    def to_rows(self) -> list[ListedMirror]:
+        """The rows in PeerDB's order."""
+        return [ListedMirror(row.name, row.status, row.created_at, row.is_cdc) for row in self.mirrors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +277,6 @@ class LogRow:
     id: int
     mirror_name: str
     message: str
-    level: str
     time: float
 
 
@@ -276,11 +285,10 @@ class _LogRowBody(Wire):
     flow_name: str
     error_message: str
     error_timestamp: float  # milliseconds
-    error_type: str = ""
 
     def to_row(self) -> LogRow:
         message = one_line(self.error_message, 1000)
-        return LogRow(self.id, self.flow_name, message, self.error_type, self.error_timestamp / 1000)
+        return LogRow(self.id, self.flow_name, message, self.error_timestamp / 1000)
 
 
 class LogsBody(Wire):

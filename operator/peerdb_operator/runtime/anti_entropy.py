@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from peerdb_operator.errors import KubeError, KubeNotFound
-from peerdb_operator.ports import Clock, Controller, MirrorVersion
+from peerdb_operator.kube.port import MirrorVersion
+from peerdb_operator.ports import Clock, Controller
 from peerdb_operator.runtime.queue import Urgency
 from peerdb_operator.telemetry.metrics import Metrics
 

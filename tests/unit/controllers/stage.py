@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 
 from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, FINALIZER, OWNER_TAG
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.mirror.controller import MirrorController
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb import transport as wire
-from peerdb_operator.peerdb.client import PeerDBClient, RequestedState
-from peerdb_operator.ports import FleetLook, ListedMirror, LogRow, MirrorVersion, Requeue
+from peerdb_operator.peerdb.client import ListedMirror, LogRow, PeerDBClient, RequestedState
+from peerdb_operator.ports import FleetPoll, Requeue
 from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.trace import Tracer
@@ -286,7 +287,7 @@ class Stage:
             ListedMirror(row.name, row.status.name, int(row.created_at * 1000), row.is_cdc)
             for row in self.engine.world.rows()
         )
-        return self.controller.fleet(FleetLook(self.now, None if error else listed, rows, error))
+        return self.controller.fleet(FleetPoll(self.now, None if error else listed, rows, error))
 
     # -- objects ---------------------------------------------------------------------------------------------------
 

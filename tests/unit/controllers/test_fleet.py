@@ -4,7 +4,8 @@ import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
-from peerdb_operator.ports import FleetLook, ListedMirror, LogRow
+from peerdb_operator.peerdb.client import ListedMirror, LogRow
+from peerdb_operator.ports import FleetPoll
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -84,9 +85,9 @@ def test_a_list_that_is_older_than_our_newest_command_wakes_nobody() -> None:
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.run()
     row = ListedMirror("orders", "PAUSED", 0, is_cdc=True)
-    before = FleetLook(stage.entry().commanded_at, (row,))
+    before = FleetPoll(stage.entry().commanded_at, (row,))
     assert stage.controller.fleet(before) == []
-    assert stage.controller.fleet(FleetLook(stage.now + 1.0, (row,))) == [stage.uid()]
+    assert stage.controller.fleet(FleetPoll(stage.now + 1.0, (row,))) == [stage.uid()]
 
 
 def test_a_mirror_under_way_is_not_woken_by_what_its_pass_sees_itself() -> None:
@@ -180,7 +181,7 @@ def test_an_outage_that_a_look_has_met_ends_with_a_look() -> None:
 
 def test_a_tick_that_says_neither_what_there_is_nor_what_went_wrong_is_nothing() -> None:
     stage = quietly(a_settled_stage("a"))
-    assert stage.controller.fleet(FleetLook(stage.now, None)) == []
+    assert stage.controller.fleet(FleetPoll(stage.now, None)) == []
     assert stage.entry().history.unknown_since is None
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from peerdb_operator.errors import KubeNotFound
+from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.peerdb.transport import Reply, Request
-from peerdb_operator.ports import FleetLook, MirrorVersion, Pool, Requeue
+from peerdb_operator.ports import FleetPoll, Pool, Requeue
 
 
 def a_body(uid: str, version: int = 1, *, generation: int = 1, name: str | None = None) -> dict[str, Any]:
@@ -27,7 +28,7 @@ class FakeController:
         self.versions: dict[str, tuple[int, str]] = {}
         self.observed: list[tuple[str | None, str, str]] = []
         self.forgotten: list[str] = []
-        self.looks: list[FleetLook] = []
+        self.looks: list[FleetPoll] = []
         self.wakes_on_look: list[str] = []
         self.releases: list[str] = []
         self.was_listed = False
@@ -61,7 +62,7 @@ class FakeController:
     async def reconcile(self, _uid: str) -> Requeue:
         return Requeue(after=None)
 
-    def fleet(self, look: FleetLook) -> list[str]:
+    def fleet(self, look: FleetPoll) -> list[str]:
         self.looks.append(look)
         return self.wakes_on_look
 

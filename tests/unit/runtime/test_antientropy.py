@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from peerdb_operator.errors import KubeUnavailable
-from peerdb_operator.ports import MirrorVersion
+from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.runtime.anti_entropy import DEAF_SECONDS, FIRST_LOOK_SECONDS, JITTER, AntiEntropy, WatchHandler
 from peerdb_operator.runtime.queue import Urgency
 from tests.harness.fakeloop import FakeClock, run_fake

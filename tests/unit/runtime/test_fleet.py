@@ -8,9 +8,9 @@ import pytest
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.mirror import fleet_observer
 from peerdb_operator.mirror.fleet_observer import FleetObserver
-from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.peerdb.client import ListedMirror, PeerDBClient
 from peerdb_operator.peerdb.transport import Reply, Request
-from peerdb_operator.ports import FleetLook, ListedMirror
+from peerdb_operator.ports import FleetPoll
 from tests.harness.fakeloop import EPOCH, FakeClock, run_fake
 from tests.unit.runtime.fakes import FakeController, FakePeerDB
 
@@ -51,7 +51,7 @@ def test_each_tick_asks_twice_and_feeds_the_controller_when_there_is_a_mirror() 
     assert scene.woken == ["u1"] * 3
     assert [look.began_at for look in scene.controller.looks] == [EPOCH, EPOCH + 10, EPOCH + 20]
     listed = ListedMirror(name="orders", state="RUNNING", created_at_ms=1755770400123, is_cdc=True)
-    assert scene.controller.looks[0] == FleetLook(began_at=EPOCH, mirrors=(listed,), log_rows=(), error=None)
+    assert scene.controller.looks[0] == FleetPoll(began_at=EPOCH, mirrors=(listed,), log_rows=(), error=None)
 
 
 def test_peerdb_is_not_asked_when_there_are_no_mirrors() -> None:
@@ -162,7 +162,7 @@ def test_rows_are_seen_again_when_the_ids_of_the_log_begin_anew() -> None:
 
 def test_the_next_tick_looks_again_when_the_controller_fails(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(FakeController):
-        def fleet(self, look: FleetLook) -> list[str]:
+        def fleet(self, look: FleetPoll) -> list[str]:
             super().fleet(look)
             raise ZeroDivisionError("our own bug")
 
