@@ -1,8 +1,4 @@
-"""Composition: settings become clients, clients become a controller, and the process runs it.
-
-Owns which part is plugged into which, and the opening and closing of what outlives a request. Leaves the order of
-events to ``runtime.process``.
-"""
+"""Composition: settings become clients, clients become a controller, and the process runs it."""
 
 import asyncio
 import logging
@@ -121,7 +117,7 @@ def _password(settings: Settings) -> Password:
 
 
 async def run(app: App) -> int:
-    """Work until told to stop, then close everything; returns the exit code."""
+    """Work until a signal, then close everything; returns the exit code."""
     try:
         return await Process(app.parts).run()
     finally:

@@ -9,13 +9,13 @@
     │   ├── PeerDBUnauthorized                                3xx but 308, 401, 403, code 16
     │   ├── PeerDBMisconfigured                               308, 405, 501 by method, 404 naming no mirror, HTML
     │   ├── PeerDBRejected            too_large               codes 3, 6, 8, 12: this content will never be taken
-    │   ├── PeerDBPreconditionFailed  violations              code 9: a database is not ready, or the wish is wrong
+    │   ├── PeerDBPreconditionFailed  violations              code 9: a database is not ready, or the spec is wrong
     │   ├── PeerDBNotFound                                    404 with code 5 that names the mirror
     │   ├── PeerDBInternal            orphaned                code 13 and other 5xx
     │   ├── UnexpectedReply                                   an answer that does not fit our model of it
     │   └── UnsupportedPeerDB                                 an answer of a release that is too old to be driven
     └── KubeError                                             the API server refused or could not be asked
-        ├── KubeConflict                                      409: the object has moved on; look again
+        ├── KubeConflict                                      409: the object has changed; read it again
         ├── KubeNotFound                                      404: the object is gone
         ├── KubeForbidden                                     401, 403: a role is missing, or a terminating namespace
         └── KubeUnavailable                                   connect, time-out, 429, 5xx
@@ -64,9 +64,9 @@ class InvalidSpec(OperatorError):
 
 
 class PeerDBError(OperatorError):
-    """PeerDB did not do or tell what was asked.
+    """PeerDB did not do what was asked, or did not answer.
 
-    ``sent`` is True when the request may have taken effect all the same, so that only an observation can tell. Each
+    ``sent`` is True when the request may have taken effect all the same, so that only an observation shows it. Each
     class has its own answer; the caller overrides it where a reply says otherwise. ``code`` names what went wrong on
     the way where there is no reply to read (``timeout``), for metrics.
     """
@@ -133,10 +133,10 @@ class Violation:
 
 
 class PeerDBPreconditionFailed(PeerDBError):
-    """PeerDB checked a wish against the databases and found it not (yet) possible.
+    """PeerDB checked a config against the databases and found it not (yet) possible.
 
-    ``violations`` names the tables as far as PeerDB did (since v0.36.19; empty before). Code 9 covers a wrong wish and
-    a database that is away for a minute alike.
+    ``violations`` names the tables as far as PeerDB did (since v0.36.19; empty before). Code 9 covers a wrong
+    config and a database that is away for a minute alike.
     """
 
     reason = "PrecheckFailed"
@@ -180,7 +180,7 @@ class UnsupportedPeerDB(PeerDBError):
 
 
 class KubeError(OperatorError):
-    """The API server did not do or tell what was asked; ``reason`` is for logs and metrics only."""
+    """The API server did not do what was asked, or did not answer; ``reason`` is for logs and metrics only."""
 
     reason = "KubeError"
 

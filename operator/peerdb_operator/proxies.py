@@ -1,8 +1,8 @@
 """Which proxy leads to an address: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as kubectl reads them.
 
-Owns the rule for PeerDB and the API server alike. The environment is read once, when the process starts. Follows Go's
-``golang.org/x/net/http/httpproxy``, which kubectl uses: no library for Python knows CIDR and ports in NO_PROXY. Of that
-rule only international names are missing. Passwords are never taken from a netrc file.
+For PeerDB and the API server alike; the environment is read once, when the process starts. Follows Go's
+``golang.org/x/net/http/httpproxy``, which kubectl uses (without its international names): no library for Python knows
+CIDR and ports in NO_PROXY. Passwords are never taken from a netrc file.
 """
 
 import ipaddress

@@ -1,11 +1,8 @@
 """Everything that can be set, in one frozen object that is read once.
 
-Owns names, bounds, defaults and wording of the settings. Each field is one flag and one environment variable; a flag
-wins. Names that belong to the world outside (``PEERDB_URL``, ``KUBECONFIG``) have no prefix, all others begin with
-``PEERDB_OPERATOR_``. Secrets have no flag, because everybody on a machine can read a command line.
-
-Leaves to ``cli`` how flags are parsed, and to the clients how an address or a password is used. Nothing else reads the
-environment.
+Each field is one flag and one environment variable; a flag wins. Names that other tools
+use (``PEERDB_URL``, ``KUBECONFIG``) have no prefix, all others begin with ``PEERDB_OPERATOR_``. Secrets have no flag,
+because everybody on a machine can read a command line.
 """
 
 import difflib

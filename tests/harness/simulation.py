@@ -23,7 +23,7 @@ from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Requeue
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.held import HeldDropCheck
-from peerdb_operator.runtime.process import lane_limits
+from peerdb_operator.runtime.process import pool_limits
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.metering import MeteredTransport
@@ -129,7 +129,7 @@ class Operator:
             peerdb=peerdb, kube=kube, clock=clock, rng=chance, settings=settings,
             cluster_id=self.cluster.uid, metrics=metrics,
         )  # fmt: skip
-        queue = WorkQueue(self._watched(run, controller), controller.pool, lane_limits(settings), chance, metrics)
+        queue = WorkQueue(self._watched(run, controller), controller.pool, pool_limits(settings), chance, metrics)
         watch_handler = WatchHandler(controller, queue.wake)
 
         def deliver(kind: str | None, body: Body) -> None:

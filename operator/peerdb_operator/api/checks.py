@@ -1,8 +1,6 @@
-"""From a raw value to a model, with the first problem told in a sentence a user can act on.
+"""Parses a raw value into a model, and words its first problem as a sentence with the field's path in front.
 
-Owns the words: one sentence per kind of violation, the field's path in front (``spec.tables[3].source``). Leaves the
-rules to the models. Names, numbers and words are quoted back; the value of a setting never is: somebody may have put a
-secret there in spite of the help text.
+The sentence quotes names, numbers and words, but never the value of a setting: it may be a secret.
 """
 
 import json

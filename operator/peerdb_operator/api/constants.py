@@ -1,7 +1,4 @@
-"""The names under which the operator is known to Kubernetes and PeerDB, each in this one place.
-
-Leaves to others: what the names mean (the models beside this file) and who writes them (the controllers).
-"""
+"""The names under which the operator is known to Kubernetes and PeerDB."""
 
 from typing import Final
 
@@ -19,7 +16,7 @@ FINALIZER: Final = f"{PLURAL}.{GROUP}/cleanup"
 
 ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
 RECONCILE_DISABLED: Final = "disabled"  # the one value of it that freezes our work on an object
-ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/reconcile-requested-at"  # any new value asks for a pass now
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/reconcile-requested-at"  # any new value asks for a reconcile now
 
 OWNER_TAG: Final = f"{GROUP}/owner"  # a tag on the PeerDB mirror, not a Kubernetes label
 RELEASED: Final = "released"  # its value once an owner has let go of the mirror

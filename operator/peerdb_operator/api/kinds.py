@@ -1,8 +1,7 @@
 """The kinds that the operator serves, as whole objects: spec, status, names, columns.
 
-Owns what belongs to the object and to none of its halves: the rule that ties ``metadata.name`` to a mirror name, the
-default that stands in ``status`` before the operator has looked, and what ``kubectl get`` shows. Read by the CRD
-generator; the operator itself works with the halves.
+For the CRD generator; the operator itself works with spec and status. Here is what belongs to neither: the rule that
+ties ``metadata.name`` to a mirror name, the status before the first observation, and the columns of ``kubectl get``.
 """
 
 from typing import Annotated, ClassVar, Final

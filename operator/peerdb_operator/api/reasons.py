@@ -1,4 +1,4 @@
-"""The closed set of reasons that conditions carry. A new one needs a row in ``verdict`` and in the documentation."""
+"""The closed set of reasons that conditions carry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why the conditions of a Mirror are what they are; the value is what users read."""
 
-    # Settled as wished.
+    # Settled as desired.
     RUNNING = "Running"
     RUNNING_WITH_ERRORS = "RunningWithErrors"
     PAUSED = "Paused"

@@ -1,9 +1,6 @@
-"""The vocabulary in which a model says what its CRD contains beyond what pydantic itself can express.
+"""What a model's CRD contains beyond what pydantic can express: help texts, list types, CEL rules, columns.
 
-Owns ``described`` and ``observed`` (help text, list type, CEL rules and server-side default of one field), ``Rule``,
-``PrinterColumn`` and ``Resource`` (the names and columns of a kind). They only attach keys to the JSON schema of a
-pydantic model. Models are turned into a CRD by ``tests.harness.crdgen``, which refuses any key it does not
-know.
+These only attach keys to the JSON schema of a model; ``tests.harness.crdgen`` refuses any key it does not know.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
-"""``Mirror.status``: what the operator saw and did, and the journal that must survive a restart.
+"""``Mirror.status``: what the operator observed and did, and the journal that must survive a restart.
 
-Owns the shape, its bounds and the reading. What a status says is decided elsewhere; here it is only written down.
-Users edit and wipe status by hand, older and newer operators leave other shapes behind: reading never fails, it drops
+Users edit and wipe status by hand, and other versions of the operator leave other shapes: reading never fails, it drops
 what it cannot read.
 """
 

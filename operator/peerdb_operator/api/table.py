@@ -1,8 +1,7 @@
 """One entry of ``spec.tables``: what a user may say about a replicated table.
 
-Owns the shapes, their bounds and the engines' names in PeerDB. Which tables may be added or removed is the planner's;
-how a mapping is written in a request is the client's. Nothing here has a default: a field that the list in Git does not
-show must not appear in the cluster, or every sync tool would report a difference.
+Nothing here has a default: a field that the list in Git does not show must not appear in the cluster, or every sync
+tool would report a difference.
 """
 
 from collections.abc import Iterable

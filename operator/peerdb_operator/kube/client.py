@@ -1,9 +1,7 @@
-"""Every call the operator itself makes to the Kubernetes API.
+"""Every call that the operator itself makes to the Kubernetes API, with its paging, time limit and errors.
 
-Owns addresses, content types, paging, time limits and the translation of answers into ``errors.KubeError``. Reads are
-never cached. Nothing is retried: a caller that gets ``KubeUnavailable`` decides when to ask again. Bodies are plain
-dictionaries; the generated model classes of the ``kubernetes`` package would cost 25 MiB and a second parse. Leaves
-credentials to ``kube_auth``, the watch to kopf, and what is written to the controllers.
+Reads are never cached and nothing is retried. Bodies are plain dictionaries: the generated model classes of the
+``kubernetes`` package would cost 25 MiB and a second parse.
 """
 
 import json
@@ -55,7 +53,7 @@ _FIRST_FAILURE = 300
 
 
 class KubeClient:
-    """Implements ``controllers.ports.KubePort`` on the asyncio side of the ``kubernetes`` package."""
+    """Implements ``kube.port.KubePort`` on the asyncio side of the ``kubernetes`` package."""
 
     def __init__(
         self,
@@ -155,7 +153,7 @@ class KubeClient:
         return str(found["metadata"]["uid"])
 
     async def emit_event(self, regarding: dict[str, str], type_: str, reason: str, message: str, action: str) -> None:
-        """Create one Event in the namespace of the object it is about; passes wait for it, so it has little time."""
+        """Create one Event in the namespace of its object; a reconcile waits for it, so its time limit is short."""
         namespace = regarding["namespace"]
         moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds")
         body = {

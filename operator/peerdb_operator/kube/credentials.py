@@ -1,12 +1,8 @@
 """Credentials for the API server that stay fresh, and the sessions that use them.
 
-All of them are read anew at least every 60 seconds and after a 401, while the process runs: the kubelet rotates tokens,
-cert-manager and exec plugins rotate client certificates, clusters rotate their authority. What cannot be read leaves
-what was read before in use. A request uses the newest TLS context; connections made with an older one end by
-themselves. The watch and the client each get a session of their own, so that the end of one never takes the other with
-it.
-
-Leaves the reading to ``kubeconfig``, and every request to ``clients.kube`` and kopf.
+All are read anew at least every 60 seconds and after a 401, since tokens, client certificates and authorities rotate.
+If they cannot be read, those read before stay in use. A request uses the newest TLS context; connections made with an
+older one end by themselves. Watch and client have separate sessions, so that neither ends with the other.
 """
 
 import asyncio

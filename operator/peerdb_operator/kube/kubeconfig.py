@@ -1,9 +1,7 @@
 """One reading of the credentials for the API server, from a kubeconfig or from the pod's service account.
 
-Owns what is read (address, ``Authorization``, certificates, proxy) and the running of exec plugins: the ``kubernetes``
-package logs a plugin's failure and goes on without credentials, waits for it without end, and looks for a relative
-command in the working directory instead of the kubeconfig's. Leaves the parsing of files to that package, and when to
-read to ``kube_auth``.
+Exec plugins are run here: the ``kubernetes`` package logs a plugin's failure and goes on without credentials, waits for
+it without end, and looks for a relative command in the working directory instead of the kubeconfig's.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""How kopf is told to give us the watch and nothing else.
+"""The watch of Mirrors, by kopf; every departure from kopf's defaults is here, with its reason.
 
-Owns every departure from kopf's defaults, each with its reason. Measured with kopf 1.45.2; anything but a newer patch
-release deserves another look at this table.
+Measured with kopf 1.45.2: check this table again for anything but a newer patch release.
 """
 
 import asyncio
@@ -72,7 +71,7 @@ def configure(settings: kopf.OperatorSettings, rng: random.Random) -> None:
     settings.queueing.idle_timeout = 0.1  # an idle worker keeps its slot and its memory
     settings.queueing.worker_limit = 500
     settings.queueing.exit_timeout = 2.0
-    settings.queueing.error_delays = (0.5, 1, 2, 5, 10, 30)  # the default's last step is deaf for 610 s
+    settings.queueing.error_delays = (0.5, 1, 2, 5, 10, 30)  # the default's last step delivers nothing for 610 s
     settings.execution.default_backoff = 5
     # A cancelled operator would have its thread killed 10 minutes later, whatever runs there by then.
     settings.process.ultimate_exiting_timeout = None

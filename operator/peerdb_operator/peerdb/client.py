@@ -1,11 +1,7 @@
-"""The PeerDB client: one typed call per endpoint the operator uses.
+"""The PeerDB client: one typed call per endpoint the operator uses, each made once.
 
-Owns what is asked and how an answer is read. Leaves addresses, passwords and time limits to the ``Transport`` and the
-meaning of refusals to ``peerdb_errors``. Every call is made once: pacing and repeating belong to the work queue, and a
-command whose answer got lost must be followed by a look, never by the same command.
-
-A 200 says that PeerDB took a request, not that anything happened. Every call raises children of ``errors.PeerDBError``
-only; their ``sent`` says whether a command may have taken effect all the same.
+A 200 says that PeerDB took a request, not that anything happened; a command whose answer is lost must be followed by an
+observation, never by the same command. Every call raises children of ``errors.PeerDBError`` only.
 
 Source of the endpoints: PeerDB v0.37 protos/route.proto, flow/cmd/handler.go, flow/cmd/mirror_status.go.
 """
@@ -152,7 +148,7 @@ class PeerDBClient:
     async def validate(self, connection_configs: Mapping[str, Any], *, short: bool = False) -> None:
         """Have PeerDB check a config against both databases; it changes nothing there.
 
-        ``short`` gives up sooner, for a mirror that stands still meanwhile. ``PeerDBPreconditionFailed`` covers a wrong
+        ``short`` gives up sooner, for a mirror that is paused meanwhile. ``PeerDBPreconditionFailed`` covers a wrong
         config and an unreachable database alike; ``PeerDBRejected`` a name that exists already.
         """
         patience = Patience.CHECK_SHORT if short else Patience.CHECK

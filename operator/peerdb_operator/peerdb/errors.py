@@ -1,9 +1,7 @@
 """What PeerDB itself says when it refuses or fails: gRPC codes and the words beside them.
 
-Owns the meaning of PeerDB's error body (``{"code", "message", "details"}``) for each endpoint the operator uses. Leaves
-answers that are not PeerDB's (redirects, web pages, empty bodies) to ``peerdb_errors``. Codes decide; words are looked
-at only where one code means several things, and never those of the JSON codec, which vary from build to build. Errors
-quote PeerDB's words: one line, trimmed, scrubbed of what looks like a secret.
+The gRPC code decides; the message is read only where one code means several things, and never that of the JSON codec,
+which varies from build to build. Errors quote PeerDB: one line, trimmed, scrubbed of what looks like a secret.
 
 Sources: PeerDB v0.37 flow/cmd/handler.go FlowStateChange and flow/cmd/validate_mirror.go; grpc-gateway v2
 runtime/errors.go.

@@ -1,7 +1,6 @@
 """PeerDB over HTTP: the only module that knows httpx.
 
-Owns the base address, the password, TLS, seconds, and the translation of exceptions. Leaves statuses and bodies to
-``peerdb_errors``. Redirects are never followed: the web UI answers a request without a password with one that ends,
+Redirects are never followed: the web UI answers a request without a password with one that ends,
 for a POST too, on a login page with status 200, and a refused command would look done. No command is repeated here;
 aiohttp asks a GET once more when the server closes the connection instead of answering. Neither proxies nor credentials
 are looked for in the environment and cookies are not kept.

@@ -1,12 +1,8 @@
-"""What a mirror is made of, as PeerDB's JSON has it: table mappings, the config in a status, and an update of it.
+"""PeerDB's JSON: table mappings, the config in a status, a config update, and the bodies of all replies.
 
-Owns the reading of a config and the writing of a config update. Leaves the bodies around them to ``peerdb_wire`` and
-comparing a mirror with a wish to others. The reading is tolerant where PeerDB may grow (unknown fields are ignored,
-unknown enum words and numbers kept as text, ``null`` means absent) and strict where a gap would be mistaken for a fact:
-a config without table mappings is not a mirror without tables.
-
-JSON rules of PeerDB's gateway: 64-bit integers arrive as strings, enums as words or, when PeerDB has no word for them,
-as numbers. An enum word that it does not know is dropped silently, so what goes back goes back to the letter.
+Unknown fields are ignored, unknown enum words and numbers are kept as text, ``null`` means absent; but a config without
+table mappings is refused, since it is not a mirror without tables. 64-bit integers arrive as strings. PeerDB drops an
+enum word that it does not know without an error, so what goes back must equal what came.
 """
 
 import re

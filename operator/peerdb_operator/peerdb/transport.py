@@ -1,8 +1,6 @@
-"""The seam between the PeerDB client and whatever carries its requests.
+"""One request and one reply as plain values: the seam between the PeerDB client and what carries its requests.
 
-Owns one request and one reply as plain values, and how words from the other side are made fit to be shown. Leaves
-addresses, passwords, TLS and seconds to the transport behind it, so that the same client runs over HTTP and over a
-simulator inside the process.
+The same client runs over HTTP and, in tests, over a simulator inside the process.
 """
 
 import json
@@ -20,7 +18,7 @@ class Patience(Enum):
     PLAIN = auto()  # answered from PeerDB's catalog, by a worker (PeerDB gives up on one after 10 s) or by a signal
     DROP_CLOSED = auto()  # a FAILED or COMPLETED mirror: its drop runs inside the request, for minutes
     CHECK = auto()  # validation connects to both databases
-    CHECK_SHORT = auto()  # the same while a mirror stands still for it
+    CHECK_SHORT = auto()  # the same while a mirror is paused for it
 
 
 class Operation(StrEnum):

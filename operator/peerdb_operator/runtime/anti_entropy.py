@@ -1,8 +1,8 @@
-"""The way of an object into the process: watch events and lists are shown to the controller, which says whom to wake.
+"""How objects reach the controller: by the watch, and by a comparison with the API server now and then.
 
-Owns the record of which version the *watch* has delivered of each object. That is what tells a watch that is merely
-behind from one that has gone deaf; versions that came by another way do not count. It also remembers who has been
-deleted, for a read that was on its way meanwhile must not bring anybody back.
+``WatchHandler`` records which version the *watch* has delivered of each object: that tells a watch that is merely
+behind from one that has stalled. It also remembers which objects were deleted, so that a read that was under way does
+not bring one back.
 """
 
 import logging
@@ -16,8 +16,17 @@ from peerdb_operator.ports import Clock, Controller
 from peerdb_operator.runtime.queue import Urgency
 from peerdb_operator.telemetry.metrics import Metrics
 
+logger = logging.getLogger(__name__)
+
 REMEMBERED_DELETIONS = 10_000
 """Far more than can be deleted while one read is on its way."""
+
+JITTER = 0.2
+FIRST_COMPARISON_SECONDS = 30.0
+"""Soon after the start, for what was deleted between our first list and the one that the watch began with."""
+
+STALLED_SECONDS = 140.0
+"""Twice the time after which a silent watch is connected anew."""
 
 
 class WatchHandler:
@@ -105,26 +114,12 @@ def version_number(resource_version: str) -> int:
     return int(resource_version) if resource_version.isdecimal() else 0
 
 
-logger = logging.getLogger(__name__)
-
-JITTER = 0.2
-FIRST_LOOK_SECONDS = 30.0
-"""Soon after the start, for what was deleted between our first list and the one that the watch began with."""
-
-DEAF_SECONDS = 140.0
-"""Twice the time after which a silent watch is connected anew."""
-
-
 class Source(Protocol):
-    """The part of ``KubePort`` that a comparison needs."""
+    """The part of the Kubernetes client that a comparison needs."""
 
-    async def list_mirror_versions(self) -> list[MirrorVersion]:
-        """See ``KubePort``."""
-        ...
+    async def list_mirror_versions(self) -> list[MirrorVersion]: ...
 
-    async def get_mirror(self, namespace: str, name: str) -> dict[str, Any]:
-        """See ``KubePort``."""
-        ...
+    async def get_mirror(self, namespace: str, name: str) -> dict[str, Any]: ...
 
 
 class AntiEntropy:
@@ -144,17 +139,17 @@ class AntiEntropy:
     ) -> None:
         self._kube = kube
         self._controller = controller
-        self._intake = watch_handler
+        self._watch_handler = watch_handler
         self._wake = wake
         self._clock = clock
         self._rng = rng
         self._period = period
         self._metrics = metrics or Metrics()
-        self._missed: dict[str, tuple[int, float]] = {}
+        self._undelivered: dict[str, tuple[int, float]] = {}
 
     async def run(self) -> None:
         """Compare for ever."""
-        await self._clock.sleep(min(FIRST_LOOK_SECONDS, self._period))
+        await self._clock.sleep(min(FIRST_COMPARISON_SECONDS, self._period))
         while True:
             await self.compare()
             await self._clock.sleep(self._period * self._rng.uniform(1 - JITTER, 1 + JITTER))
@@ -164,8 +159,8 @@ class AntiEntropy:
         try:
             # Asked before the list: what appears while it runs must not count as vanished.
             known = {uid: version_number(version) for uid, (_, version) in self._controller.known_versions().items()}
-            delivered = {uid: self._intake.delivered(uid) for uid in known}
-            deleted = self._intake.deleted()
+            delivered = {uid: self._watch_handler.delivered(uid) for uid in known}
+            deleted = self._watch_handler.deleted()
             listed = await self._kube.list_mirror_versions()
             self._forget_vanished(known, {version[0] for version in listed})
             restored = 0
@@ -173,9 +168,9 @@ class AntiEntropy:
                 uid, number = version[0], version_number(version[4])
                 if number < known.get(uid, 0) or uid in deleted:
                     restored += 1
-                    self._missed.pop(uid, None)
+                    self._undelivered.pop(uid, None)
                     if delivered.get(uid, 0) > number:
-                        self._intake.undo_delivery(uid, delivered[uid])
+                        self._watch_handler.undo_delivery(uid, delivered[uid])
                     await self._fetch(version, instead_of=known.get(uid, 0))
                 elif number > known.get(uid, -1):
                     await self._fetch(version)
@@ -191,28 +186,28 @@ class AntiEntropy:
     def watch_stalled(self) -> str | None:
         """A sentence if the watch has withheld a change for longer than any reconnect takes, else None."""
         now = self._clock.now()
-        for uid, (version, since) in list(self._missed.items()):
-            if self._intake.delivered(uid) >= version:
-                del self._missed[uid]
-            elif now - since > DEAF_SECONDS:
+        for uid, (version, since) in list(self._undelivered.items()):
+            if self._watch_handler.delivered(uid) >= version:
+                del self._undelivered[uid]
+            elif now - since > STALLED_SECONDS:
                 return f"the watch has not delivered version {version} of {uid} for {now - since:.0f} s"
         return None
 
     def _forget_vanished(self, known: Mapping[str, int], listed: set[str]) -> None:
-        self._intake.retain(listed | self._controller.known_versions().keys())
+        self._watch_handler.retain(listed | self._controller.known_versions().keys())
         for uid in known.keys() - listed:
             logger.info("A Mirror is gone and the watch did not say so", extra={"object": {"uid": uid}})
             self._metrics.record_missed_change()
-            self._intake.forget(uid)
+            self._watch_handler.forget(uid)
             self._wake(uid)
-        for uid in self._missed.keys() - listed:
-            del self._missed[uid]
+        for uid in self._undelivered.keys() - listed:
+            del self._undelivered[uid]
 
     def _expect(self, uid: str, number: int) -> None:
         """Remember since when the watch owes this version, if it has not delivered it."""
-        delivered = self._intake.delivered(uid)
-        if delivered < number and delivered >= self._missed.get(uid, (0, 0.0))[0]:
-            self._missed[uid] = (number, self._clock.now())
+        delivered = self._watch_handler.delivered(uid)
+        if delivered < number and delivered >= self._undelivered.get(uid, (0, 0.0))[0]:
+            self._undelivered[uid] = (number, self._clock.now())
 
     async def _fetch(self, version: MirrorVersion, instead_of: int | None = None) -> None:
         _, namespace, name, _, _, _ = version
@@ -222,9 +217,9 @@ class AntiEntropy:
         except KubeNotFound:
             return
         if instead_of is None:
-            self._intake.observed(None, body)
+            self._watch_handler.observed(None, body)
         else:
-            self._intake.restore(body, instead_of)
+            self._watch_handler.restore(body, instead_of)
 
     def _report_restored(self, count: int) -> None:
         if count:

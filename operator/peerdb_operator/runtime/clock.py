@@ -33,7 +33,7 @@ def steady_seconds() -> float:
 
 
 class SystemClock:
-    """Implements ``controllers.ports.Clock``."""
+    """Implements ``ports.Clock``."""
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = steady_seconds) -> None:
         self._wall = wall

@@ -1,7 +1,7 @@
-"""The installed CRD: whether it can hold what this operator writes.
+"""Whether the installed CRD can hold what this operator writes, read at the start and every minute.
 
-Asks for it at the start and every minute. What it cannot hold makes the process not ready, so that a roll-out does not
-end in silence: no condition can say that a status is refused. An API server that does not show its CRD says nothing.
+If it cannot, the process is not ready: no condition can say that a status is refused. An API server that does not show
+its CRD to the operator counts as one that can.
 """
 
 import logging

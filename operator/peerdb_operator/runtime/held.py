@@ -1,4 +1,4 @@
-"""The check of held drops, once per tick. Leaves which Mirrors are to be released to the controller."""
+"""Wakes deleted Mirrors whose held drop must not be sent any more, once per tick."""
 
 import logging
 from collections.abc import Callable

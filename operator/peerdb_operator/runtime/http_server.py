@@ -1,7 +1,4 @@
-"""A small HTTP server on the loop of everything else: what ``health`` and ``exposition`` are served with.
-
-Owns listening, and closing in time. Leaves paths and answers to those who use it.
-"""
+"""The health and metrics servers, and the measurement of the event loop that they run on."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -75,8 +75,8 @@ class Work:
     watch: Watch
 
 
-def lane_limits(settings: Settings) -> dict[Pool, int]:
-    """How many passes of each lane may run at once."""
+def pool_limits(settings: Settings) -> dict[Pool, int]:
+    """How many reconciles of each pool may run at once."""
     return {
         Pool.NORMAL: settings.concurrency,
         Pool.LONG: settings.long_concurrency,
@@ -87,7 +87,7 @@ def lane_limits(settings: Settings) -> dict[Pool, int]:
 def assemble(parts: Parts, controller: Controller) -> Work:
     """Tie everything to one controller; nothing runs yet."""
     settings, metrics = parts.settings, parts.metrics
-    queue = WorkQueue(controller.reconcile, controller.pool, lane_limits(settings), parts.rng, metrics)
+    queue = WorkQueue(controller.reconcile, controller.pool, pool_limits(settings), parts.rng, metrics)
     watch_handler = WatchHandler(controller, queue.wake)
     entropy = AntiEntropy(
         kube=parts.kube,
@@ -145,12 +145,12 @@ class Process:
         self._background: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._health = HealthServer(
-            live={"event loop": self._lag.problem, "watch": self._deaf_watch, "clock": parts.clock_problem},
+            live={"event loop": self._lag.problem, "watch": self._watch_stalled, "clock": parts.clock_problem},
             ready={"watch": self._not_watching, "process": self._stopping, "CRD": self._crd.problem},
         )
 
     async def run(self) -> int:
-        """Work until told to stop; returns the exit code."""
+        """Work until ``stop`` or a signal; returns the exit code."""
         self._install_signals()
         stopped = asyncio.create_task(self._stop.wait(), name="wait for a signal")
         try:
@@ -292,7 +292,7 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
 
-    def _deaf_watch(self) -> str | None:
+    def _watch_stalled(self) -> str | None:
         if self._work is None:
             return None
         return "the watch has ended" if self._work.watch.has_ended() else self._work.entropy.watch_stalled()

@@ -1,13 +1,10 @@
-"""The work queue: which object gets the next pass, and when.
+"""The work queue: which object is reconciled next, and when.
 
-Owns the pace of all reconciliation. An object is known by its key and has at most one pass at a time; a wake-up during
-a pass leads to another one right after, a wake-up while it waits cuts the wait short. User edits overtake other looks,
-and a mirror that stands still until its next pass overtakes both: many edits at once stop few mirrors at a time.
-A failed pass waits exponentially longer with jitter, and only a user edit cuts that wait. Passes that may hold a call
-for minutes count against a limit of their own, so that they never take the place of the others.
-
-Leaves all meaning to the controller: the queue knows uids, seconds and error classes. It costs nothing at rest: an
-object that waits is one timer, an object without anything to wait for is not remembered at all.
+An object is known by its key and has at most one reconcile at a time; a wake-up during one leads to another right after
+it, a wake-up while it waits cuts the wait short. User edits go before other wake-ups, and a mirror that is paused until
+its next reconcile goes before both: many edits at once pause few mirrors at a time. A failed reconcile is retried after
+an exponentially longer wait with jitter, which only a user edit cuts. A waiting object costs one timer; one with
+nothing to wait for is not remembered.
 """
 
 import asyncio
@@ -25,20 +22,20 @@ from peerdb_operator.telemetry.metrics import Metrics, QueueSample
 logger = logging.getLogger(__name__)
 
 FIRST_DELAY = 1.0
-"""Seconds before the second try when a failed pass names no delay of its own."""
+"""Seconds before the second try when a failed reconcile names no delay of its own."""
 
 EDIT_PATIENCE = 120.0
-"""Seconds that a user edit can be overtaken by mirrors that stand still: some that never stop must not starve it."""
+"""Seconds that a user edit can be overtaken by paused mirrors: some that are always paused must not starve it."""
 
 _CRASHED = Requeue(after=FIRST_DELAY, backoff="InternalError")
 _LONGEST_EXPONENT = 32
 
 
 class Urgency(IntEnum):
-    """Who asks for a pass; the smaller goes first."""
+    """Who asks for a reconcile; the smaller goes first."""
 
     EDIT = 0  # a user changed the object: cuts every wait
-    LOOK = 1  # a periodic or fleet-wide look: does not cut a back-off
+    LOOK = 1  # a periodic or fleet-wide observation: does not cut a back-off
 
 
 _Place = tuple[bool, float]
@@ -52,12 +49,12 @@ class _Entry:
     running: bool = False
     queued: bool = False
     due: float = 0.0  # when it was queued, by the loop's time
-    ticket: int = 0  # of the valid place in the heap; older places are passed over
+    ticket: int = 0  # of the valid place in the heap; older places are skipped
     again: Urgency | None = None
     timer: asyncio.TimerHandle | None = None
     backing_off: bool = False
     must_resume: bool = False
-    first: bool = False  # whether its next pass goes before those of others
+    first: bool = False  # whether its next reconcile goes before those of others
     place: _Place = (True, 0.0)
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -71,9 +68,9 @@ def _place(entry: _Entry, urgency: Urgency) -> _Place:
 
 
 class WorkQueue:
-    """Hands uids to ``reconcile``, one pass per uid at a time and no more passes per lane than ``limits`` allows.
+    """Hands uids to ``reconcile``, one reconcile per uid at a time and no more per pool than ``limits`` allows.
 
-    Wake-ups are taken from the start; passes begin with ``start``. All methods belong to one event loop.
+    Wake-ups are taken from the start; reconciles begin with ``start``. All methods belong to one event loop.
     """
 
     def __init__(
@@ -85,7 +82,7 @@ class WorkQueue:
         metrics: Metrics | None = None,
     ) -> None:
         self._reconcile = reconcile
-        self._lane = pool
+        self._pool_of = pool
         self._free = {each: limits[each] for each in Pool}
         self._limits = dict(self._free)
         self._rng = rng
@@ -93,7 +90,7 @@ class WorkQueue:
         self._metrics.set_queue_source(self.sample)
         self._entries: dict[str, _Entry] = {}
         self._heaps: dict[Pool, list[tuple[_Place, int, str]]] = {each: [] for each in Pool}
-        self._reconciler: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._tickets = 0
         self._open = False
         # A task or a timer keeps the context it was made in alive. A wake-up comes from inside a kopf handler, whose
@@ -102,8 +99,8 @@ class WorkQueue:
 
     @property
     def active(self) -> int:
-        """How many passes run at this moment."""
-        return len(self._reconciler)
+        """How many reconciles run at this moment."""
+        return len(self._running)
 
     @property
     def remembered(self) -> int:
@@ -118,12 +115,12 @@ class WorkQueue:
         return QueueSample(len(due), oldest, active)
 
     def start(self) -> None:
-        """Let passes begin."""
+        """Let reconciles begin."""
         self._open = True
         self._dispatch()
 
     def wake(self, uid: str, urgency: Urgency = Urgency.LOOK) -> None:
-        """Ask for a pass over this object as soon as its turn comes."""
+        """Ask for a reconcile of this object, after those that are before it."""
         self._wake(uid, urgency)
 
     def _wake(self, uid: str, urgency: Urgency, *, first: bool = False) -> None:
@@ -138,16 +135,16 @@ class WorkQueue:
             self._dispatch()
 
     async def drain(self, seconds: float) -> int:
-        """Begin no more passes, let the running ones end, cancel what is left after so many seconds.
+        """Begin no more reconciles, let the running ones end, cancel what is left after so many seconds.
 
         Returns how many had to be cancelled. May be called again; the queue stays closed.
         """
         self._open = False
         for entry in self._entries.values():
             self._stop_timer(entry)
-        if not self._reconciler:
+        if not self._running:
             return 0
-        _, late = await asyncio.wait(self._reconciler, timeout=seconds)
+        _, late = await asyncio.wait(self._running, timeout=seconds)
         for task in late:
             task.cancel()
         if late:
@@ -162,7 +159,7 @@ class WorkQueue:
         if not entry.queued:
             entry.due = asyncio.get_running_loop().time()
         entry.queued, entry.place = True, place
-        self._push(uid, entry, place, self._lane(uid))
+        self._push(uid, entry, place, self._pool_of(uid))
 
     def _push(self, uid: str, entry: _Entry, place: _Place, pool: Pool) -> None:
         self._tickets += 1
@@ -176,62 +173,62 @@ class WorkQueue:
                 entry = self._entries.get(uid)
                 if entry is None or entry.ticket != ticket or not entry.queued:
                     continue
-                lane_now = self._lane(uid)
-                if lane_now is pool:
+                pool_now = self._pool_of(uid)
+                if pool_now is pool:
                     self._begin(uid, entry, pool)
                 else:
-                    self._push(uid, entry, place, lane_now)
+                    self._push(uid, entry, place, pool_now)
 
     def _begin(self, uid: str, entry: _Entry, pool: Pool) -> None:
         entry.queued, entry.running, entry.again, entry.first = False, True, None, False
         self._free[pool] -= 1
         loop = asyncio.get_running_loop()
         self._metrics.record_queue_wait(loop.time() - entry.due)
-        task = loop.create_task(self._pass(uid, entry, pool), name=f"pass over {uid}", context=self._context.copy())
-        self._reconciler.add(task)
-        task.add_done_callback(self._reconciler.discard, context=self._context)
+        task = loop.create_task(self._run(uid, entry, pool), name=f"reconcile {uid}", context=self._context.copy())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard, context=self._context)
 
-    async def _pass(self, uid: str, entry: _Entry, pool: Pool) -> None:
-        rest = _CRASHED
+    async def _run(self, uid: str, entry: _Entry, pool: Pool) -> None:
+        requeue = _CRASHED
         try:
-            rest = await self._reconcile(uid)
+            requeue = await self._reconcile(uid)
         except Exception:
-            # The last net: a bug in one object's pass must not stop the others.
+            # The last net: a bug in one object's reconcile must not stop the others.
             self._metrics.record_panic()
             logger.exception("A pass ended with an error that nobody classified", extra={"object": {"uid": uid}})
         finally:
             self._free[pool] += 1
             entry.running = False
-        self._settle(uid, entry, rest)
+        self._settle(uid, entry, requeue)
         self._dispatch()
 
-    def _settle(self, uid: str, entry: _Entry, rest: Requeue) -> None:
+    def _settle(self, uid: str, entry: _Entry, requeue: Requeue) -> None:
         again, entry.again = entry.again, None
-        entry.backing_off = rest.backoff is not None
-        entry.must_resume = rest.must_resume and rest.backoff in {None, CONFLICT}
-        delay = self._delay(entry, rest)
+        entry.backing_off = requeue.backoff is not None
+        entry.must_resume = requeue.must_resume and requeue.backoff in {None, CONFLICT}
+        delay = self._delay(entry, requeue)
         if again is Urgency.EDIT or (again is not None and not entry.backing_off):
             entry.backing_off = False
             self._enqueue(uid, entry, again)
         elif delay is not None:
             loop = asyncio.get_running_loop()
-            entry.timer = loop.call_later(delay, self._time_is_up, uid, entry, context=self._context)
+            entry.timer = loop.call_later(delay, self._fire, uid, entry, context=self._context)
         else:
             del self._entries[uid]
-        for other in rest.wakes:
-            self._wake(other, Urgency.LOOK, first=rest.must_resume)
+        for other in requeue.wakes:
+            self._wake(other, Urgency.LOOK, first=requeue.must_resume)
 
-    def _delay(self, entry: _Entry, rest: Requeue) -> float | None:
-        if rest.backoff is None:
+    def _delay(self, entry: _Entry, requeue: Requeue) -> float | None:
+        if requeue.backoff is None:
             entry.failures.clear()
-            return rest.after
-        failures = entry.failures.get(rest.backoff, 0)
-        entry.failures[rest.backoff] = failures + 1
-        base = FIRST_DELAY if rest.after is None else rest.after
-        longest = min(rest.cap, base * 2.0 ** min(failures, _LONGEST_EXPONENT))
+            return requeue.after
+        failures = entry.failures.get(requeue.backoff, 0)
+        entry.failures[requeue.backoff] = failures + 1
+        base = FIRST_DELAY if requeue.after is None else requeue.after
+        longest = min(requeue.cap, base * 2.0 ** min(failures, _LONGEST_EXPONENT))
         return longest * self._rng.uniform(0.5, 1.0)
 
-    def _time_is_up(self, uid: str, entry: _Entry) -> None:
+    def _fire(self, uid: str, entry: _Entry) -> None:
         self._enqueue(uid, entry, Urgency.LOOK)
         self._dispatch()
 

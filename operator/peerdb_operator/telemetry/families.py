@@ -15,7 +15,7 @@ STATUSES = ("True", "False", "Unknown")
 
 _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CALLS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 420.0)
-"""PeerDB answers a drop after 400 s at most, and the pass that asks for it lasts as long."""
+"""PeerDB answers a drop after 400 s at most, and the reconcile that asks for it lasts as long."""
 _STOPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _EDITS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 

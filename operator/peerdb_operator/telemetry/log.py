@@ -1,8 +1,7 @@
-"""Log lines: one JSON object or one line of text per record, to standard error.
+"""Log lines: one JSON object or one line of text per record, to standard error; kopf's lines too.
 
-Owns shape and level of all logs, kopf's included. Who logs says what happened in the message and puts facts beside it:
-``extra={"object": {"namespace": …, "name": …, "uid": …}, "generation": …}``. Leaves to them that no secret is among the
-facts.
+The message says what happened, ``extra`` has the facts: ``{"object": {"namespace": …, "name": …, "uid": …},
+"generation": …}``. The caller makes sure that no fact is a secret.
 """
 
 import logging

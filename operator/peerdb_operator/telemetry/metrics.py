@@ -202,7 +202,7 @@ class MirrorSample:
 
 
 class MirrorSeries:
-    """One walk through the Mirrors: their numbers, and the lines of each."""
+    """The numbers over all Mirrors of one scrape, and the lines of each Mirror."""
 
     def __init__(self, samples: Iterable[MirrorSample]) -> None:
         self.states: Tally[str] = Tally()

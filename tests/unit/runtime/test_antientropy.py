@@ -9,7 +9,13 @@ import pytest
 
 from peerdb_operator.errors import KubeUnavailable
 from peerdb_operator.kube.port import MirrorVersion
-from peerdb_operator.runtime.anti_entropy import DEAF_SECONDS, FIRST_LOOK_SECONDS, JITTER, AntiEntropy, WatchHandler
+from peerdb_operator.runtime.anti_entropy import (
+    FIRST_COMPARISON_SECONDS,
+    JITTER,
+    STALLED_SECONDS,
+    AntiEntropy,
+    WatchHandler,
+)
 from peerdb_operator.runtime.queue import Urgency
 from tests.harness.fakeloop import FakeClock, run_fake
 from tests.unit.runtime.fakes import FakeCluster, FakeController, a_body
@@ -115,7 +121,7 @@ def test_the_watch_is_deaf_when_it_delivers_nothing_after_a_restore() -> None:
         scene.cluster.put(a_body("u1", 400_000))
         await scene.entropy.compare()
         assert scene.watch_handler.delivered("u1") == 0
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         assert scene.entropy.watch_stalled() is not None
         scene.watched(a_body("u1", 400_000))
         assert scene.entropy.watch_stalled() is None
@@ -131,7 +137,7 @@ def test_the_watch_is_not_deaf_when_it_began_anew_with_a_list_after_a_restore() 
         scene.cluster.put(a_body("u1", 400_000))
         scene.watch_handler.watched(None, a_body("u1", 400_000))
         await scene.entropy.compare()
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         assert scene.entropy.watch_stalled() is None
 
     assert play(script).controller.versions == {"u1": (1, "400000")}
@@ -212,7 +218,7 @@ def test_comparing_goes_on_when_a_comparison_crashed(caplog: pytest.LogCaptureFi
     async def script(scene: Scene) -> None:
         scene.cluster.error = ZeroDivisionError("our own bug")
         task = asyncio.create_task(scene.entropy.run())
-        await asyncio.sleep(FIRST_LOOK_SECONDS + 2 * PERIOD)
+        await asyncio.sleep(FIRST_COMPARISON_SECONDS + 2 * PERIOD)
         task.cancel()
         assert scene.cluster.lists >= 2
 
@@ -235,7 +241,7 @@ def test_comparisons_come_soon_after_the_start_and_then_on_a_jittered_rhythm() -
 
     play(script, Timed())
     pauses = [after - before for before, after in itertools.pairwise(times)]
-    assert times[0] == FIRST_LOOK_SECONDS
+    assert times[0] == FIRST_COMPARISON_SECONDS
     assert all(PERIOD * (1 - JITTER) <= pause <= PERIOD * (1 + JITTER) for pause in pauses)
     assert len(set(pauses)) == len(pauses)
 
@@ -246,7 +252,7 @@ def test_the_watch_counts_as_deaf_when_it_withholds_a_change_for_long() -> None:
         scene.cluster.put(a_body("u1", 7))
         await scene.entropy.compare()
         assert scene.entropy.watch_stalled() is None
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         problem = scene.entropy.watch_stalled()
         assert problem is not None
         assert "version 7 of u1" in problem
@@ -259,9 +265,9 @@ def test_the_watch_is_not_deaf_when_it_was_merely_late() -> None:
         scene.watched(a_body("u1", 5))
         scene.cluster.put(a_body("u1", 7))
         await scene.entropy.compare()
-        await asyncio.sleep(DEAF_SECONDS / 2)
+        await asyncio.sleep(STALLED_SECONDS / 2)
         scene.watched(a_body("u1", 8))
-        await asyncio.sleep(DEAF_SECONDS)
+        await asyncio.sleep(STALLED_SECONDS)
         assert scene.entropy.watch_stalled() is None
 
     play(script)
@@ -272,7 +278,7 @@ def test_the_watch_is_deaf_although_the_change_came_by_another_way() -> None:
         scene.cluster.put(a_body("u1", 7))
         await scene.entropy.compare()
         assert scene.controller.versions == {"u1": (1, "7")}
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         await scene.entropy.compare()
         assert scene.entropy.watch_stalled() is not None
 
@@ -285,7 +291,7 @@ def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
         await scene.entropy.compare()
         scene.cluster.bodies.clear()
         await scene.entropy.compare()
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         assert scene.entropy.watch_stalled() is None
 
     play(script)
@@ -298,7 +304,7 @@ def test_the_watch_is_deaf_when_it_was_late_once_and_then_withholds_another_chan
         scene.watched(a_body("u1", 7))
         scene.cluster.put(a_body("u1", 9))
         await scene.entropy.compare()
-        await asyncio.sleep(DEAF_SECONDS + 1)
+        await asyncio.sleep(STALLED_SECONDS + 1)
         assert scene.entropy.watch_stalled() is not None
 
     play(script)
