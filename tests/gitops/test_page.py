@@ -45,7 +45,7 @@ def reported(said: Verdict, *, waits: bool = False) -> dict[str, Any]:
     obj["metadata"]["generation"] += waits
     before = MirrorStatus.model_validate(obj["status"]).conditions
     after = conditions(before, said, obj["metadata"]["generation"], NOW)
-    obj["status"]["conditions"] = [each.model_dump(mode="json", by_alias=True) for each in after]
+    obj["status"]["conditions"] = MirrorStatus(conditions=after).as_wire()["conditions"]
     return obj
 
 

@@ -5,6 +5,7 @@ what it cannot read.
 """
 
 from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -51,10 +52,9 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Condition(BaseModel):
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class Condition:
     """One condition, in the shape of metav1.Condition."""
-
-    model_config = MODEL_CONFIG
 
     type: Annotated[
         str,
@@ -78,10 +78,9 @@ class Condition(BaseModel):
     ] = None
 
 
-class TablesStatus(BaseModel):
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class TablesStatus:
     """The tables of the mirror in numbers."""
-
-    model_config = MODEL_CONFIG
 
     desired: Annotated[Count, observed("Tables in the spec.", unit="tables")] = 0
     replicating: Annotated[Count, observed("Tables of the spec that the mirror replicates.", unit="tables")] = 0
@@ -94,7 +93,7 @@ class TablesStatus(BaseModel):
         list[_Identifier],
         Field(max_length=MAX_PENDING),
         observed("Sources of the first tables that are yet to be added or removed.", list_type="atomic"),
-    ] = []
+    ] = field(default_factory=list)
 
 
 class Step(StrEnum):
@@ -163,10 +162,9 @@ class Bounds:
     refused: Annotated[_Refusal | None, observed("Reason for which PeerDB refused the goal, if it did.")] = None
 
 
-class LastError(BaseModel):
+@dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
+class LastError:
     """The newest error in PeerDB's log of the mirror."""
-
-    model_config = MODEL_CONFIG
 
     message: Annotated[Annotated[str, Field(max_length=MAX_ERROR)], observed("The log's text, shortened.")]
     time: Annotated[Seconds, observed("When PeerDB logged it.")]

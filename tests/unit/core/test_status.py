@@ -194,19 +194,19 @@ FOREIGN = Condition(
 
 
 def test_conditions_of_other_writers_are_kept_as_they_are_behind_ours() -> None:
-    another = FOREIGN.model_copy(update={"type": "Approved"})
+    another = replace(FOREIGN, type="Approved")
     before = MirrorStatus(conditions=[FOREIGN, *reported(PAUSING).conditions, another])
     assert reported(RUNNING, before).conditions == [*reported(RUNNING, reported(PAUSING)).conditions, FOREIGN, another]
 
 
 def test_a_condition_of_another_writer_is_written_back_as_it_was_read() -> None:
-    wire = FOREIGN.model_dump(mode="json", by_alias=True, exclude_none=True)
+    (wire,) = MirrorStatus(conditions=[FOREIGN]).as_wire()["conditions"]
     assert read_status({"conditions": [wire]}).as_wire()["conditions"] == [wire]
     assert wire["lastTransitionTime"].endswith(".250000Z")
 
 
 def test_our_conditions_find_room_when_other_writers_have_filled_the_list() -> None:
-    strangers = [FOREIGN.model_copy(update={"type": f"Stranger{number}"}) for number in range(MAX_CONDITIONS)]
+    strangers = [replace(FOREIGN, type=f"Stranger{number}") for number in range(MAX_CONDITIONS)]
     full = reported(PAUSING, MirrorStatus(conditions=strangers))
     assert kinds(full)[:3] == ["Ready", "Synced", "Reconciling"]
     assert len(full.conditions) == MAX_CONDITIONS
