@@ -131,8 +131,8 @@ TWO_MINUTES: tuple[Defect, ...] = (
         "rule 13, I10",
         "patience starts anew with the process",
         ENTRY,
-        "    return History(paused_since=status.state_since)",
-        "    return History()",
+        "    return replace(known, paused_since=status.state_since)",
+        "    return known",
     ),
     Defect(
         "rule 13, I10",
@@ -381,6 +381,44 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     ),
 )
 
+ANOTHER_MIRROR: tuple[Defect, ...] = (
+    Defect(
+        "section 2",
+        "a mirror created anew is taken for the old one",
+        "mirror/rules/state.py",
+        "return self.view.status.created_at not in {None, self.observation.created_at}",
+        "return False",
+    ),
+    Defect(
+        "section 2",
+        "a light look confirms the verdict on a mirror that is not ours",
+        STEP,
+        '    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    return case.plan("quiet"',
+        '    return case.plan("quiet"',
+    ),
+    Defect(
+        "section 2",
+        "what was learned of a mirror holds for the next one of its name",
+        MEMORY,
+        'if history.created_at not in {"", seen.created_at}:',
+        "if False:",
+    ),
+    Defect(
+        "section 2, rule 5",
+        "the list accepted for a mirror holds for one that somebody else owns",
+        STATUS,
+        "if another and report.verdict is not None and report.verdict.reason in REFUSED:",
+        "if False:",
+    ),
+    Defect(
+        "section 3",
+        "tables replicate in a mirror that is gone",
+        STATUS,
+        "        case Absent():\n            return _none_replicates(known)",
+        "        case Absent():\n            return known",
+    ),
+)
+
 DELETIONS: tuple[Defect, ...] = (
     Defect(
         "deletion",
@@ -454,4 +492,4 @@ DELETIONS: tuple[Defect, ...] = (
     ),
 )
 
-DEFECTS = PLANNER + TWO_MINUTES + MEMORY_OF_COMMANDS + DELETIONS
+DEFECTS = PLANNER + TWO_MINUTES + MEMORY_OF_COMMANDS + ANOTHER_MIRROR + DELETIONS

@@ -131,7 +131,7 @@ def proven_gone(evidence: Evidence, work: Pass, gap: float) -> bool:
             gone.append(one)
         elif not asked_again:
             break
-    return len(gone) > 1 and looked_at(evidence, gone[0]) - looked_at(evidence, gone[-1]) >= gap - SLACK
+    return len(gone) > 1 and observed_at(evidence, gone[0]) - observed_at(evidence, gone[-1]) >= gap - SLACK
 
 
 def proven_foreign(evidence: Evidence, work: Pass) -> bool:
@@ -146,11 +146,11 @@ def proven_foreign(evidence: Evidence, work: Pass) -> bool:
 def missing_twice(evidence: Evidence, read: TagRead) -> bool:
     """Whether the same process had found no owner tag five seconds before, either."""
     earlier = [one for one in evidence.before(read) if isinstance(one, TagRead) and one.answered and not one.owner]
-    now = looked_at(evidence, read)
-    return any(now - looked_at(evidence, one) >= DOUBT_GAP - SLACK for one in earlier)
+    now = observed_at(evidence, read)
+    return any(now - observed_at(evidence, one) >= DOUBT_GAP - SLACK for one in earlier)
 
 
-def looked_at(evidence: Evidence, one: Asked) -> float:
+def observed_at(evidence: Evidence, one: Asked) -> float:
     """When the look began that a request belongs to: that of a tag begins with the question for the status."""
     if isinstance(one, Reading) or one.work is None:
         return one.call.began

@@ -10,6 +10,7 @@ from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
 from tests.properties.invariants import i4_commands_rest_on_a_fresh_observation, judge_command
 from tests.properties.invariants_patience import I10
+from tests.properties.invariants_replaced import Green
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Judge:
     evidence: Evidence
     hands: Hands
     i10: I10
+    green: Green
     quiet: list[Asked | Change] | None = None
 
     @classmethod
@@ -26,7 +28,7 @@ class Judge:
         """A judge of this simulation, at work from now on."""
         evidence = Evidence(simulation)
         hands = Hands(evidence)
-        judge = cls(evidence, hands, I10(evidence, hands))
+        judge = cls(evidence, hands, I10(evidence, hands), Green(evidence, hands))
         evidence.reported.append(judge.take)
         simulation.watchdogs.append(judge.step)
         return judge
@@ -35,6 +37,7 @@ class Judge:
         """After every step of the simulation."""
         self.evidence.catch_up()
         self.i10.check()
+        self.green.check()
 
     def take(self, one: Asked | Change) -> None:
         """A new record."""

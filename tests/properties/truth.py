@@ -112,8 +112,9 @@ def is_under_way(mirror: Mirror) -> bool:
 def _counts_are_right(facts: Facts, reported: Body) -> bool:
     wished = len(facts.wishes or {})
     there = wished - len(facts.added)
+    beyond = f" +{len(facts.removed)}" if facts.removed else ""
     return (reported.get("summary"), reported.get("adding"), reported.get("removing")) == (
-        f"{there}/{wished}", len(facts.added), len(facts.removed)
+        f"{there}/{wished}{beyond}", len(facts.added), len(facts.removed)
     )  # fmt: skip
 
 

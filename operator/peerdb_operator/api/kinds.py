@@ -24,7 +24,9 @@ _COLUMNS: Final = (
     PrinterColumn("State", ".status.state", "What PeerDB says the mirror is doing."),
     PrinterColumn("Ready", _of_ready("status"), "Whether the mirror is as wished."),
     PrinterColumn("Reason", _of_ready("reason"), "Why, in one word."),
-    PrinterColumn("Tables", ".status.tables.summary", "Tables replicating, of tables in the spec."),
+    PrinterColumn(
+        "Tables", ".status.tables.summary", "Tables replicating, of tables in the spec; +n: tables yet to be removed."
+    ),
     PrinterColumn("Mirror", ".status.mirrorName", "Name of the mirror in PeerDB.", wide=True),
     PrinterColumn("Deletion", ".spec.deletionPolicy", "What deleting this object does.", wide=True),
     PrinterColumn("Message", _of_ready("message"), "Why, in a sentence.", wide=True),

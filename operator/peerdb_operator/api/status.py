@@ -83,11 +83,18 @@ class TablesStatus:
     """The tables of the mirror in numbers."""
 
     desired: Annotated[Count, observed("Tables in the spec.", unit="tables")] = 0
-    replicating: Annotated[Count, observed("Tables of the spec that the mirror replicates.", unit="tables")] = 0
+    replicating: Annotated[
+        Count, observed("Tables of the spec that the mirror replicates; 0 without a mirror.", unit="tables")
+    ] = 0
     adding: Annotated[Count, observed("Tables that are yet to be added.", unit="tables")] = 0
-    removing: Annotated[Count, observed("Tables that are yet to be removed.", unit="tables")] = 0
+    removing: Annotated[
+        Count, observed("Tables that are yet to be removed; they replicate until then.", unit="tables")
+    ] = 0
     summary: Annotated[
-        Annotated[str, Field(max_length=64)] | None, observed("Replicating and desired tables, as in `4998/5000`.")
+        Annotated[str, Field(max_length=64)] | None,
+        observed(
+            "Replicating and desired tables, as in `4998/5000`; `4998/5000 +2` while two more are yet to be removed."
+        ),
     ] = None
     pending: Annotated[
         list[_Identifier],
@@ -180,6 +187,10 @@ class MirrorStatus(BaseModel):
         observed("The newest metadata.generation that was evaluated; -1 before the first."),
     ] = -1
     mirror_name: Annotated[_MirrorName | None, observed("Name of the mirror in PeerDB.")] = None
+    created_at: Annotated[
+        _Word | None,
+        observed("PeerDB's creation time of the mirror that this object manages; another mirror has another."),
+    ] = None
     state: Annotated[
         _Word | None,
         observed("State of the mirror in PeerDB's words (Running, Paused, Pausing, Snapshot, ...), or Missing."),

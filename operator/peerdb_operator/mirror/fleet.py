@@ -19,7 +19,8 @@ from peerdb_operator.ports import FleetPoll
 
 CLONE = "clone_"
 RUN_ID = re.compile(r"_[0-9a-f]{8}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{12}$")
-SAME_MILLISECONDS = 2.0
+ROUNDING_MS = 1
+"""By how much two forms of one createdAt may differ; no mirror is dropped and created within it."""
 ERROR_LENGTH = 500
 
 
@@ -46,9 +47,14 @@ class FleetReader:
         else:
             rows = {row.name: row for row in look.mirrors}
             for entry in self._awake():
-                if began_after_our_command := look.began_at > entry.commanded_at:
-                    self._forget_outage(entry)
-                if began_after_our_command and _surprises(entry, rows.get(entry.view.mirror)):
+                if look.began_at <= entry.commanded_at:
+                    continue
+                row = rows.get(entry.view.mirror)
+                self._forget_outage(entry)
+                if look.began_at >= entry.observed_at and row is not None and _is_another(entry, row):
+                    entry.history, entry.sample_at = replace(entry.history, replaced=True), 0.0
+                    woken.add(entry.view.uid)
+                elif _surprises(entry, row):
                     woken.add(entry.view.uid)
             self._blinded.clear()
         return sorted(woken)
@@ -108,16 +114,19 @@ def _surprises(entry: CachedMirror, row: ListedMirror | None) -> bool:
         return True
     if row is None:
         return entry.view.status.state != "Missing"
-    if row.state != entry.history.word:
-        return True
+    return row.state != entry.history.word
+
+
+def _is_another(entry: CachedMirror, row: ListedMirror) -> bool:
+    """Whether the list shows another mirror under the name than the one seen last."""
     known = _milliseconds(entry.peerdb_created_at)
-    return known is not None and abs(row.created_at_ms - known) > SAME_MILLISECONDS
+    return known is not None and abs(row.created_at_ms - known) > ROUNDING_MS
 
 
-def _milliseconds(created_at: str) -> float | None:
-    """A createdAt as the list has it; None for a text that is no time."""
+def _milliseconds(created_at: str) -> int | None:
+    """A createdAt as the list has it: microseconds cut off; None for a text that is no time."""
     try:
-        return parse_time(created_at) * 1000.0
+        return round(parse_time(created_at) * 1e6) // 1000
     except ValueError:
         return None
 

@@ -62,6 +62,7 @@ class Observations:
     async def look(self, work: Work, reads: Reads = Reads.FULL) -> Observation:
         """Look once, and remember."""
         entry = work.entry
+        entry.observed_at = self.clock.now()
         how = Manner(
             reads,
             copying=entry.history.word == State.SNAPSHOT,
@@ -82,6 +83,8 @@ class Observations:
         )
         if isinstance(observation, Found):
             entry.peerdb_created_at = observation.created_at
+            if entry.history.error is None:
+                entry.error = None  # it was that of another mirror, which had this name before
             if reads is Reads.FULL:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
             if work.sight.config is not None:

@@ -40,6 +40,8 @@ class CachedMirror:
     """The newest journal; None when somebody else has written the one in status."""
     error: tuple[str, float] | None = None
     peerdb_created_at: str = ""
+    observed_at: float = 0.0
+    """When the newest look at PeerDB of a pass began."""
     sample_at: float = 0.0
     written_at: float = 0.0
     commanded_at: float = 0.0
@@ -190,10 +192,12 @@ def recalled(view: MirrorObject) -> History:
     The status must speak of this generation's wish, or of a step that is only taken for a mirror that is to run.
     """
     status = view.status
-    reason = next((each.reason for each in status.conditions if each.type == "Ready"), "")
-    if status.state != "Paused" or (status.observed_generation != view.generation and reason not in ON_THE_WAY):
-        return History()
-    return History(paused_since=status.state_since)
+    known = History(created_at=status.created_at or "")
+    if status.state != "Paused" or (
+        status.observed_generation != view.generation and status.ready_reason not in ON_THE_WAY
+    ):
+        return known
+    return replace(known, paused_since=status.state_since)
 
 
 def project(body: Mapping[str, Any]) -> MirrorObject:
@@ -323,7 +327,13 @@ class MirrorStore:
             return False  # an old read of an object whose name another one bears by now
         if namesake is not None:
             self.remove(namesake.view.uid)
-        self._entries[view.uid] = CachedMirror(view, _spec(body), history=recalled(view), error=_known_error(view))
+        self._entries[view.uid] = CachedMirror(
+            view,
+            _spec(body),
+            history=recalled(view),
+            error=_known_error(view),
+            peerdb_created_at=view.status.created_at or "",
+        )
         self._uids[view.key] = view.uid
         self._claim(view)
         return True

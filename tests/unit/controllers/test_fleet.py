@@ -10,6 +10,7 @@ from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     STATUS,
+    TAGS,
     Stage,
     Tap,
     a_settled_stage,
@@ -61,6 +62,41 @@ def test_a_mirror_is_woken_when_it_was_created_anew_in_the_same_state() -> None:
     stage = quietly(a_settled_stage("a"))
     stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), created_at=stage.now)
     assert stage.tick() == [stage.uid()]
+
+
+def test_another_mirror_in_the_list_is_looked_at_fully_in_the_pass_that_it_wakes() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), created_at=stage.now)
+    stage.tick()
+    stage.run()
+    assert {STATUS, f"{TAGS}orders"} <= {one.path for one in stage.peerdb.asked}
+    assert stage.condition() == ("Unknown", "SettingUp")
+
+
+def test_a_list_that_is_older_than_the_newest_look_shows_no_other_mirror() -> None:
+    stage = quietly(a_settled_stage("a"))
+    row = stage.engine.world.row("orders")
+    assert row is not None
+    old = ListedMirror("orders", "RUNNING", int(row.created_at * 1000), is_cdc=True)
+    began = stage.now
+    stage.wait(1.0)
+    stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), tags=row.tags, created_at=stage.now)
+    stage.tick()
+    stage.run()
+    stage.controller.fleet(FleetPoll(began, (old,)))
+    assert not stage.entry().history.replaced
+
+
+@pytest.mark.parametrize(("micros", "woken"), [(0, False), (999, False), (1_000, False), (2_000, True)])
+def test_creation_times_are_compared_in_whole_milliseconds(micros: int, *, woken: bool) -> None:
+    stage = a_stage()
+    stage.engine.put_mirror("orders", tables=tables("a"), tags={OWNER_TAG: RELEASED}, created_at=stage.now + 0.123)
+    stage.cluster.create("orders", a_spec("a"))
+    stage.follow(30.0)
+    row = stage.engine.world.row("orders")
+    assert row is not None
+    row.created_at += micros / 1e6
+    assert bool(stage.tick()) is woken
 
 
 def test_a_creation_time_that_is_no_time_is_not_compared() -> None:

@@ -602,15 +602,17 @@ def test_a_journal_that_was_edited_by_hand_is_read_anew() -> None:
 
 
 def test_a_write_that_waits_for_its_phase_to_last_is_made_when_it_has() -> None:
-    stage = a_settled_stage("a")
-    stage.restart(brake_drops=0)
-    stage.cluster.delete("orders")
+    stage = a_settled_stage("a", knobs={"t_add": 60.0})
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
     rest = stage.run()
-    assert stage.condition() == ("True", "Running")
+    while stage.state() is not Status.SNAPSHOT:
+        stage.wait(rest.after or 0.0)
+        rest = stage.run()
+    assert stage.condition() == ("Unknown", "Editing")
     assert rest.after is not None
     assert rest.after <= 2.0
     stage.follow(3.0)
-    assert stage.condition() == ("False", "DropHeld")
+    assert stage.condition() == ("Unknown", "AddingTables")
 
 
 def test_an_object_that_goes_without_our_finalizer_rests() -> None:

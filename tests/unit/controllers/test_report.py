@@ -122,8 +122,14 @@ def test_an_event_tells_of_every_transition_once() -> None:
 
 def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
     stage = a_settled_stage("a")
+    row = stage.engine.world.row("orders")
+    assert row is not None
     stage.engine.put_mirror(
-        "orders", state=Status.FAILED, tables=tables("a"), tags={"peerdb.io/owner": str(stage.tag())}
+        "orders",
+        state=Status.FAILED,
+        tables=tables("a"),
+        tags={"peerdb.io/owner": str(stage.tag())},
+        created_at=row.created_at,
     )
     stage.tick()
     stage.follow(20.0)

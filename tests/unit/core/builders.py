@@ -138,7 +138,7 @@ def settled_bounds(**fields: object) -> Bounds:
 
 def an_object(
     *, version: int = 1, frozen: bool = False, deleted_at: float | None = None, has_finalizer: bool = True,
-    tables_accepted: bool = True,
+    tables_accepted: bool = True, mirror_created_at: str | None = None,
     observed_generation: int = GENERATION, state: str = "Running", state_since: float | None = LONG_AGO,
     reason: str = Reason.RUNNING,
 ) -> MirrorObject:  # fmt: skip
@@ -147,7 +147,7 @@ def an_object(
         type="Ready", status=ConditionStatus.TRUE, reason=reason or "Unset", message="", last_transition_time=LONG_AGO
     )  # fmt: skip
     status = MirrorStatus(
-        observed_generation=observed_generation, state=state, state_since=state_since,
+        observed_generation=observed_generation, created_at=mirror_created_at, state=state, state_since=state_since,
         conditions=[ready] if reason else [], tables=TablesStatus() if tables_accepted else None,
     )  # fmt: skip
     return MirrorObject(

@@ -102,7 +102,7 @@ def test_a_404_forgets_the_mirror_but_not_what_was_sent_nor_the_deletion() -> No
     kept = History(
         not_found_since=NOW + 1, changed_since_full=True, sent_at=NOW, release_since=NOW, error=("broken", NOW)
     )
-    assert history == replace(kept, paused_since=NOW), "one 404 may be wrong, and the stop goes on"
+    assert history == replace(kept, created_at=CREATED, paused_since=NOW), "one 404 may be wrong, and the stop goes on"
     history, _ = seen_at(7, NotFound(7), history)
     assert history == kept
 

@@ -38,7 +38,7 @@ AS_IT_IS, AS_IT_IS_PAUSED = a_mirror("public.a"), a_mirror("public.a", runs=Fals
 STOPPED = {"paused_since": NOW - 120}
 
 
-def looked_at(mirror: Desired, look: Found, operation: Operation, **history: object) -> Decision:
+def observed_at(mirror: Desired, look: Found, operation: Operation, **history: object) -> Decision:
     """The plan while a command is in flight."""
     return decision_of(a_case(mirror, look, operation=operation, history=history))
 
@@ -67,13 +67,13 @@ def attempts(decision: Decision) -> int:
     ],
 )
 def test_a_command_is_dropped_when_it_is_not_for_this_mirror_or_not_of_this_time(operation: Operation) -> None:
-    decision = looked_at(AS_IT_IS, a_look(config=BEFORE), operation)
+    decision = observed_at(AS_IT_IS, a_look(config=BEFORE), operation)
     assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (Reason.RUNNING, None, 0)
 
 
 def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
     operation = an_operation(Step.PAUSE, age=-2)
-    assert looked_at(AS_IT_IS, a_look(config=BEFORE), operation).journal.operation == operation
+    assert observed_at(AS_IT_IS, a_look(config=BEFORE), operation).journal.operation == operation
 
 
 # Pause and resume.
@@ -89,7 +89,7 @@ def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
 def test_an_effective_command_closes_and_the_pass_goes_on(
     mirror: Desired, look: Found, step: Step, reason: Reason
 ) -> None:
-    decision = looked_at(mirror, look, an_operation(step))
+    decision = observed_at(mirror, look, an_operation(step))
     assert (reason_of(decision), decision.journal.operation) == (reason, None)
 
 
@@ -106,21 +106,23 @@ def test_everything_waits_for_a_command_in_flight(
     mirror: Desired, look: Found, step: Step, reason: Reason, wait: float
 ) -> None:
     operation = an_operation(step)
-    decision = looked_at(mirror, look, operation)
+    decision = observed_at(mirror, look, operation)
     assert (reason_of(decision), decision.action, decision.journal.operation) == (reason, None, operation)
     assert decision.wait.after == wait
 
 
 @pytest.mark.parametrize("outcome_unknown", ["", "PeerDB did not answer in time"])
 def test_the_failure_of_a_command_in_flight_is_told_beside_it(outcome_unknown: str) -> None:
-    decision = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), outcome_unknown=outcome_unknown)
+    decision = observed_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), outcome_unknown=outcome_unknown)
     beside = f", which failed but may have arrived all the same: {outcome_unknown}" if outcome_unknown else ""
     assert decision.verdict is not None
     assert decision.verdict.message == f"the mirror is asked to pause{beside}"
 
 
 def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
-    decision = looked_at(WISH_PAUSED, a_look(), an_operation(Step.PAUSE), blocked=(GENERATION, Reason.DRIFT_LOOP, "x"))
+    decision = observed_at(
+        WISH_PAUSED, a_look(), an_operation(Step.PAUSE), blocked=(GENERATION, Reason.DRIFT_LOOP, "x")
+    )
     assert reason_of(decision) is Reason.DRIFT_LOOP
 
 
@@ -137,7 +139,7 @@ def test_a_command_without_effect_is_sent_again_while_it_is_still_asked_for(
     mirror: Desired, look: Found, step: Step
 ) -> None:
     operation = an_operation(step, age=20)
-    decision = looked_at(mirror, look, operation, precheck=checked())
+    decision = observed_at(mirror, look, operation, precheck=checked())
     assert decision.action == (Pause(None) if step is Step.PAUSE else Resume(None))
     assert decision.journal.operation == operation
 
@@ -155,7 +157,7 @@ def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more
     mirror: Desired, look: Found, step: Step
 ) -> None:
     operation = an_operation(step, age=20)
-    decision = looked_at(mirror, look, operation, precheck=checked(), confirmed=True)
+    decision = observed_at(mirror, look, operation, precheck=checked(), confirmed=True)
     assert (decision.action, decision.journal.operation) == (None, operation)
     assert reason_of(decision) in {Reason.PAUSING, Reason.RESUMING}
 
@@ -170,12 +172,12 @@ def test_a_command_without_effect_is_waited_out_when_nobody_asks_for_it_any_more
 def test_a_command_without_effect_is_forgotten_after_half_a_minute(
     mirror: Desired, look: Found, step: Step, reason: Reason
 ) -> None:
-    decision = looked_at(mirror, look, an_operation(step, age=30), paused_for=130.0)
+    decision = observed_at(mirror, look, an_operation(step, age=30), paused_for=130.0)
     assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (reason, None, 0)
 
 
 def test_a_pause_that_an_armed_update_ate_is_planned_afresh_at_once() -> None:
-    decision = looked_at(WISH_PAUSED, a_look(config=AFTER), an_operation(Step.PAUSE), pausing_seen=True)
+    decision = observed_at(WISH_PAUSED, a_look(config=AFTER), an_operation(Step.PAUSE), pausing_seen=True)
     assert isinstance(decision.action, Pause)
     assert decision.action.operation is not None
 
@@ -198,13 +200,13 @@ def test_a_proven_edit_closes_and_clears_the_count(mirror: Desired, age: float) 
 
 def test_a_proven_edit_goes_on_to_the_next_cycle_in_the_same_pass() -> None:
     mirror = a_mirror("public.b", "public.a", runs=False)
-    decision = looked_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
+    decision = observed_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
     assert isinstance(decision.action, Pause)
 
 
 @pytest.mark.parametrize(("accepted", "counted"), [(True, 1), (False, 0)])
 def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accepted: bool, counted: int) -> None:
-    decision = looked_at(
+    decision = observed_at(
         WISH,
         a_look(State.PAUSED, BEFORE),
         an_edit_of(BEFORE, AFTER, age=31, accepted=accepted),
@@ -215,7 +217,7 @@ def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accept
 
 @pytest.mark.parametrize(("paused_for", "counted"), [(119.0, 0), (120.0, 1)])
 def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(paused_for: float, counted: int) -> None:
-    decision = looked_at(
+    decision = observed_at(
         WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=31, accepted=False), paused_for=paused_for
     )
     assert (decision.journal.operation, attempts(decision)) == (None, counted)
@@ -223,17 +225,17 @@ def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(pau
 
 def test_a_lost_edit_is_left_to_the_next_pause_while_it_is_still_the_goal() -> None:
     lost = an_edit_of(BEFORE, AFTER, age=6)
-    again = looked_at(WISH, a_look(config=BEFORE), lost, precheck=checked())
+    again = observed_at(WISH, a_look(config=BEFORE), lost, precheck=checked())
     assert isinstance(again.action, Pause)
     assert attempts(again) == 1
-    paused = looked_at(WISH_PAUSED, a_look(config=BEFORE), lost)
+    paused = observed_at(WISH_PAUSED, a_look(config=BEFORE), lost)
     assert isinstance(paused.action, Pause)
 
 
 def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anyway() -> None:
     mirror = a_mirror("public.a", "public.c")
     precheck = a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
-    decision = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
+    decision = observed_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
     assert isinstance(decision.action, Pause)
 
 
@@ -248,7 +250,7 @@ def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anywa
 )
 def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: Desired) -> None:
     for age in (6, 60):
-        decision = looked_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
+        decision = observed_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
         assert (reason_of(decision), decision.action) == (Reason.EDITING, Disarm())
         assert decision.journal.operation is None
 
@@ -258,18 +260,18 @@ def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: D
     [(WISH, 1000, Reason.EDITING), (WISH_PAUSED, 29, Reason.EDITING), (WISH_PAUSED, 30, Reason.PAUSING)],
 )
 def test_an_edit_is_given_up_unread_only_for_a_wished_pause(mirror: Desired, age: float, reason: Reason) -> None:
-    decision = looked_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
+    decision = observed_at(mirror, a_blind_look(), an_edit_of(BEFORE, AFTER, age=age))
     assert reason_of(decision) is reason
 
 
 def test_an_edit_that_nobody_can_see_in_paused_is_waited_for_since_a_worker_may_hold_it() -> None:
     operation = an_edit_of(BEFORE, AFTER, age=1000)
-    decision = looked_at(WISH_PAUSED, a_blind_look(State.PAUSED), operation)
+    decision = observed_at(WISH_PAUSED, a_blind_look(State.PAUSED), operation)
     assert (decision.action, decision.journal.operation) == (None, operation)
 
 
 def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
-    decision = looked_at(
+    decision = observed_at(
         a_mirror("public.a", "public.c"),
         a_look(State.PAUSED, OTHER),
         an_edit_of(BEFORE, AFTER, age=6),
@@ -284,7 +286,7 @@ def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
 @pytest.mark.parametrize("sent_at", [0.0, NOW - 15])
 def test_a_mirror_is_resumed_after_two_minutes_whatever_edit_is_in_flight(sent_at: float) -> None:
     operation = an_edit_of(BEFORE, AFTER, age=100, accepted=False)
-    decision = looked_at(WISH, a_blind_look(State.PAUSED), operation, sent_at=sent_at, **STOPPED)
+    decision = observed_at(WISH, a_blind_look(State.PAUSED), operation, sent_at=sent_at, **STOPPED)
     assert (reason_of(decision), decision.action) == (Reason.RESUMING, Resume(None))
     assert decision.journal.operation == operation, "the resume is not recorded, the edit stays open"
 
@@ -300,21 +302,21 @@ def test_a_mirror_is_resumed_after_two_minutes_whatever_edit_is_in_flight(sent_a
 def test_a_mirror_is_not_resumed_again_too_early_nor_against_the_wish(
     mirror: Desired, history: dict[str, object]
 ) -> None:
-    decision = looked_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **history)
+    decision = observed_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **history)
     assert decision.action is None
 
 
 def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_otherwise() -> None:
-    young = looked_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=5), **STOPPED)
+    young = observed_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=5), **STOPPED)
     assert young.action is None
-    old = looked_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=20), **STOPPED)
+    old = observed_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=20), **STOPPED)
     assert old.action == Resume(None)
 
 
 def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     goal = AFTER.fingerprint
     resumed = an_operation(Step.RESUME, to=goal)
-    decision = looked_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
+    decision = observed_at(WISH, a_look(config=BEFORE), resumed, precheck=checked())
     assert (attempts(decision), decision.journal.bounds.goal) == (1, goal)
     second = a_case(WISH, a_look(config=BEFORE), operation=resumed, bounds=settled_bounds(goal=goal, attempts=1))
     assert reason_of(decision_of(second)) is Reason.EDIT_NOT_APPLIED
@@ -322,13 +324,13 @@ def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
 
 def test_a_stop_that_patience_ended_counts_even_in_a_pass_that_tells_nothing() -> None:
     resumed = an_operation(Step.RESUME, to=AFTER.fingerprint)
-    decision = looked_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
+    decision = observed_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
     assert (decision.verdict, attempts(decision)) == (None, 1)
 
 
 def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
     resumed = an_operation(Step.RESUME, age=31, to=AFTER.fingerprint)
-    decision = looked_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
+    decision = observed_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
     assert attempts(decision) == 0
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None

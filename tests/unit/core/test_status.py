@@ -20,6 +20,7 @@ from peerdb_operator.api.status import (
     TablesStatus,
     read_status,
 )
+from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.conditions import (
     AWAY,
     ROWS,
@@ -37,12 +38,18 @@ from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
-from peerdb_operator.mirror.rules.observation import Observation, State
+from peerdb_operator.mirror.rules.observation import Observation, Owner, State
 from tests.unit.core.builders import (
+    CREATED,
     GENERATION,
     LONG_AGO,
     NO_WORKERS,
+    NOBODYS,
     NOW,
+    OTHERS,
+    OURS,
+    RECREATED,
+    UNASKED,
     a_config,
     a_history,
     a_light_look,
@@ -281,7 +288,7 @@ def test_tables_are_counted_against_the_live_list() -> None:
     mirror = a_mirror("public.a", "public.b", "public.c")
     status = reported(PAUSING, mirror=mirror, look=a_look(config=a_config("public.a", "public.old")))
     assert status.tables == TablesStatus(
-        desired=3, replicating=1, adding=2, removing=1, summary="1/3", pending=["public.b", "public.c", "public.old"]
+        desired=3, replicating=1, adding=2, removing=1, summary="1/3 +1", pending=["public.b", "public.c", "public.old"]
     )
 
 
@@ -311,12 +318,64 @@ def test_tables_vanish_when_the_spec_has_no_list() -> None:
         a_look(config=NO_WORKERS),
         a_look(State.SNAPSHOT, a_config("public.z")),
         an_outage(),
-        an_absence(),
     ],
 )
 def test_tables_stay_as_they_were_when_the_live_list_is_not_known(look: Observation) -> None:
     before = reported(RUNNING)
     assert reported(None, before, look=look).tables == before.tables
+
+
+@pytest.mark.parametrize("look", [an_absence(), a_look(State.TERMINATED), a_light_look(created_at=RECREATED)])
+def test_no_table_replicates_when_the_mirror_is_gone(look: Observation) -> None:
+    mirror = a_mirror("public.a", "public.b")
+    before = reported(RUNNING, mirror=mirror, look=a_look(config=a_config("public.a", "public.old")))
+    assert before.tables is not None
+    assert before.tables.summary == "1/2 +1"
+    after = reported(verdict(Reason.MIRROR_NOT_FOUND, "gone"), before, mirror=mirror, look=look)
+    assert after.tables == TablesStatus(desired=2, summary="0/2")
+
+
+def test_a_mirror_without_an_accepted_list_has_no_numbers_when_it_is_gone() -> None:
+    assert reported(verdict(Reason.MIRROR_NOT_FOUND, "gone"), look=an_absence(), accept=False).tables is None
+
+
+@pytest.mark.parametrize("reason", [Reason.ADOPTION_CONFLICT, Reason.MIRROR_NOT_OWNED, Reason.NAME_CONFLICT])
+def test_a_list_is_not_accepted_of_a_mirror_that_took_the_place_of_ours_and_is_not_taken_over(reason: Reason) -> None:
+    another = a_look(created_at=RECREATED, owner=NOBODYS)
+    assert reported(verdict(reason, "not ours"), reported(RUNNING), look=another, accept=False).tables is None
+    assert reported(verdict(reason, "as before"), reported(RUNNING), accept=False).tables is not None
+
+
+def test_a_table_that_is_yet_to_be_removed_is_shown_beside_those_of_the_spec() -> None:
+    status = reported(PAUSING, mirror=a_mirror("public.a"), look=a_look(config=a_config("public.a", "public.b")))
+    assert status.tables == TablesStatus(desired=1, replicating=1, removing=1, summary="1/1 +1", pending=["public.b"])
+
+
+# The mirror itself.
+
+
+def test_the_mirror_is_known_by_its_creation_time_once_it_carries_our_tag() -> None:
+    assert reported(RUNNING).created_at == CREATED
+    assert reported(RUNNING, look=a_look(owner=NOBODYS), history=History(owner=(CREATED, NOBODYS))).created_at is None
+
+
+@pytest.mark.parametrize("owner", [NOBODYS, OTHERS, UNASKED])
+def test_a_mirror_that_took_the_place_of_ours_does_not_count_as_ours_before_it_is_taken_over(owner: Owner) -> None:
+    another, history = a_look(created_at=RECREATED, owner=owner), History(owner=(RECREATED, owner))
+    assert reported(None, reported(RUNNING), look=another, history=history).created_at == CREATED
+    ours = a_look(created_at=RECREATED)
+    assert (
+        reported(RUNNING, reported(RUNNING), look=ours, history=History(owner=(RECREATED, OURS))).created_at
+        == RECREATED
+    )
+
+
+def test_the_error_of_a_mirror_that_is_gone_is_not_kept_for_the_next_one() -> None:
+    born = parse_time(RECREATED)
+    ours = a_look(created_at=RECREATED)
+    for age, kept in ((5.0, False), (-5.0, True)):
+        before = MirrorStatus(last_error=LastError(message="broken", time=born - age))
+        assert (reported(None, before, look=ours).last_error is not None) is kept
 
 
 def test_a_table_mapped_anew_counts_as_replicating() -> None:
@@ -398,9 +457,25 @@ def test_a_verdict_at_rest_is_written_at_once() -> None:
 
 
 def test_a_phase_is_written_only_if_it_lasts() -> None:
-    before = reported(verdict(Reason.EDITING, "sent"))
-    adding = reported(verdict(Reason.ADDING_TABLES, "copying"), before, look=a_look(State.SNAPSHOT))
+    edit = Journal(an_operation(), settled_bounds())
+    before = reported(verdict(Reason.EDITING, "sent"), journal=edit)
+    adding = reported(verdict(Reason.ADDING_TABLES, "copying"), before, look=a_look(State.SNAPSHOT), journal=edit)
     assert how_soon(before, adding) is Urgency.PHASE
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (State.TERMINATING, Reason.TERMINATING),
+        (State.RESYNC, Reason.RESYNCING),
+        (State.PAUSING, Reason.PAUSING),
+        (State.SNAPSHOT, Reason.SNAPSHOTTING),
+    ],
+)
+def test_what_somebody_else_does_to_a_mirror_is_written_at_once(state: State, reason: Reason) -> None:
+    before = reported(RUNNING)
+    after = reported(verdict(reason, "by hand"), before, look=a_look(state))
+    assert how_soon(before, after) is Urgency.NOW
 
 
 def test_a_state_without_a_verdict_is_written_only_if_it_lasts() -> None:

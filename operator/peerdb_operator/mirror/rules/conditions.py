@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import (
@@ -27,7 +28,7 @@ from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
-from peerdb_operator.mirror.rules.observation import Found, Observation, Unknown
+from peerdb_operator.mirror.rules.observation import Absent, Found, Observation, OwnerKind, State, Unknown
 
 
 class ConditionChange(Enum):
@@ -160,6 +161,8 @@ MAX_STATE = 64
 MAX_SOURCE = 256
 ALWAYS = ("Ready", "Synced")
 ONLY_WHILE_TRUE = ("Reconciling", "Stalled")
+REFUSED = frozenset({Reason.ADOPTION_CONFLICT, Reason.MIRROR_NOT_OWNED, Reason.NAME_CONFLICT})
+"""Verdicts that leave a mirror to others."""
 UNEVALUATED = AWAY | {Reason.RECONCILE_DISABLED, Reason.INTERNAL_ERROR}
 """Verdicts that say nothing about the spec of this generation."""
 
@@ -198,12 +201,13 @@ def next_status(
         update={
             "observed_generation": desired.generation if evaluated else previous.observed_generation,
             "mirror_name": desired.mirror,
+            "created_at": _created_at(previous, observation, history),
             "state": state,
             "state_since": since,
-            "tables": _tables(previous.tables, desired, observation, accept=report.accept_tables),
+            "tables": _tables(previous, desired, observation, report),
             "operation": report.journal.operation,
             "bounds": None if report.journal.bounds == Bounds() else report.journal.bounds,
-            "last_error": _last_error(previous.last_error, history.error),
+            "last_error": _last_error(previous.last_error, history.error, observation),
             "conditions": previous.conditions
             if reported is None
             else conditions(previous.conditions, reported, desired.generation, now),
@@ -260,7 +264,8 @@ def urgency(previous: MirrorStatus, following: MirrorStatus, *, reported: bool) 
         return Urgency.NOW
     if _gist(previous) == _gist(following):
         return Urgency.PROGRESS
-    return Urgency.PHASE if _is_on_the_way(following) or not reported else Urgency.NOW
+    phase_of_ours = _is_on_the_way(following) and new is not None
+    return Urgency.PHASE if phase_of_ours or not reported else Urgency.NOW
 
 
 def _gist(status: MirrorStatus) -> object:
@@ -303,40 +308,70 @@ def _state(
     return state, since // 1
 
 
+def _created_at(previous: MirrorStatus, observation: Observation | None, history: History) -> str | None:
+    """PeerDB's createdAt of the mirror seen, if its tag was ours when it was read last."""
+    if not isinstance(observation, Found) or history.owner is None or history.owner[1].kind is not OwnerKind.OURS:
+        return previous.created_at
+    return observation.created_at if history.owner[0] == observation.created_at else previous.created_at
+
+
 def _tables(
-    previous: TablesStatus | None, desired: Desired, observation: Observation | None, *, accept: bool
+    previous: MirrorStatus, desired: Desired, observation: Observation | None, report: Report
 ) -> TablesStatus | None:
-    if desired.invalid:
-        return previous
-    if desired.tables is None:
+    known = previous.tables
+    if desired.tables is None and not desired.invalid:
         return None
-    if previous is None and not accept:
-        return None
-    if (
-        not isinstance(observation, Found)
-        or not observation.state.comparable
-        or not isinstance(observation.config, LiveConfig)
-    ):
-        return previous
-    return count_tables(diff_tables(desired, observation.config), len(desired.tables))
+    match observation:
+        case None | Unknown():
+            return known
+        case Absent():
+            return _none_replicates(known)
+        case Found():
+            another = previous.created_at not in {None, observation.created_at}
+            if another and report.verdict is not None and report.verdict.reason in REFUSED:
+                return None  # what was accepted was the list of the mirror that is gone
+            known = _none_replicates(known) if another or observation.state is State.TERMINATED else known
+            if another and observation.owner.kind is not OwnerKind.OURS:
+                return known
+            return _compared(known, desired, observation, accept=report.accept_tables)
+        case _ as never:
+            assert_never(never)
+
+
+def _compared(known: TablesStatus | None, desired: Desired, seen: Found, *, accept: bool) -> TablesStatus | None:
+    """The numbers of a mirror of ours, as they were where the live tables are not what they will be."""
+    if desired.tables is None or (known is None and not accept):
+        return known
+    if not seen.state.comparable or not isinstance(seen.config, LiveConfig):
+        return known
+    return count_tables(diff_tables(desired, seen.config), len(desired.tables))
 
 
 def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
     """The numbers of a comparison, and the first names that are yet to come or go."""
-    replicating = wished - len(diff.added)
+    replicating, beyond = wished - len(diff.added), len(diff.removed)
     pending = [wish.source for wish in diff.added] + [table.source for table in diff.removed]
     return TablesStatus(
         desired=wished,
         replicating=replicating,
         adding=len(diff.added),
-        removing=len(diff.removed),
-        summary=f"{replicating}/{wished}",
+        removing=beyond,
+        summary=f"{replicating}/{wished}" + (f" +{beyond}" if beyond else ""),
         pending=[on_one_line(source)[:MAX_SOURCE] for source in pending[:MAX_PENDING]],
     )
 
 
-def _last_error(previous: LastError | None, error: tuple[str, float] | None) -> LastError | None:
-    """The newest error; a repeated one is not written again for a while."""
+def _none_replicates(known: TablesStatus | None) -> TablesStatus | None:
+    """The numbers of a mirror that is gone: nothing is about to be added or removed either."""
+    return known and TablesStatus(desired=known.desired, summary=f"0/{known.desired}")
+
+
+def _last_error(
+    previous: LastError | None, error: tuple[str, float] | None, observation: Observation | None
+) -> LastError | None:
+    """The newest error of this mirror; a repeated one is not written again for a while."""
+    if previous is not None and isinstance(observation, Found) and observation.is_younger_than(previous.time + 1):
+        previous = None
     if error is None:
         return previous
     message, time = on_one_line(error[0])[:MAX_ERROR], error[1] // 1

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.status import Bounds
 from peerdb_operator.mirror.rules import finalize, gates, in_flight, patience, phases, steps
+from peerdb_operator.mirror.rules.conditions import ConditionChange, verdict
 from peerdb_operator.mirror.rules.decision import Decision
-from peerdb_operator.mirror.rules.journal import after_settling, for_generation
+from peerdb_operator.mirror.rules.journal import Journal, after_settling, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
+from peerdb_operator.mirror.rules.observation import Found
 from peerdb_operator.mirror.rules.state import Case, MirrorState, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -54,7 +58,10 @@ def decide(state: MirrorState, limits: Limits, now: float) -> Decision:
         return follow(finalize.DELETION, case)
     bounds = state.journal.bounds
     fresh = for_generation(bounds, state.desired.generation)
-    decision = _settle(follow(RULES, case.with_journal(replace(state.journal, bounds=fresh))))
+    case = case.with_journal(replace(state.journal, bounds=fresh))
+    if case.is_another:
+        return _settle(_for_another(case))
+    decision = _settle(follow(RULES, case))
     if decision.verdict is None and decision.action is None and decision.journal.bounds == fresh:
         # A pass that has nothing to tell must not look as if it had: the old generation's bounds stay until one does.
         return replace(decision, journal=replace(decision.journal, bounds=bounds))
@@ -71,6 +78,22 @@ def follow(rules: tuple[Rule, ...], case: Case) -> Decision:
             case = answer
     msg = "the last rule matches every case"
     raise AssertionError(msg)
+
+
+def _for_another(case: Case) -> Decision:
+    """The plan for a mirror that has taken the place of the one in status: nothing that was said of that one holds."""
+    if isinstance(case.observation, Found):
+        case = case.with_journal(Journal(None, Bounds(generation=case.desired.generation)))
+    decision = follow(RULES, case)
+    reported = decision.verdict or verdict(
+        Reason.SETTING_UP,
+        f'another mirror named "{case.desired.mirror}" has taken the place in PeerDB of the one that this Mirror '
+        "managed; it is judged as at first contact",
+    )
+    return replace(
+        decision,
+        verdict=reported.with_ready(ConditionChange.UNKNOWN) if reported.ready is ConditionChange.KEEP else reported,
+    )
 
 
 def _settle(decision: Decision) -> Decision:

@@ -58,6 +58,10 @@ class PrecheckResult:
 class History:
     """Everything remembered of one mirror. Times are seconds since the epoch."""
 
+    created_at: str = ""
+    """PeerDB's createdAt of the mirror that was seen; "" for none. Another mirror of the same name starts afresh."""
+    replaced: bool = False
+    """Whether the fleet list has shown another mirror since the newest observation."""
     word: str | None = None
     previous_word: str | None = None
     word_since: float = 0.0
@@ -118,16 +122,10 @@ def record_reading(
             return broken, look
         case NotFound():
             since = history.not_found_since if history.not_found_since is not None else max(look.at, look.heard_at)
-            fresh = History(
-                not_found_since=since,
-                changed_since_full=True,
-                sent_at=history.sent_at,
-                release_since=history.release_since,
-                error=history.error,
-            )
+            fresh = replace(_without_mirror(history), not_found_since=since)
             if look.at - since >= gap:
                 return fresh, Absent(look.at)
-            fresh = replace(fresh, paused_since=history.paused_since, goal=history.goal)
+            fresh = replace(fresh, created_at=history.created_at, paused_since=history.paused_since, goal=history.goal)
             return fresh, Unknown(
                 Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
             )
@@ -138,6 +136,8 @@ def record_reading(
 
 
 def _record_found(history: History, seen: Found, *, wants_running: bool, now: float) -> History:
+    if history.created_at not in {"", seen.created_at}:
+        history = _without_mirror(history)
     state = seen.state
     changed = seen.word != history.word
     doubtful = state in {State.FAILED, State.TERMINATED}
@@ -145,6 +145,8 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
     progress, progress_at = _progress(history, seen, now)
     return replace(
         history,
+        created_at=seen.created_at,
+        replaced=False,
         word=seen.word,
         previous_word=history.word if changed else history.previous_word,
         word_since=now if changed else history.word_since,
@@ -162,6 +164,14 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
         progress_at=progress_at,
         pausing_seen=history.pausing_seen or state is State.PAUSING,
         orphaned=history.orphaned and not changed,
+        error=None if history.error is not None and seen.is_younger_than(history.error[1]) else history.error,
+    )
+
+
+def _without_mirror(history: History) -> History:
+    """What stays of a memory when its mirror is gone, or another one has taken its place."""
+    return History(
+        changed_since_full=True, sent_at=history.sent_at, release_since=history.release_since, error=history.error
     )
 
 
@@ -203,17 +213,15 @@ def _since(since: float | None, *, holds: bool, at: float) -> float | None:
 
 
 def _stopped_since(history: History, seen: Found, *, holds: bool) -> float | None:
-    """Counted from the request, since a late answer shows how the mirror was; another mirror starts anew."""
-    another = history.owner is not None and history.owner[0] != seen.created_at
-    since = _since(None if another else history.paused_since, holds=holds, at=seen.at)
+    """Counted from the request, since a late answer shows how the mirror was."""
+    since = _since(history.paused_since, holds=holds, at=seen.at)
     return None if since is None else min(since, seen.at)
 
 
 def _moved(history: History, seen: Found, *, changed: bool) -> bool:
     if seen.owner.kind is not OwnerKind.NOT_ASKED and seen.config is not ConfigGap.NOT_ASKED:
         return False
-    another = history.owner is not None and history.owner[0] != seen.created_at
-    return history.changed_since_full or another or (changed and history.word is not None)
+    return history.changed_since_full or (changed and history.word is not None)
 
 
 def _stopped_for(history: History, state: State, now: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from peerdb_operator.api.reasons import Reason
+from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.config import LiveConfig
 
 
@@ -107,6 +108,13 @@ class Found:
     def state(self) -> State:
         """The status as a member of the closed set."""
         return State.of(self.word)
+
+    def is_younger_than(self, moment: float) -> bool:
+        """Whether the mirror was created after this time of PeerDB's clock."""
+        try:
+            return parse_time(self.created_at) > moment
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

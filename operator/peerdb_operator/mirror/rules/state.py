@@ -151,6 +151,13 @@ class Case:
         return self.seen.state
 
     @property
+    def is_another(self) -> bool:
+        """Whether PeerDB has another mirror under this name than the one that status speaks of."""
+        if isinstance(self.observation, Found):
+            return self.view.status.created_at not in {None, self.observation.created_at}
+        return self.history.replaced
+
+    @property
     def is_full(self) -> bool:
         """Whether this look carries the owner tag and an answer about the config."""
         return self.seen.owner.kind is not OwnerKind.NOT_ASKED and self.seen.config is not ConfigGap.NOT_ASKED

@@ -22,7 +22,7 @@ from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pa
 from peerdb_operator.mirror.rules.gates import conflict_message
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.journal import Journal, after_sending, blocked_by
-from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.observation import OwnerKind, State
 from peerdb_operator.mirror.rules.patience import is_unreliable, resume_now, time_left
 from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
@@ -40,6 +40,8 @@ def quiet(case: Case) -> Decision | None:
         return None
     expected = {State.COMPLETED, State.RUNNING if case.desired.wants_running else State.PAUSED}
     if case.state not in expected or case.is_pending or case.view.status.ready_reason not in AT_REST[case.state]:
+        return None
+    if case.owner.kind is not OwnerKind.OURS:
         return None
     return case.plan("quiet", Wait(_settled_wait(case)), _health(case) if case.state is State.RUNNING else None)
 
