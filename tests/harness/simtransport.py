@@ -13,6 +13,7 @@ import httpx
 
 from peerdb_operator.peerdb import transport as wire
 from peerdb_operator.peerdb.http import READ_SECONDS, translate
+from peerdb_operator.peerdb.models import encode_json
 from tests.harness.peerdb.engine import Engine
 from tests.harness.peerdb.values import Deferred, Reply, Request
 
@@ -64,7 +65,7 @@ class SimTransport:
             await asyncio.sleep(on_the_way)
         if network.away:
             raise translate(httpx.ConnectError("connection refused"), request.path)
-        body = b"" if request.body is None else wire.encode_json(request.body)
+        body = b"" if request.body is None else encode_json(request.body)
         call = Call(engine.log.last + 1, self._who, self._work(), began)
         network.calls[call.n] = call
         answer = engine.handle(Request(request.method, f"/v1/{request.path}", body))

@@ -19,10 +19,10 @@ from typing import Any
 
 from peerdb_operator.mirror.controller import MirrorController
 from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.mirror.held_drops import HeldDropCheck
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Requeue
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
-from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.process import pool_limits
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings

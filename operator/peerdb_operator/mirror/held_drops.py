@@ -8,12 +8,14 @@ which reads both again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import KubeError
 from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
+from peerdb_operator.ports import Clock, Controller
 from peerdb_operator.settings import NamespaceDeletion
 
 logger = logging.getLogger(__name__)
@@ -50,3 +52,24 @@ class HeldDrops:
 def _is_held(entry: CachedMirror) -> bool:
     view = entry.view
     return view.deleted_at is not None and view.has_finalizer and view.status.ready_reason == Reason.DROP_HELD
+
+
+class HeldDropCheck:
+    """Wakes the Mirrors whose held drop must not be sent any more, once per tick."""
+
+    def __init__(self, controller: Controller, wake: Callable[[str], None], clock: Clock, period: float) -> None:
+        self._controller = controller
+        self._wake = wake
+        self._clock = clock
+        self._period = period
+
+    async def run(self) -> None:
+        """Check for ever."""
+        while True:
+            await self._clock.sleep(self._period)
+            try:
+                for uid in await self._controller.to_release():
+                    self._wake(uid)
+            except Exception:
+                # A bug here must not end the process: the next tick tries again.
+                logger.exception("A check of held drops ended with an error that nobody classified")

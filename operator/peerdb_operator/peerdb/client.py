@@ -19,7 +19,7 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
     UnexpectedReply,
 )
-from peerdb_operator.peerdb.errors import Asked, body_of
+from peerdb_operator.peerdb.errors import Target, body_of
 from peerdb_operator.peerdb.models import (
     CdcFlowConfigUpdate,
     InstanceBody,
@@ -81,8 +81,8 @@ class PeerDBClient:
 
         ``PeerDBNotFound`` only if PeerDB itself names this mirror as missing.
         """
-        asked = Request("POST", "mirrors/status", {"flowJobName": name}, operation=Operation.MIRRORS_STATUS)
-        return (await self._status(name, asked)).to_reply()
+        request = Request("POST", "mirrors/status", {"flowJobName": name}, operation=Operation.MIRRORS_STATUS)
+        return (await self._status(name, request)).to_reply()
 
     async def status_with_config(self, name: str, *, snapshot: bool = False) -> MirrorStatusReply:
         """The state and the live config; with ``snapshot`` also the progress of its copies.
@@ -96,16 +96,16 @@ class PeerDBClient:
             "excludeBatches": True,
             "excludeSnapshotStatus": not snapshot,
         }
-        asked = Request("POST", "mirrors/status", wanted, operation=Operation.MIRRORS_STATUS_FULL)
-        body = await self._status(name, asked)
+        request = Request("POST", "mirrors/status", wanted, operation=Operation.MIRRORS_STATUS_FULL)
+        body = await self._status(name, request)
         if body.cdc_status is None and body.qrep_status is None:
             raise UnexpectedReply(f"mirrors/status for mirror {name} came without cdcStatus, although it was asked for")
         return body.to_reply()
 
     async def list_mirrors(self) -> list[ListedMirror]:
         """Every mirror PeerDB has, query replication included, in no particular order."""
-        asked = Request("GET", "mirrors/list", operation=Operation.MIRRORS_LIST)
-        return _read(ListBody, await self._send(asked), asked).to_rows()
+        request = Request("GET", "mirrors/list", operation=Operation.MIRRORS_LIST)
+        return _read(ListBody, await self._send(request), request).to_rows()
 
     async def logs(
         self, *, level: LogLevel, num_per_page: int, after_id: int = 0, before_id: int = 0, name: str = ""
@@ -115,7 +115,7 @@ class PeerDBClient:
         ``name`` matches as a part of a row's name (``""``: all). Both ids 0: the newest rows. Older: ``before_id``.
         Newer: ``after_id`` together with ``before_id=-1``. A page of 0 rows is empty.
         """
-        asked = Request(
+        request = Request(
             "POST",
             "mirrors/logs",
             {
@@ -127,23 +127,23 @@ class PeerDBClient:
             },
             operation=Operation.MIRRORS_LOGS,
         )
-        return _read(LogsBody, await self._send(asked), asked).to_rows()
+        return _read(LogsBody, await self._send(request), request).to_rows()
 
     async def tags(self, name: str) -> dict[str, str]:
         """The tags of one mirror.
 
         One empty answer proves nothing: they are gone for a moment while a COMPLETED or FAILED mirror is resynced.
         """
-        asked = Request("GET", f"flows/tags/{quote(name, safe='')}", operation=Operation.TAGS_GET)
-        body = _read(TagsBody, await self._send(asked, name), asked)
-        _same_mirror(body.flow_name, name, asked)
+        request = Request("GET", f"flows/tags/{quote(name, safe='')}", operation=Operation.TAGS_GET)
+        body = _read(TagsBody, await self._send(request, name), request)
+        _same_mirror(body.flow_name, name, request)
         return body.to_dict()
 
     async def set_tags(self, name: str, tags: Mapping[str, str]) -> None:
         """Replace all tags of one mirror; PeerDB ignores an empty set, so the last tag cannot be removed."""
         listed = [{"key": key, "value": value} for key, value in tags.items()]
-        asked = Request("POST", "flows/tags", {"flowName": name, "tags": listed}, operation=Operation.TAGS_SET)
-        await self._send(asked, name)
+        request = Request("POST", "flows/tags", {"flowName": name, "tags": listed}, operation=Operation.TAGS_SET)
+        await self._send(request, name)
 
     async def validate(self, connection_configs: Mapping[str, Any], *, short: bool = False) -> None:
         """Have PeerDB check a config against both databases; it changes nothing there.
@@ -183,27 +183,27 @@ class PeerDBClient:
 
     async def version(self) -> str:
         """PeerDB's version: a release, ``local-<sha>``, a sha or ``unknown``; not meant to be taken apart."""
-        asked = Request("GET", "version", operation=Operation.VERSION)
-        return _read(VersionBody, await self._send(asked), asked).version
+        request = Request("GET", "version", operation=Operation.VERSION)
+        return _read(VersionBody, await self._send(request), request).version
 
     async def dynamic_settings(self) -> frozenset[str]:
         """The names of all settings that PeerDB lists; where only ClickHouse is offered, those of others are hidden."""
-        asked = Request("GET", "dynamic_settings", operation=Operation.DYNAMIC_SETTINGS)
-        return frozenset(setting.name for setting in _read(SettingsBody, await self._send(asked), asked).settings)
+        request = Request("GET", "dynamic_settings", operation=Operation.DYNAMIC_SETTINGS)
+        return frozenset(setting.name for setting in _read(SettingsBody, await self._send(request), request).settings)
 
     async def instance_status(self) -> str:
         """``READY``, ``MAINTENANCE`` or ``UNKNOWN`` (the catalog cannot be read); an open set."""
-        asked = Request("GET", "instance/info", operation=Operation.INSTANCE_INFO)
-        return _read(InstanceBody, await self._send(asked), asked).status.removeprefix("INSTANCE_STATUS_")
+        request = Request("GET", "instance/info", operation=Operation.INSTANCE_INFO)
+        return _read(InstanceBody, await self._send(request), request).status.removeprefix("INSTANCE_STATUS_")
 
-    async def _status(self, name: str, asked: Request) -> StatusBody:
-        body = _read(StatusBody, await self._send(asked, name), asked)
-        _same_mirror(body.flow_job_name, name, asked)
+    async def _status(self, name: str, request: Request) -> StatusBody:
+        body = _read(StatusBody, await self._send(request, name), request)
+        _same_mirror(body.flow_job_name, name, request)
         return body
 
     async def _send(self, request: Request, mirror: str | None = None) -> dict[str, Any]:
         try:
-            body = body_of(await self._transport.send(request), Asked(request.path, mirror))
+            body = body_of(await self._transport.send(request), Target(request.path, mirror))
         except PeerDBError as error:
             self.answered_in_a_row = 0 if _is_no_answer(error) else self.answered_in_a_row + 1
             raise
@@ -232,16 +232,16 @@ def _state_change(state: RequestedState, update: CdcFlowConfigUpdate | None) -> 
             assert_never(state)
 
 
-def _read(model: type[_Body], body: dict[str, Any], asked: Request) -> _Body:
+def _read(model: type[_Body], body: dict[str, Any], request: Request) -> _Body:
     try:
         return model.model_validate(body)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         places = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:3])
-        message = f"the answer to {asked.path} does not have the known shape: {places}"
+        message = f"the answer to {request.path} does not have the known shape: {places}"
         raise UnexpectedReply(message) from None
 
 
-def _same_mirror(answered: str, asked_for: str, asked: Request) -> None:
-    if answered != asked_for:
-        raise UnexpectedReply(f"{asked.path} was asked about mirror {asked_for} and answered about another one")
+def _same_mirror(answered: str, expected: str, request: Request) -> None:
+    if answered != expected:
+        raise UnexpectedReply(f"{request.path} was asked about mirror {expected} and answered about another one")

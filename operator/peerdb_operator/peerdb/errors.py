@@ -28,7 +28,8 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
     Violation,
 )
-from peerdb_operator.peerdb.transport import Reply, one_line
+from peerdb_operator.peerdb.redaction import one_line
+from peerdb_operator.peerdb.transport import Reply
 
 BASE_HINT: Final = (
     "PEERDB_URL must be the address under which /v1/... lives: that of PeerDB's gateway (http://<flow-api>:8113), "
@@ -38,7 +39,7 @@ CREDENTIALS_HINT: Final = "check PEERDB_PASSWORD or PEERDB_PASSWORD_FILE: PeerDB
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Target:
     """What a reply answers: the endpoint, and the mirror (if any) whose absence it may report."""
 
     path: str
@@ -52,7 +53,7 @@ class Asked:
 class _Refusal:
     """An error body of PeerDB's own (``google.rpc.Status``)."""
 
-    asked: Asked
+    target: Target
     status: int
     code: int
     message: str
@@ -61,20 +62,20 @@ class _Refusal:
     def sentence(self, meaning: str) -> str:
         """What it means, then PeerDB's own words."""
         said = one_line(self.message) or "no message"
-        return f"{meaning}; it answered {self.asked} with HTTP {self.status}, code {self.code}: {said}"
+        return f"{meaning}; it answered {self.target} with HTTP {self.status}, code {self.code}: {said}"
 
     def says(self, *patterns: str) -> bool:
         return any(pattern in self.message for pattern in patterns)
 
 
-def by_code(status: int, body: Mapping[str, Any] | None, asked: Asked) -> PeerDBError | None:
+def by_code(status: int, body: Mapping[str, Any] | None, target: Target) -> PeerDBError | None:
     """The error behind a body with an integer ``code``; ``None`` if this is no error body of PeerDB's."""
     code = None if body is None else body.get("code")
     if body is None or not isinstance(code, int) or isinstance(code, bool):
         return None
     details = body.get("details")
     refusal = _Refusal(
-        asked=asked,
+        target=target,
         status=status,
         code=code,
         message=str(body.get("message") or ""),
@@ -97,7 +98,7 @@ def _refused(refusal: _Refusal) -> PeerDBError:
 
 
 def _not_found(refusal: _Refusal) -> PeerDBError:
-    mirror = refusal.asked.mirror
+    mirror = refusal.target.mirror
     named = mirror and re.search(rf"\bflow {re.escape(mirror)} (?:not found|does not exist)", refusal.message)
     if named and refusal.status == HTTPStatus.NOT_FOUND:
         return PeerDBNotFound(refusal.sentence(f"PeerDB has no mirror {mirror}"))
@@ -136,7 +137,7 @@ def _unimplemented(refusal: _Refusal) -> PeerDBError:
 
 
 def _login(refusal: _Refusal) -> PeerDBError:
-    return PeerDBUnauthorized(f"{refusal.asked} was refused with code {refusal.code}; {CREDENTIALS_HINT}", sent=False)
+    return PeerDBUnauthorized(f"{refusal.target} was refused with code {refusal.code}; {CREDENTIALS_HINT}", sent=False)
 
 
 def _internal(refusal: _Refusal) -> PeerDBError:
@@ -151,12 +152,12 @@ def _internal(refusal: _Refusal) -> PeerDBError:
 
 def _unknown(refusal: _Refusal) -> PeerDBError:
     """Up to v0.33 every error had this code."""
-    asked = refusal.asked
+    target = refusal.target
     if refusal.says("under maintenance"):
         return _away(refusal)
-    named = asked.mirror and re.search(rf"\bflow job {re.escape(asked.mirror)}(?![\w-])", refusal.message)
+    named = target.mirror and re.search(rf"\bflow job {re.escape(target.mirror)}(?![\w-])", refusal.message)
     if named and refusal.says("no rows in result set"):
-        return PeerDBNotFound(refusal.sentence(f"PeerDB has no mirror {asked.mirror}"))
+        return PeerDBNotFound(refusal.sentence(f"PeerDB has no mirror {target.mirror}"))
     return _internal(refusal)
 
 
@@ -180,13 +181,13 @@ _BY_CODE: Final[Mapping[int, Callable[[_Refusal], PeerDBError]]] = {
 _REDIRECTION, _CLIENT_ERROR, _SERVER_ERROR = 3, 4, 5  # first digits
 
 
-def body_of(reply: Reply, asked: Asked) -> dict[str, Any]:
+def body_of(reply: Reply, target: Target) -> dict[str, Any]:
     """The JSON object of a success: HTTP 200, and ``ok`` absent or true. Everything else raises a ``PeerDBError``."""
     body = _json_object(reply.body)
     if reply.status == HTTPStatus.OK and body is not None:
-        _refuse_old_shapes(body, asked)
+        _refuse_old_shapes(body, target)
         return body
-    raise _by_status_alone(reply, asked) or by_code(reply.status, body, asked) or _in_front(reply, asked)
+    raise _by_status_alone(reply, target) or by_code(reply.status, body, target) or _in_front(reply, target)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -197,80 +198,80 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _refuse_old_shapes(body: Mapping[str, Any], asked: Asked) -> None:
+def _refuse_old_shapes(body: Mapping[str, Any], target: Target) -> None:
     """Up to v0.18.2 a failure came as 200 with ``ok`` false, and a missing mirror as a mirror in STATUS_UNKNOWN."""
-    if asked.path == "mirrors/status" and not body.keys().isdisjoint({"ok", "errorMessage"}):
+    if target.path == "mirrors/status" and not body.keys().isdisjoint({"ok", "errorMessage"}):
         raise UnsupportedPeerDB(
-            f"this PeerDB is too old: its answer to {asked} has the shape of v0.18.2 or before, which cannot tell a "
+            f"this PeerDB is too old: its answer to {target} has the shape of v0.18.2 or before, which cannot tell a "
             "missing mirror from an unknown state; v0.34.6 or later is needed"
         )
     if body.get("ok", True) is not True:
         said = one_line(str(body.get("errorMessage") or "no message"))
-        raise PeerDBInternal(f"PeerDB failed; it answered {asked} with HTTP 200 but not ok: {said}", sent=True)
+        raise PeerDBInternal(f"PeerDB failed; it answered {target} with HTTP 200 but not ok: {said}", sent=True)
 
 
-def _by_status_alone(reply: Reply, asked: Asked) -> PeerDBError | None:
+def _by_status_alone(reply: Reply, target: Target) -> PeerDBError | None:
     """Answers that mean one thing whoever gives them and whatever an error body says."""
     fixed = _FIXED.get(reply.status)
     family = reply.status // 100
     if fixed is not None:
-        return fixed(reply, asked)
+        return fixed(reply, target)
     if family == _REDIRECTION:
-        what = f"{asked} was redirected (HTTP {reply.status}), as PeerDB's web UI does when no password is sent"
+        what = f"{target} was redirected (HTTP {reply.status}), as PeerDB's web UI does when no password is sent"
         return PeerDBUnauthorized(f"{what}; {CREDENTIALS_HINT}", sent=False)
     if family in (_CLIENT_ERROR, _SERVER_ERROR):
         return None
     if "html" in (reply.content_type or "").lower() or reply.body.lstrip().startswith(b"<"):
-        what = f"{asked} was answered with a web page instead of JSON, by a login form or by the wrong server"
+        what = f"{target} was answered with a web page instead of JSON, by a login form or by the wrong server"
         return PeerDBMisconfigured(f"{what}; {BASE_HINT}", sent=False)
-    return UnexpectedReply(f"{asked} was answered with HTTP {reply.status} and no JSON object", sent=True)
+    return UnexpectedReply(f"{target} was answered with HTTP {reply.status} and no JSON object", sent=True)
 
 
-def _unauthorized(reply: Reply, asked: Asked) -> PeerDBError:
+def _unauthorized(reply: Reply, target: Target) -> PeerDBError:
     body = _json_object(reply.body) or {}
     # What follows the first colon may repeat the header that was refused.
     said = one_line(str(body.get("message") or "").partition(":")[0])
     words = f": {said}" if said else ""
-    return PeerDBUnauthorized(f"{asked} was refused with HTTP {reply.status}{words}; {CREDENTIALS_HINT}", sent=False)
+    return PeerDBUnauthorized(f"{target} was refused with HTTP {reply.status}{words}; {CREDENTIALS_HINT}", sent=False)
 
 
-def _wrong_address(reply: Reply, asked: Asked) -> PeerDBError:
-    what = f"{asked} was answered with HTTP {reply.status} by something that is not PeerDB's API"
+def _wrong_address(reply: Reply, target: Target) -> PeerDBError:
+    what = f"{target} was answered with HTTP {reply.status} by something that is not PeerDB's API"
     return PeerDBMisconfigured(f"{what}; {BASE_HINT}", sent=False)
 
 
-def _gateway_away(reply: Reply, asked: Asked, *, sent: bool) -> PeerDBError:
-    what = f"{asked} was answered with HTTP {reply.status}"
+def _gateway_away(reply: Reply, target: Target, *, sent: bool) -> PeerDBError:
+    what = f"{target} was answered with HTTP {reply.status}"
     return PeerDBUnavailable(f"{what} by something in front of PeerDB, which may be restarting", sent=sent)
 
 
-def _too_large(reply: Reply, asked: Asked) -> PeerDBError:
-    what = f"{asked} was answered with HTTP {reply.status}"
+def _too_large(reply: Reply, target: Target) -> PeerDBError:
+    what = f"{target} was answered with HTTP {reply.status}"
     return PeerDBRejected(f"{what}: something in front of PeerDB takes no request of this size", too_large=True)
 
 
-def _no_answer(reply: Reply, asked: Asked) -> PeerDBError:
+def _no_answer(reply: Reply, target: Target) -> PeerDBError:
     """A 500 with no body is how the UI says that it got no answer, whether PeerDB acted or not."""
-    what = f"{asked} was answered with HTTP {reply.status}"
+    what = f"{target} was answered with HTTP {reply.status}"
     if reply.body.strip():
         return PeerDBInternal(f"{what} and a body that is not PeerDB's", sent=True)
     return PeerDBUnavailable(f"{what} and no body: PeerDB's web UI got no answer from PeerDB", sent=True)
 
 
-def _in_front(reply: Reply, asked: Asked) -> PeerDBError:
+def _in_front(reply: Reply, target: Target) -> PeerDBError:
     """An error without PeerDB's body: from the UI, a proxy, or another server altogether."""
     known = _IN_FRONT.get(reply.status)
     if known is None:
         known = _no_answer if reply.status // 100 == _SERVER_ERROR else _wrong_address
-    return known(reply, asked)
+    return known(reply, target)
 
 
-def _refused_by_a_proxy(reply: Reply, asked: Asked) -> PeerDBError:
-    what = f"{asked} was answered with HTTP {reply.status} by a proxy"
+def _refused_by_a_proxy(reply: Reply, target: Target) -> PeerDBError:
+    what = f"{target} was answered with HTTP {reply.status} by a proxy"
     return PeerDBMisconfigured(f"{what}, which wants a password: put it into HTTPS_PROXY or HTTP_PROXY", sent=False)
 
 
-_Meaning = Callable[[Reply, Asked], PeerDBError]
+_Meaning = Callable[[Reply, Target], PeerDBError]
 
 _FIXED: Final[Mapping[int, _Meaning]] = {
     HTTPStatus.PERMANENT_REDIRECT: _wrong_address,  # the UI cleans up slashes, before any password check

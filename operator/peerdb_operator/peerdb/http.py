@@ -31,7 +31,9 @@ from peerdb_operator.errors import (
     UnexpectedReply,
 )
 from peerdb_operator.peerdb.errors import BASE_HINT
-from peerdb_operator.peerdb.transport import Patience, Reply, Request, encode_json, one_line
+from peerdb_operator.peerdb.models import encode_json
+from peerdb_operator.peerdb.redaction import one_line
+from peerdb_operator.peerdb.transport import Patience, Reply, Request
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final[Mapping[Patience, float]] = {

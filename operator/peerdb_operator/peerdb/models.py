@@ -5,6 +5,7 @@ table mappings is refused, since it is not a mirror without tables. 64-bit integ
 enum word that it does not know without an error, so what goes back must equal what came.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
 from pydantic.alias_generators import to_camel
 
-from peerdb_operator.peerdb.transport import one_line
+from peerdb_operator.peerdb.redaction import one_line
 
 
 def with_raw(value: object) -> object:
@@ -23,6 +24,11 @@ def with_raw(value: object) -> object:
 
 
 Word = Annotated[str, Field(coerce_numbers_to_str=True)]  # an enum: its word, or the number PeerDB had no word for
+
+
+def encode_json(value: object) -> bytes:
+    """The bytes that are sent for ``value``: compact and pure ASCII."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 class Wire(BaseModel):

@@ -125,3 +125,9 @@ def _without_fields(text: str) -> str:
                 done = end = value.end()
         found = _FIELD.search(text, end)
     return "".join([*shown, text[done:]])
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Somebody else's words, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
+    shown = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -3,13 +3,10 @@
 The same client runs over HTTP and, in tests, over a simulator inside the process.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import Any, Literal, Protocol
-
-from peerdb_operator.peerdb.redaction import redacted
 
 
 class Patience(Enum):
@@ -73,14 +70,3 @@ class Transport(Protocol):
         Raises children of ``errors.PeerDBError`` when there is none; their ``sent`` says whether PeerDB may have acted.
         """
         ...
-
-
-def encode_json(value: object) -> bytes:
-    """The bytes that are sent for ``value``: compact and pure ASCII."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
-
-
-def one_line(text: str, limit: int = 300) -> str:
-    """Somebody else's words, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
-    shown = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
-    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -20,11 +20,11 @@ from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.kube.watch import Watch
 from peerdb_operator.mirror.fleet_observer import FleetObserver
+from peerdb_operator.mirror.held_drops import HeldDropCheck
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Clock, Controller, Pool
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.crd import InstalledCrd
-from peerdb_operator.runtime.held import HeldDropCheck
 from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, LoopLag, MetricsServer
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peerdb_operator.errors import PeerDBError, PeerDBNotFound
-from peerdb_operator.peerdb.errors import Asked, body_of
+from peerdb_operator.peerdb.errors import Target, body_of
 from peerdb_operator.peerdb.models import InstanceBody, ListBody, LogsBody, StatusBody, TagsBody, VersionBody, Wire
 from peerdb_operator.peerdb.transport import Reply
 
@@ -48,7 +48,7 @@ def test_every_recorded_success_is_read_to_the_letter(file: Path) -> None:
         model = MODELS.get((request["method"], endpoint(request)))
         if model is None or response["status"] != 200 or "json" not in response:
             continue
-        body = model.model_validate(body_of(a_recorded_reply(response), Asked(endpoint(request))))
+        body = model.model_validate(body_of(a_recorded_reply(response), Target(endpoint(request))))
         if isinstance(body, StatusBody) and body.cdc_status is not None:
             recorded = response["json"]["cdcStatus"]["config"]
             assert body.cdc_status.config.raw == recorded
@@ -63,7 +63,7 @@ def test_every_recorded_refusal_becomes_an_error(file: Path) -> None:
         if response["status"] == 200:
             continue
         with pytest.raises(PeerDBError) as caught:
-            body_of(a_recorded_reply(response), Asked(endpoint(request), name))
+            body_of(a_recorded_reply(response), Target(endpoint(request), name))
         message = str(response.get("json", {}).get("message", ""))
         gone = response["status"] == 404 and bool(name) and message == f"flow {name} not found"
         assert (type(caught.value) is PeerDBNotFound) is gone

@@ -17,29 +17,30 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
     Violation,
 )
-from peerdb_operator.peerdb.errors import Asked, body_of
-from peerdb_operator.peerdb.transport import Reply, one_line
+from peerdb_operator.peerdb.errors import Target, body_of
+from peerdb_operator.peerdb.redaction import one_line
+from peerdb_operator.peerdb.transport import Reply
 from tests.unit.clients.peerdb_fakes import a_refusal, a_reply
 
-CHANGE = Asked("mirrors/state_change", "orders_cdc")
-STATUS = Asked("mirrors/status", "orders_cdc")
-TAGS = Asked("flows/tags/orders_cdc", "orders_cdc")
-CHECK = Asked("mirrors/cdc/validate")
-LIST = Asked("mirrors/list")
+CHANGE = Target("mirrors/state_change", "orders_cdc")
+STATUS = Target("mirrors/status", "orders_cdc")
+TAGS = Target("flows/tags/orders_cdc", "orders_cdc")
+CHECK = Target("mirrors/cdc/validate")
+LIST = Target("mirrors/list")
 
 BUSY = "PeerDB is under maintenance. Please retry in a few minutes"
 NO_SIGNAL = "unable to signal workflow"
 OLD_GONE = "unable to get workflowID for flow job orders_cdc: unable to scan: no rows in result set"
 
 
-def the_error(reply: Reply, asked: Asked) -> PeerDBError:
+def the_error(reply: Reply, asked: Target) -> PeerDBError:
     with pytest.raises(PeerDBError) as caught:
         body_of(reply, asked)
     return caught.value
 
 
 # HTTP status, code, message, endpoint, class, whether the request may have taken effect
-Says = tuple[int, int, str, Asked, type[PeerDBError], bool]
+Says = tuple[int, int, str, Target, type[PeerDBError], bool]
 PEERDB_SAYS: list[Says] = [
     # state_change
     (503, 14, BUSY, CHANGE, PeerDBUnavailable, False),
@@ -212,7 +213,7 @@ def test_no_404_counts_as_gone_when_it_does_not_name_the_very_mirror(message: st
 
 @pytest.mark.parametrize("name", ["flow", "not", "found", "job", "exist"])
 def test_a_mirror_called_like_a_word_of_the_message_is_not_gone_when_another_one_is_named(name: str) -> None:
-    asked = Asked("mirrors/status", name)
+    asked = Target("mirrors/status", name)
 
     assert type(the_error(a_refusal(404, 5, "flow  not found"), asked)) is PeerDBMisconfigured
     assert type(the_error(a_refusal(404, 5, f"flow {name} not found"), asked)) is PeerDBNotFound
@@ -231,7 +232,7 @@ def test_an_older_500_does_not_count_as_gone_when_name_or_cause_differ(message: 
 
 
 def test_nothing_counts_as_gone_when_no_mirror_was_asked_about() -> None:
-    assert type(the_error(a_refusal(404, 5, "flow  not found"), Asked("mirrors/status", ""))) is PeerDBMisconfigured
+    assert type(the_error(a_refusal(404, 5, "flow  not found"), Target("mirrors/status", ""))) is PeerDBMisconfigured
     assert type(the_error(a_refusal(500, 2, OLD_GONE), LIST)) is PeerDBInternal
 
 

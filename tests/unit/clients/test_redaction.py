@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerdb_operator.peerdb.redaction import LONGEST_READ, names_a_secret, redacted, secret_values, without
-from peerdb_operator.peerdb.transport import one_line
+from peerdb_operator.peerdb.redaction import LONGEST_READ, names_a_secret, one_line, redacted, secret_values, without
 
 CANARY = "c4nary"
 

@@ -19,6 +19,7 @@ from peerdb_operator.mirror.controller import MirrorController
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb import transport as wire
 from peerdb_operator.peerdb.client import ListedMirror, LogRow, PeerDBClient, RequestedState
+from peerdb_operator.peerdb.models import encode_json
 from peerdb_operator.ports import FleetPoll, Requeue
 from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
@@ -460,5 +461,5 @@ def held_by_us(stage: Stage, name: str = "orders") -> bool:
 
 def status_reply(code: int, grpc: int, message: str) -> wire.Reply:
     """An error of PeerDB's own making."""
-    text = wire.encode_json({"code": grpc, "message": message, "details": []})
+    text = encode_json({"code": grpc, "message": message, "details": []})
     return wire.Reply(code, "application/json", text)

@@ -31,7 +31,8 @@ from peerdb_operator.mirror.rules.observation import (
     Unreadable,
 )
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.peerdb.transport import Reply, encode_json
+from peerdb_operator.peerdb.models import encode_json
+from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables
 

@@ -13,7 +13,8 @@ from peerdb_operator.mirror.events import EventRecorder, PendingEvent
 from peerdb_operator.mirror.report import log_decision, log_kube_failure, log_kube_success, merge_patch
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.rules.decision import Decision, Observe, Pause, Release, Resume, Wait
-from peerdb_operator.peerdb.transport import Reply, encode_json
+from peerdb_operator.peerdb.models import encode_json
+from peerdb_operator.peerdb.transport import Reply
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
