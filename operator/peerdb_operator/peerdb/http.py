@@ -47,11 +47,12 @@ _MAX_REPLY_BYTES = 64 * 1024 * 1024  # PeerDB's own limit is 4 MiB before it bec
 _MAX_PASSWORD_CHARS = 4096  # the web UI refuses headers of 16 kB
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")  # what OpenSSL says of a plain HTTP server
 _KEPT_SECONDS = 3.0  # the web UI closes idle connections after 5 s
-_HEADERS: Final = {
+_HEADERS: Final = httpx.Headers({
     "accept": "application/json",
     "accept-encoding": "gzip, deflate",
     "user-agent": f"peerdb-operator/{__version__}",
-}
+})  # fmt: skip
+_HEADERS_WITH_BODY: Final = httpx.Headers([*_HEADERS.items(), ("content-type", "application/json")])
 _MAX_HEADER_BYTES = 64 * 1024  # the web UI's cookies are longer than the 8 KiB that aiohttp takes
 
 
@@ -125,6 +126,7 @@ class HttpxTransport:
         self._read_seconds = read_seconds
         self._slack_seconds = slack_seconds
         self._connect_seconds = connect_seconds
+        self._urls: dict[str, httpx.URL] = {}
         self._network = inner or _network(_trust((self._base, proxy or ""), ca_file), proxy)
 
     async def __aenter__(self) -> Self:
@@ -166,18 +168,28 @@ class HttpxTransport:
         return Reply(response.status_code, response.headers.get("content-type"), bytes(body))
 
     def _prepared(self, request: Request, auth: httpx.BasicAuth | None, seconds: float) -> httpx.Request:
-        content, kind = None, {}
-        if request.body is not None:
-            content, kind = encode_json(request.body), {"content-type": "application/json"}
+        headers = _HEADERS if request.body is None else _HEADERS_WITH_BODY
+        if request.headers:
+            headers = headers.copy()
+            headers.update(request.headers)
         limits = {"connect": self._connect_seconds, "read": seconds, "write": seconds, "pool": self._connect_seconds}
         prepared = httpx.Request(
             request.method,
-            f"{self._base}/v1/{request.path}",
-            content=content,
-            headers={**_HEADERS, **kind, **request.headers},
+            self._url(request),
+            content=None if request.body is None else encode_json(request.body),
+            headers=headers,
             extensions={"timeout": limits},
         )
         return prepared if auth is None else next(auth.auth_flow(prepared))
+
+    def _url(self, request: Request) -> httpx.URL:
+        """Parsed once for each path of a POST, which names its mirror in the body: parsing costs as much as sending."""
+        known = self._urls.get(request.path)
+        if known is None:
+            known = httpx.URL(f"{self._base}/v1/{request.path}")
+            if request.method == "POST":
+                self._urls[request.path] = known
+        return known
 
 
 def _checked(base_url: str) -> str:
