@@ -37,7 +37,7 @@ class Exempt:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The rule. Without arguments it leads to no proxy. An address may hold a password: never log it."""
+    """The proxies of one environment; without arguments none. An address may hold a password: never log it."""
 
     http: str = field(default="", repr=False)
     https: str = field(default="", repr=False)
@@ -45,7 +45,7 @@ class Proxies:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Proxies":
-        """The rule that these variables say; a name in capitals wins over one in small letters."""
+        """Read these variables; an upper-case name wins over a lower-case one."""
 
         def read(name: str) -> str:
             return environment.get(name) or environment.get(name.lower()) or ""

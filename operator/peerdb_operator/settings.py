@@ -32,7 +32,7 @@ Namespace = Annotated[str, Field(pattern=_DNS_LABEL)]
 
 
 class NamespaceDeletion(StrEnum):
-    """What happens to a mirror whose Mirror goes because its whole namespace goes."""
+    """What happens to a mirror whose Mirror is deleted together with its namespace."""
 
     RELEASE = "Release"
     DROP = "Drop"
@@ -228,9 +228,9 @@ def load_settings(flags: Mapping[str, str]) -> Settings:
 
     Raises SettingsError.
     """
-    strangers = _unknown_variables(os.environ)
-    if strangers:
-        raise SettingsError(strangers)
+    unknown = _unknown_variables(os.environ)
+    if unknown:
+        raise SettingsError(unknown)
     try:
         return Settings(**dict[str, Any](flags))
     except ValidationError as error:
@@ -238,7 +238,7 @@ def load_settings(flags: Mapping[str, str]) -> Settings:
 
 
 def _unknown_variables(environment: Iterable[str]) -> list[str]:
-    """A misspelt PEERDB_OPERATOR_NAMESPACES would watch the whole cluster: better not to start."""
+    """Unknown variables are refused: a misspelt PEERDB_OPERATOR_NAMESPACES would watch the whole cluster."""
     known = {variable_of(name) for name in Settings.model_fields}
     sentences = []
     for variable in sorted(environment):

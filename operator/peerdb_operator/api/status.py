@@ -241,11 +241,11 @@ def read_status(raw: object) -> MirrorStatus:
         try:
             return MirrorStatus.model_validate(value, by_alias=True, by_name=False)
         except ValidationError as error:
-            value = _without(value, {_culprit(detail["type"], detail["loc"]) for detail in error.errors()})
+            value = _without(value, {_location_to_drop(detail["type"], detail["loc"]) for detail in error.errors()})
     return MirrorStatus()
 
 
-def _culprit(kind: str, location: _Location) -> _Location:
+def _location_to_drop(kind: str, location: _Location) -> _Location:
     return location[:-1] if kind == "missing" else location
 
 

@@ -97,12 +97,12 @@ class KubeClient:
         return [item async for page in self.mirror_pages() for item in page]
 
     def mirror_pages(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """The same in pages of at most ``PAGE`` objects; none of a namespace that goes and has taken our role along."""
-        return self._mirrors("application/json", PAGE, without_going=True)
+        """In pages of at most ``PAGE`` objects, without those of a terminating namespace that denies access."""
+        return self._mirrors("application/json", PAGE, skip_terminating=True)
 
     async def list_mirror_versions(self) -> list[MirrorVersion]:
-        """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror, going or not."""
-        pages = self._mirrors(_METADATA_ONLY, VERSIONS_PAGE, without_going=False)
+        """uid, namespace, name, generation, resourceVersion and deletionTimestamp of every Mirror."""
+        pages = self._mirrors(_METADATA_ONLY, VERSIONS_PAGE, skip_terminating=False)
         return [_version(item) async for page in pages for item in page]
 
     async def kind_exists(self) -> bool:
@@ -148,7 +148,6 @@ class KubeClient:
         return schema
 
     async def cluster_uid(self) -> str:
-        """The uid of the namespace ``kube-system``."""
         found = await self._call("GET", f"{_NAMESPACES}/kube-system")
         return str(found["metadata"]["uid"])
 
@@ -184,14 +183,14 @@ class KubeClient:
         ending = found.get("status", {}).get("phase") == "Terminating"
         return ending or bool(found.get("metadata", {}).get("deletionTimestamp"))
 
-    async def _mirrors(self, accept: str, limit: int, *, without_going: bool) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _mirrors(self, accept: str, limit: int, *, skip_terminating: bool) -> AsyncIterator[list[dict[str, Any]]]:
         for namespace in self._namespaces:
             try:
                 async for page in self._pages(_mirrors_in(namespace), accept, limit):
                     yield page
             except KubeForbidden as refusal:
-                going = await self._is_terminating(f"{_NAMESPACES}/{quote(namespace)}") if namespace else False
-                if going is False or (going and not without_going):
+                terminating = await self._is_terminating(f"{_NAMESPACES}/{quote(namespace)}") if namespace else False
+                if terminating is False or (terminating and not skip_terminating):
                     raise
                 logger.warning("Going on without the namespace %s, which is being deleted: %s", namespace, refusal)
 

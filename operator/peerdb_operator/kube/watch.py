@@ -61,7 +61,7 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 def configure(settings: kopf.OperatorSettings, rng: random.Random) -> None:
-    """Fill in the whole table."""
+    """Set every departure from kopf's defaults."""
     _configure_watch(settings, rng)
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.persistence.progress_storage = _NoProgress()

@@ -140,7 +140,6 @@ class HttpxTransport:
         await self._network.aclose()
 
     async def send(self, request: Request) -> Reply:
-        """See ``Transport.send``."""
         try:
             auth = self._password.auth()
         except ValueError as error:

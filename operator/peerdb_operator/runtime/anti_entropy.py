@@ -58,7 +58,7 @@ class WatchHandler:
         self.observed(event_type, body)
 
     def observed(self, event_type: str | None, body: Mapping[str, Any]) -> None:
-        """One object from anywhere."""
+        """One object from the watch or from a read of the API server."""
         if event_type is None and body["metadata"]["uid"] in self._deleted:
             return
         uid = self._controller.observe(event_type, body)
@@ -67,7 +67,7 @@ class WatchHandler:
             self._wake(uid, Urgency.EDIT if self._listed else Urgency.LOOK)
 
     def listed(self) -> None:
-        """Everything there was at the start has been observed."""
+        """The first LIST has been observed; from now on a change is a user's edit."""
         self._controller.listed()
         self._listed = True
 
@@ -184,7 +184,7 @@ class AntiEntropy:
             logger.exception("Comparing with the API server ended with an error that nobody classified")
 
     def watch_stalled(self) -> str | None:
-        """A sentence if the watch has withheld a change for longer than any reconnect takes, else None."""
+        """A sentence if the watch has not delivered a change for longer than any reconnect takes, else None."""
         now = self._clock.now()
         for uid, (version, since) in list(self._undelivered.items()):
             if self._watch_handler.delivered(uid) >= version:
@@ -204,7 +204,7 @@ class AntiEntropy:
             del self._undelivered[uid]
 
     def _expect(self, uid: str, number: int) -> None:
-        """Remember since when the watch owes this version, if it has not delivered it."""
+        """Remember when this version was first seen, if the watch has not delivered it."""
         delivered = self._watch_handler.delivered(uid)
         if delivered < number and delivered >= self._undelivered.get(uid, (0, 0.0))[0]:
             self._undelivered[uid] = (number, self._clock.now())

@@ -57,7 +57,6 @@ class SystemClock:
         return steady + self._offset
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
         await asyncio.sleep(seconds)
 
     def problem(self) -> str | None:

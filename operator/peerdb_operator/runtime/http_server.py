@@ -95,7 +95,7 @@ def _answer(checks: Mapping[str, Check]) -> Handler:
 
 
 class MetricsServer(Listener):
-    """Serves the metrics as text, or in the OpenMetrics format to whom prefers it."""
+    """Serves the metrics as text, or in the OpenMetrics format if the request prefers it."""
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__({"/metrics": self._scrape})

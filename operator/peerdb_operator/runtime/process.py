@@ -129,7 +129,7 @@ class FatalError(Exception):
 
 
 class EndedError(FatalError):
-    """Something that should run for ever came to an end for a reason that nobody foresaw."""
+    """Something that runs for ever has ended for an unknown reason; its cause is logged with a traceback."""
 
 
 class Process:
@@ -187,7 +187,7 @@ class Process:
         return None
 
     async def _prepare(self) -> Work:
-        """All Mirrors known, nothing done about them yet."""
+        """Make the controller and list all Mirrors; nothing is reconciled yet."""
         parts = self._parts
         work = assemble(parts, parts.make_controller(await self._cluster_id()))
 
@@ -201,7 +201,7 @@ class Process:
                 raise KubeUnavailable("discovery does not show the kind yet")
 
         try:
-            await self._asked("the list of Mirrors", list_all)
+            await self._wait_for("the list of Mirrors", list_all)
         except KubeNotFound as error:
             raise FatalError(f"{_NOT_SERVED} ({error}).") from error
         await self._crd.compare()
@@ -211,12 +211,12 @@ class Process:
         if self._parts.settings.cluster_id is not None:
             return self._parts.settings.cluster_id
         try:
-            return await self._asked("the cluster's uid", self._parts.kube.cluster_uid)
+            return await self._wait_for("the cluster's uid", self._parts.kube.cluster_uid)
         except KubeNotFound as error:
             raise FatalError(_NO_IDENTITY) from error
 
-    async def _asked(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a question without which there is no start. Waits for all but KubeNotFound to heal."""
+    async def _wait_for(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer to ``call``, repeated until the API server gives one; raises KubeNotFound."""
         delay = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -261,7 +261,7 @@ class Process:
             return False
 
     async def _shut_down(self) -> None:
-        """End all work in good order, once, whoever asks first."""
+        """End all work in order; the first of several calls does it, the others wait for it."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end_work(), name="end of work")
         await asyncio.shield(self._ending)
@@ -287,7 +287,7 @@ class Process:
         self._background.add(asyncio.create_task(work, name=name))
 
     def _install_signals(self) -> None:
-        """Also right after kopf has put its own handlers in place: only ours know the order of the end."""
+        """Called again after kopf has installed its own handlers, which would end it before the work queue."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)

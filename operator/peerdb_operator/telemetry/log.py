@@ -29,11 +29,11 @@ _QUIET = {
 }
 
 REPEAT_SECONDS = 600.0
-"""What OpenTelemetry says again within so long of the last time is no news."""
+"""A line of OpenTelemetry that is repeated within so long is dropped."""
 
 
 class KopfFacts(logging.Filter):
-    """Turns what kopf puts beside its lines into what we put beside ours."""
+    """Turns the extra fields of kopf's records into the fields that our records have."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always True; changes the record."""
@@ -47,7 +47,7 @@ class KopfFacts(logging.Filter):
 
 
 class SdkLines(logging.Filter):
-    """Lets OpenTelemetry say a trouble once while it lasts, and keeps the headers to the collector to itself."""
+    """Drops repeated lines of OpenTelemetry, and hides the headers to the collector."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class SdkLines(logging.Filter):
 
 
 class OneLine(logging.Filter):
-    """Writes what does not print as escapes: what PeerDB or a spec names forges no line and paints no terminal."""
+    """Escapes unprintable characters: text of PeerDB or of a spec can neither forge a line nor control a terminal."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always True; changes the record."""
@@ -86,7 +86,7 @@ def _is_text(key: str, value: object) -> bool:
 
 
 class TraceIds(logging.Filter):
-    """Puts the trace beside a line that is written within one."""
+    """Adds ``trace_id`` and ``span_id`` to a record that is made within a trace."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()
@@ -133,11 +133,11 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - the signature of the method it refines
-        """The traceback, set off from the lines of the log, and like them without what does not print."""
+        """The traceback, indented, with unprintable characters escaped."""
         return "\n".join(f"  {on_one_line(line)}" for line in super().formatException(ei).split("\n"))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the method it refines
-        """The message with its object before it and the other facts behind it."""
+        """The object, the message, then the other fields in parentheses."""
         facts: dict[str, Any] = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         subject = facts.pop("object", {})
         shown = logging.makeLogRecord(vars(record))

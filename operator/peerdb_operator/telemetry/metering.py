@@ -38,7 +38,6 @@ class MeteredTransport:
         self._tracer = tracer or Tracer()
 
     async def send(self, request: Request) -> Reply:
-        """Send it through the transport behind this one."""
         operation = request.operation.value
         attributes = {"peerdb_operator.operation": operation, "http.request.method": request.method}
         with self._tracer.step(f"peerdb {operation}", attributes) as step:
@@ -77,7 +76,7 @@ class WriteMeter:
 
     @contextmanager
     def measure(self, write: KubeWrite) -> Iterator[None]:
-        """Count what is written inside as one write, by how it ends."""
+        """Count the body as one write, by how it ends."""
         kind, success = write.value
         code = CANCELLED
         try:

@@ -14,7 +14,7 @@ NOTHING: Final[Attributes] = {}
 
 
 class Step:
-    """A part of an edit while it lasts."""
+    """An open span within the trace of an edit."""
 
     headers: Mapping[str, str] = {}
     """HTTP headers that carry the trace on (W3C trace context); empty without a trace."""
@@ -24,7 +24,7 @@ class Step:
 
 
 class Trace:
-    """A whole edit while it lasts."""
+    """The open root span of an edit."""
 
     def add_event(self, name: str, attributes: Attributes) -> None:
         """Add an event at this moment."""
@@ -37,7 +37,7 @@ class Tracer:
     """Traces nothing, and costs next to nothing."""
 
     def begin(self, name: str, attributes: Attributes = NOTHING) -> Trace:  # noqa: ARG002 - it does nothing
-        """The root of a tree."""
+        """Begin the trace of an edit."""
         return _NO_TRACE
 
     def step(
