@@ -5,6 +5,8 @@ import sys
 
 UNUSED = (
     "httpcore",
+    "rich",
+    "pygments",
     "requests",
     "oauthlib",
     "websocket",
