@@ -11,6 +11,8 @@ from tests.harness.fakecluster import Body
 from tests.harness.peerdb.values import Status
 from tests.properties.stage import MIRRORS, OBJECTS, Stage, Tables, mappings
 
+STOPS_WITHIN = 30.0
+
 
 class Action(Protocol):
     """Something that happens."""
@@ -256,6 +258,28 @@ class WhileChecked:
         stage.simulation.run(self.takes / 2)
         self.then.apply(stage)
         stage.engine.turn(t_validate=None)
+
+
+@dataclass(frozen=True)
+class WhileStopped:
+    """A list of tables, and what breaks when the mirror is PAUSED for them; with ``restart`` the operator dies then."""
+
+    mirror: int
+    tables: Tables
+    fault: str
+    seconds: float
+    restart: bool = False
+
+    def apply(self, stage: Stage) -> None:
+        """Wish for the tables, and let time pass until all is over."""
+        simulation, name = stage.simulation, MIRRORS[self.mirror]
+        WishTables(self.mirror, self.tables).apply(stage)
+        simulation.run_while(lambda: stage.engine.state(name) is not Status.PAUSED, STOPS_WITHIN, step=0.05)
+        Fault(self.fault, self.seconds).apply(stage)
+        simulation.run(self.seconds / 3)
+        if self.restart:
+            Crash().apply(stage)
+        simulation.run(self.seconds * 2 / 3)
 
 
 # -- failures ----------------------------------------------------------------------------------------------------------

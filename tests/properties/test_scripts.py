@@ -9,7 +9,7 @@ from tests.harness.peerdb.events import RequestSeen
 from tests.harness.peerdb.knobs import Knobs
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
-from tests.properties.actions import Ask, Delete, DeleteAround, Orphan, Wish, WishTables
+from tests.properties.actions import Ask, Delete, DeleteAround, Orphan, WhileStopped, Wish, WishTables
 from tests.properties.programs import Program
 from tests.properties.stage import Start
 
@@ -157,3 +157,12 @@ def test_a_mirror_that_somebody_pauses_while_it_waits_for_a_precheck_is_resumed_
     seconds_until(simulation, "m0", Status.PAUSED, 3.0)
     assert seconds_until(simulation, "m0", Status.RUNNING) < 10.0 + 30.0 + 5.0
     assert ready(simulation, "m0")[1] in {"PeerDBUnavailable", "Resuming"}
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "restarted"])
+@pytest.mark.parametrize(
+    "fault", ["kube away", "half refused", "most refused", "temporal", "bad gateway", "slow", "very slow"]
+)
+def test_a_mirror_that_is_paused_for_an_edit_does_not_stay_so_whatever_breaks(fault: str, *, restart: bool) -> None:
+    more = (("a", "a"), ("b", "b"), ("c", "c"))
+    Program(seed=7, starts=(Start(),), steps=((1.5, WhileStopped(0, more, fault, 200.0, restart)),)).play()
