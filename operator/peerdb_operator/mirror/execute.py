@@ -81,15 +81,23 @@ class Actor:
         return Outcome(recorded, failure)
 
     async def _insist(self, work: Work, failure: PeerDBError | None) -> PeerDBError | None:
-        """Send a resume that failed again each second as long as the observation holds; returns the newest failure."""
+        """Send a resume that failed again each second as long as the observation and the intent hold.
+
+        Returns the newest failure; one after which a try may have arrived counts before one that was not sent.
+        """
+        arrived = failure if failure is not None and failure.sent else None
         while isinstance(failure, PeerDBUnavailable) and not failure.maintenance:
             await self._clock.sleep(self._limits.resume_retry)
-            if not self._lookout.is_fresh(work, again=True):
+            if not self._lookout.is_fresh(work, again=True) or not work.entry.intent_holds:
                 break
             failure = await self._change(
                 work, lambda: self._peerdb.change_state(work.desired.mirror, RequestedState.RUNNING), again=True
             )
-        return failure
+            arrived = failure if failure is not None and failure.sent else arrived
+        if failure is None or failure.sent or arrived is None:
+            return failure
+        work.entry.history = replace(work.entry.history, outcome_unknown=arrived.message)
+        return arrived
 
     async def edit(self, work: Work, plan: Decision, action: SendUpdate, write_ahead: WriteAhead) -> Outcome:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""

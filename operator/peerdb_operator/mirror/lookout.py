@@ -83,7 +83,7 @@ class Observations:
         )
         if isinstance(observation, Found):
             entry.peerdb_created_at = observation.created_at
-            if entry.history.error is None:
+            if entry.error is not None and observation.is_younger_than(entry.error[1]):
                 entry.error = None  # it was that of another mirror, which had this name before
             if reads is Reads.FULL:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)

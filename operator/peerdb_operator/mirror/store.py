@@ -163,9 +163,14 @@ class CachedMirror:
         followed = not isinstance(self.wish(), InvalidSpec) or self.desired_run_state() is not None
         return followed or self.view.deleted_at is not None
 
+    @property
+    def intent_holds(self) -> bool:
+        """Whether the object still asks for what the running reconcile rests on."""
+        return self.known and self.view.intent == self.base.intent
+
     def require_intent(self) -> None:
-        """Raise ``KubeConflict`` if a command of the running pass would follow orders that are no longer given."""
-        if not self.known or self.view.intent != self.base.intent:
+        """Raise ``KubeConflict`` if a command of the running reconcile would follow an intent that is given up."""
+        if not self.intent_holds:
             raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
 
     def require_base(self) -> None:

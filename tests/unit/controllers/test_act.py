@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
-from peerdb_operator.api.status import Correction
+from peerdb_operator.api.status import Correction, Step
 from peerdb_operator.api.times import format_micros
 from peerdb_operator.errors import PeerDBError, PeerDBInternal, PeerDBRejected, PeerDBUnavailable
+from peerdb_operator.peerdb.client import RequestedState
 from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Request, Status
 from tests.unit.controllers.stage import (
@@ -519,3 +520,31 @@ def test_a_command_is_refused_by_another_class_of_error_without_a_crash() -> Non
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     stage.follow(20.0)
     assert stage.condition() == ("True", "Paused")
+
+
+def test_a_resume_that_may_have_arrived_stays_in_flight_when_its_repetition_is_not_sent() -> None:
+    stage = a_settled_stage("a")
+    stage.by_hand(RequestedState.PAUSED)
+    stage.wait(2.0)
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NO_ANSWER))
+    for _ in range(10):
+        stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
+    stage.run()
+    operation = stage.entry().current_journal().operation
+    assert operation is not None
+    assert operation.step is Step.RESUME
+    assert stage.entry().history.outcome_unknown == NO_ANSWER.message
+
+
+def test_no_resume_is_repeated_for_a_spec_that_has_changed_and_the_first_is_remembered() -> None:
+    stage = a_settled_stage("a")
+    stage.at_once = True
+    stage.by_hand(RequestedState.PAUSED)
+    stage.wait(2.0)
+    edit = lambda: stage.cluster.edit("orders", {"spec": {"state": "Paused"}})  # noqa: E731
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NO_ANSWER, before=edit))
+    stage.run()
+    assert states(stage) == ["RUNNING"]
+    operation = stage.entry().current_journal().operation
+    assert operation is not None
+    assert operation.step is Step.RESUME

@@ -344,3 +344,11 @@ def test_a_row_of_a_copy_belongs_to_the_longer_name_when_one_mirror_is_called_li
     stage.wait(20.0)
     assert stage.tick(a_row(stage, f"clone_orders_eu_public_a_{RUN}")) == [stage.uid("orders-eu")]
     assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == [stage.uid()]
+
+
+def test_an_error_that_is_logged_while_the_mirror_is_read_is_not_lost() -> None:
+    stage = a_settled_stage("a")
+    stage.peerdb.taps.put(STATUS, Tap(before=lambda: stage.tick(a_row(stage, "orders"))))
+    stage.run()
+    stage.run()
+    assert stage.condition() == ("True", "RunningWithErrors")

@@ -139,3 +139,12 @@ def test_the_same_mirror_stays_remembered() -> None:
 def test_an_error_older_than_the_mirror_is_not_its_own(created: str, *, kept: bool) -> None:
     old = a_history(a_look(), error=("broken", NOW))
     assert (remembered(old, a_look(config=a_config(), created_at=created)).error is not None) is kept
+
+
+def test_a_command_that_went_to_the_new_mirror_stays_in_flight() -> None:
+    running = a_look(created_at=RECREATED, owner=OURS)
+    sent = an_operation(Step.PAUSE, created_at=RECREATED)
+    kept = decision_of(a_case(look=running, operation=sent, situation=KNOWN))
+    assert kept.journal.operation == sent
+    old = decision_of(a_case(look=running, operation=an_operation(Step.PAUSE), situation=KNOWN))
+    assert old.journal.operation is None

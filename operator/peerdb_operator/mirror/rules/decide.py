@@ -81,9 +81,14 @@ def follow(rules: tuple[Rule, ...], case: Case) -> Decision:
 
 
 def _for_another(case: Case) -> Decision:
-    """The plan for a mirror that has taken the place of the one in status: nothing that was said of that one holds."""
+    """The plan for a mirror that has taken the place of the one in status: nothing that was said of that one holds.
+
+    A command that was sent to the new mirror stays in flight.
+    """
     if isinstance(case.observation, Found):
-        case = case.with_journal(Journal(None, Bounds(generation=case.desired.generation)))
+        operation = case.journal.operation
+        ours = operation is not None and operation.created_at == case.observation.created_at
+        case = case.with_journal(Journal(operation if ours else None, Bounds(generation=case.desired.generation)))
     decision = follow(RULES, case)
     reported = decision.verdict or verdict(
         Reason.SETTING_UP,
