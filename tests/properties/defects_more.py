@@ -419,6 +419,30 @@ ANOTHER_MIRROR: tuple[Defect, ...] = (
     ),
 )
 
+PROVEN: tuple[Defect, ...] = (
+    Defect(
+        "rule 6",
+        "a missing workflow is forgotten by the next process",
+        "mirror/store.py",
+        "known = replace(known, orphaned=True, orphaned_word=word, sent_at=status.flow.since)",
+        "pass",
+    ),
+    Defect(
+        "rule 6",
+        "a command that failed proves that there is a workflow",
+        ACT,
+        "        elif failure is None:\n            work.entry.history = replace(history, orphaned=False",
+        "        else:\n            work.entry.history = replace(history, orphaned=False",
+    ),
+    Defect(
+        "rule 7",
+        "a copy that stands still is on its way for the next process",
+        PHASE,
+        "        return _known_standstill(case)",
+        "        return None",
+    ),
+)
+
 DELETIONS: tuple[Defect, ...] = (
     Defect(
         "deletion",
@@ -492,4 +516,4 @@ DELETIONS: tuple[Defect, ...] = (
     ),
 )
 
-DEFECTS = PLANNER + TWO_MINUTES + MEMORY_OF_COMMANDS + ANOTHER_MIRROR + DELETIONS
+DEFECTS = PLANNER + TWO_MINUTES + MEMORY_OF_COMMANDS + ANOTHER_MIRROR + PROVEN + DELETIONS

@@ -177,6 +177,16 @@ class LastError:
     time: Annotated[Seconds, observed("When PeerDB logged it.")]
 
 
+class FlowStatus(BaseModel):
+    """What is proven against the flow of rows, until something proves the contrary."""
+
+    model_config = MODEL_CONFIG
+
+    verdict: Annotated[_Word, observed("MirrorOrphaned: no workflow is behind the mirror.")]
+    since: Annotated[Seconds, observed("Since when the operator knows it.")]
+    message: Annotated[Annotated[str, Field(max_length=MAX_ERROR)], observed("How it is known.")] = ""
+
+
 class MirrorStatus(BaseModel):
     """What the operator saw last."""
 
@@ -201,6 +211,9 @@ class MirrorStatus(BaseModel):
     ] = None
     operation: Annotated[Operation | None, observed("The command in flight, if any.")] = None
     bounds: Annotated[Bounds | None, observed("What limits repeated edits.")] = None
+    flow: Annotated[FlowStatus | None, observed("What is proven against the flow of rows; absent if nothing is.")] = (
+        None
+    )
     last_error: Annotated[LastError | None, observed("The newest error in PeerDB's log of the mirror.")] = None
     conditions: Annotated[
         list[Condition],

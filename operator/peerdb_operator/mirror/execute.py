@@ -199,13 +199,18 @@ class Actor:
     async def _change(
         self, work: Work, send: Callable[[], Awaitable[None]], *, again: bool = False
     ) -> PeerDBError | None:
-        """A command of the mirror's state; remembers whether there is a workflow to take it."""
+        """A command of the mirror's state; remembers whether there is a workflow to take it.
+
+        That there is none is proven by PeerDB's word, and the contrary by a command that was taken: not by a failure.
+        """
         failure = await self._command(work, send, again=again)
         history = work.entry.history
         if isinstance(failure, PeerDBInternal) and failure.orphaned:
-            work.entry.history = replace(history, orphaned=True, sent_at=work.entry.commanded_at)
-        else:
-            work.entry.history = replace(history, orphaned=False)
+            work.entry.history = replace(
+                history, orphaned=True, orphaned_word=history.word or "", sent_at=work.entry.commanded_at
+            )
+        elif failure is None:
+            work.entry.history = replace(history, orphaned=False, orphaned_word="")
         return failure
 
     async def _command(

@@ -12,6 +12,7 @@ from typing import Any
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, RECONCILE_DISABLED
 from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of, parse_spec
 from peerdb_operator.api.naming import default_mirror_name
+from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus, Step, read_status
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.errors import InvalidSpec, KubeConflict
@@ -192,12 +193,16 @@ class CachedMirror:
 
 
 def recalled(view: MirrorObject) -> History:
-    """What a new process takes from the status: since when the mirror has been PAUSED although it should run.
+    """What a new process takes from the status: which mirror it is about, and what is proven of it.
 
-    The status must speak of this generation's wish, or of a step that is only taken for a mirror that is to run.
+    Also since when the mirror has been PAUSED although it should run. For that the status must speak of this
+    generation's wish, or of a step that is only taken for a mirror that is to run.
     """
     status = view.status
     known = History(created_at=status.created_at or "")
+    if status.created_at and status.flow is not None and status.flow.verdict == Reason.MIRROR_ORPHANED:
+        word = (status.state or "").upper()
+        known = replace(known, orphaned=True, orphaned_word=word, sent_at=status.flow.since)
     if status.state != "Paused" or (
         status.observed_generation != view.generation and status.ready_reason not in ON_THE_WAY
     ):

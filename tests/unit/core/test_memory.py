@@ -169,6 +169,20 @@ def test_an_orphan_is_one_until_its_state_moves() -> None:
     assert not after(a_look(State.TERMINATING), history=orphan).orphaned
 
 
+def test_a_404_that_passes_does_not_bring_a_workflow_back() -> None:
+    orphan = replace(after(a_look()), orphaned=True)
+    assert after(NotFound(0), a_look(), history=orphan).orphaned
+    assert not after(NotFound(0), a_look(State.PAUSED), history=orphan).orphaned
+
+
+def test_a_new_process_knows_of_a_missing_workflow_for_the_state_in_which_it_was_found() -> None:
+    orphan = History(created_at=CREATED, orphaned=True, orphaned_word="RUNNING")
+    assert after(a_look(), history=orphan).orphaned
+    assert after(a_look(), a_look(), history=orphan).orphaned
+    assert not after(a_look(State.PAUSED), history=orphan).orphaned
+    assert not after(a_look(created_at=RECREATED), history=orphan).orphaned
+
+
 # Stops.
 
 

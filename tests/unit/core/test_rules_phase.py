@@ -288,3 +288,36 @@ def test_live_tables_are_not_compared_on_the_way() -> None:
             a_case(look=a_look(state, a_config("public.z")), history=JUST_NOW, bounds=settled_bounds())
         )
         assert not decision.compared
+
+
+# Known from the process before.
+
+
+STANDS = {"reason": Reason.PROGRESS_DEADLINE_EXCEEDED, "state": "Snapshot"}
+FIRST_READ = {"word_since": NOW - 60, "progress_at": NOW - 60}
+
+
+def test_a_copy_that_was_found_standing_still_is_told_so_until_this_process_sees_it_move() -> None:
+    look = a_light_look(State.SNAPSHOT)
+    assert reason_of(decision_of(a_case(look=look, history=FIRST_READ, situation=STANDS))) is (
+        Reason.PROGRESS_DEADLINE_EXCEEDED
+    )
+    for history, situation in (
+        ({**FIRST_READ, "progress_at": NOW - 1}, STANDS),
+        ({**FIRST_READ, "previous_word": "PAUSED"}, STANDS),
+        (FIRST_READ, {**STANDS, "state": "Setup"}),
+        (FIRST_READ, {**STANDS, "reason": Reason.SNAPSHOTTING}),
+        (FIRST_READ, {**STANDS, "reason": ""}),
+        (FIRST_READ, {**STANDS, "mirror_created_at": "2020-01-01T00:00:00Z"}),
+    ):
+        decision = decision_of(a_case(look=look, history=history, situation=situation))
+        assert reason_of(decision) in {Reason.SNAPSHOTTING, Reason.ADDING_TABLES}
+
+
+def test_another_state_says_nothing_of_a_copy_that_stood_still() -> None:
+    case = a_case(
+        look=a_light_look(State.SETUP),
+        history={"word_since": NOW},
+        situation={**STANDS, "state": "Setup", "state_since": NOW},
+    )
+    assert reason_of(decision_of(case)) is Reason.SETTING_UP

@@ -370,6 +370,18 @@ def test_a_mirror_that_took_the_place_of_ours_does_not_count_as_ours_before_it_i
     )
 
 
+def test_a_missing_workflow_stays_in_the_status_until_the_contrary_is_proven() -> None:
+    orphan = a_history(a_look(), orphaned=True)
+    first = reported(RUNNING, history=orphan)
+    assert first.flow is not None
+    assert (first.flow.verdict, first.flow.since) == (Reason.MIRROR_ORPHANED, NOW)
+    assert how_soon(reported(RUNNING), first) is Urgency.NOW
+    assert reported(RUNNING, first, history=orphan, now=NOW + 60).flow == first.flow
+    assert reported(None, first, look=an_outage(), history=History()).flow == first.flow
+    assert reported(RUNNING, first).flow is None
+    assert reported(verdict(Reason.MIRROR_NOT_FOUND, "gone"), first, look=an_absence(), history=orphan).flow is None
+
+
 def test_the_error_of_a_mirror_that_is_gone_is_not_kept_for_the_next_one() -> None:
     born = parse_time(RECREATED)
     ours = a_look(created_at=RECREATED)

@@ -18,6 +18,7 @@ from peerdb_operator.api.status import (
     Bounds,
     Condition,
     ConditionStatus,
+    FlowStatus,
     LastError,
     MirrorStatus,
     TablesStatus,
@@ -207,6 +208,7 @@ def next_status(
             "tables": _tables(previous, desired, observation, report),
             "operation": report.journal.operation,
             "bounds": None if report.journal.bounds == Bounds() else report.journal.bounds,
+            "flow": _flow(previous.flow, observation, history, now),
             "last_error": _last_error(previous.last_error, history.error, observation),
             "conditions": previous.conditions
             if reported is None
@@ -280,6 +282,7 @@ def _gist(status: MirrorStatus) -> object:
         ],
         status.operation is None,
         status.bounds,
+        None if status.flow is None else status.flow.verdict,
         None if tables is None else tables.summary,
     )
 
@@ -364,6 +367,20 @@ def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
 def _none_replicates(known: TablesStatus | None) -> TablesStatus | None:
     """The numbers of a mirror that is gone: nothing is about to be added or removed either."""
     return known and TablesStatus(desired=known.desired, summary=f"0/{known.desired}")
+
+
+def _flow(
+    previous: FlowStatus | None, observation: Observation | None, history: History, now: float
+) -> FlowStatus | None:
+    """What is proven against the flow; a pass that saw no mirror, and no absence of one, proves nothing."""
+    if observation is None or isinstance(observation, Unknown):
+        return previous
+    if not isinstance(observation, Found) or not history.orphaned:
+        return None
+    if previous is not None and previous.verdict == Reason.MIRROR_ORPHANED:
+        return previous
+    message = "PeerDB answered a command: workflow execution already completed"
+    return FlowStatus(verdict=Reason.MIRROR_ORPHANED, since=now // 1, message=message)
 
 
 def _last_error(

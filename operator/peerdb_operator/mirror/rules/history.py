@@ -100,6 +100,8 @@ class History:
     """What went wrong with our newest command, if it may have arrived all the same."""
     orphaned: bool = False
     """Whether PeerDB has answered a command with "already completed": there is no workflow behind the row."""
+    orphaned_word: str = ""
+    """The state that PeerDB showed then; "" if it is ``word``. Another state proves that there is a workflow."""
     error: tuple[str, float] | None = None
     """Newest error line of the mirror's own log, and its time."""
 
@@ -125,7 +127,14 @@ def record_reading(
             fresh = replace(_without_mirror(history), not_found_since=since)
             if look.at - since >= gap:
                 return fresh, Absent(look.at)
-            fresh = replace(fresh, created_at=history.created_at, paused_since=history.paused_since, goal=history.goal)
+            fresh = replace(
+                fresh,
+                created_at=history.created_at,
+                paused_since=history.paused_since,
+                goal=history.goal,
+                orphaned=history.orphaned,
+                orphaned_word=_orphaned_word(history),
+            )
             return fresh, Unknown(
                 Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
             )
@@ -143,6 +152,7 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
     doubtful = state in {State.FAILED, State.TERMINATED}
     stopped = state is State.PAUSED and wants_running
     progress, progress_at = _progress(history, seen, now)
+    orphaned = history.orphaned and _orphaned_word(history) == seen.word
     return replace(
         history,
         created_at=seen.created_at,
@@ -163,7 +173,8 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
         progress=progress,
         progress_at=progress_at,
         pausing_seen=history.pausing_seen or state is State.PAUSING,
-        orphaned=history.orphaned and not changed,
+        orphaned=orphaned,
+        orphaned_word=seen.word if orphaned else "",
         error=None if history.error is not None and seen.is_younger_than(history.error[1]) else history.error,
     )
 
@@ -173,6 +184,10 @@ def _without_mirror(history: History) -> History:
     return History(
         changed_since_full=True, sent_at=history.sent_at, release_since=history.release_since, error=history.error
     )
+
+
+def _orphaned_word(history: History) -> str:
+    return (history.orphaned_word or history.word or "") if history.orphaned else ""
 
 
 def patience_is_over(history: History, limits: Limits, now: float) -> bool:
@@ -263,6 +278,8 @@ def _progress(history: History, seen: Found, now: float) -> tuple[Progress | Non
         return None, None
     if history.progress_at is None:
         return seen.progress, now
+    if history.progress is None:
+        return seen.progress, history.progress_at
     if seen.progress is not None and seen.progress != history.progress:
         return seen.progress, now
     return history.progress, history.progress_at

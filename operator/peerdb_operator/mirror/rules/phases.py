@@ -126,7 +126,7 @@ def _deadline(case: Case) -> Verdict | None:
     allowed = _allowed(case.state, case.limits)
     since = case.history.progress_at if case.state is State.SNAPSHOT else case.in_state_since()
     if since is None or case.now - since < allowed:
-        return None
+        return _known_standstill(case)
     what = (
         "no partition or row was copied" if case.state is State.SNAPSHOT else f"the mirror is {case.state.capitalize()}"
     )
@@ -136,6 +136,17 @@ def _deadline(case: Case) -> Verdict | None:
         else "; its log in PeerDB may say why"
     )
     return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{what} for more than {allowed / 60:.0f} minutes{error}")
+
+
+def _known_standstill(case: Case) -> Verdict | None:
+    """A copy that another process has found to make no progress, and in which this one has seen none either."""
+    history, known = case.history, case.view.status.ready
+    if known is None or known.reason != Reason.PROGRESS_DEADLINE_EXCEEDED or case.is_another:
+        return None
+    moves = history.previous_word is not None or history.progress_at != history.word_since
+    if moves or case.state is not State.SNAPSHOT or (case.view.status.state or "").upper() != case.seen.word:
+        return None
+    return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, known.message)
 
 
 def _allowed(state: State, limits: Limits) -> float:
