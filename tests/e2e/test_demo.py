@@ -210,7 +210,7 @@ def test_the_demo_ends_with_1_and_says_what_it_expected_when_a_step_never_conver
     assert re.match(rf"✗ Not converged\. expected: {expected}; after \d+ s: orders-cdc: ", report), report
     assert "Conditions of orders-cdc (generation 1, PeerDB says Snapshot)" in report or "says Paused" in report
     assert "Ready=Unknown" in report
-    assert '"action": "SendEdit"' in report
+    assert '"action": "SendUpdate"' in report
     assert "Traceback" not in demo.said
 
 
@@ -306,7 +306,7 @@ def test_nothing_is_touched_when_nobody_can_agree(demos: list[Demo], peerdb: Sim
         (ORDERS, "tags", {"peerdb.io/owner": "other/data/orders/1"}, "orders_cdc belongs to another operator"),
         (ORDERS, "kind", "qrep", "replicates queries"),
         ("nosuch", "state", "RUNNING", "nosuch"),
-        ("No-Such", "state", "RUNNING", "MIRROR=No-Such"),
+        ("1st-mirror", "state", "RUNNING", "MIRROR=1st-mirror"),
     ],
 )
 def test_a_mirror_is_refused_with_a_sentence_when_the_demo_would_harm_it(
