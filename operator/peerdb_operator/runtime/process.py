@@ -26,6 +26,7 @@ from peerdb_operator.ports import Clock, Controller, Pool
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.crd import InstalledCrd
 from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, LoopLag, MetricsServer
+from peerdb_operator.runtime.memory import give_back_freed_memory, system_trim
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.metrics import Metrics
@@ -238,6 +239,9 @@ class Process:
         self._begin(work.held.run(), "check of held drops")
         self._begin(work.entropy.run(), "comparison with the API server")
         self._begin(self._crd.run(), "comparison with the installed CRD")
+        trim = system_trim()
+        if trim is not None:
+            self._begin(give_back_freed_memory(trim), "return of freed memory")
         watch = work.watch.start(self._shut_down, self._install_signals)
         logger.info(
             "Watching %d Mirrors in %s",
