@@ -97,6 +97,16 @@ class Settings(BaseSettings):
         description="kubeconfig file to use; without it the service account of the pod is used. Tokens, certificates "
         "and exec plugins are read anew every minute.",
     )
+    pod_name: str | None = Field(
+        None,
+        validation_alias="pod_name",
+        description="Name of the operator's own pod. With its namespace and uid, an outage of PeerDB is an Event of "
+        "the pod; without them the log alone tells of it.",
+    )
+    pod_namespace: Namespace | None = Field(
+        None, validation_alias="pod_namespace", description="Namespace of the operator's own pod."
+    )
+    pod_uid: str | None = Field(None, validation_alias="pod_uid", description="uid of the operator's own pod.")
     namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
         (), description="Namespaces to watch, separated by commas; none means all."
     )

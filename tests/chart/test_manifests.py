@@ -137,6 +137,36 @@ def test_the_operator_has_resources_and_time_to_end(plain: list[Object]) -> None
     assert pod(plain)["terminationGracePeriodSeconds"] >= 30
 
 
+def test_the_operator_knows_its_own_pod(plain: list[Object]) -> None:
+    fields = {each["name"]: each.get("valueFrom") for each in container(plain)["env"]}
+
+    assert {name: fields[name]["fieldRef"]["fieldPath"] for name in ("POD_NAME", "POD_NAMESPACE", "POD_UID")} == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+    }
+
+
+@pytest.mark.parametrize("watched", [[], ["data"], ["data", NAMESPACE]])
+def test_events_of_its_pod_need_one_right_and_no_second_one(chart_helm: Helm, watched: list[str]) -> None:
+    objects = chart_helm.template({**NEEDED, "watchNamespaces": watched})
+    at_home = [one for one in objects if one["kind"] == "Role" and one["metadata"]["namespace"] == NAMESPACE]
+    everywhere = [
+        rule
+        for each in objects
+        if each["kind"] == "ClusterRole"
+        for rule in each.get("rules") or []
+        if "events" in rule["resources"]
+    ]
+    rules = [rule for role in at_home for rule in role["rules"] if "events" in rule["resources"]] + everywhere
+
+    assert rules == [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}]
+    assert len(at_home) == (0 if not watched else 1)
+    assert len([each for each in objects if each["kind"] == "RoleBinding"]) == len(
+        {*watched, NAMESPACE} if watched else ()
+    )
+
+
 def test_no_variable_of_a_service_is_taken_for_a_setting(plain: list[Object]) -> None:
     assert pod(plain)["enableServiceLinks"] is False
 

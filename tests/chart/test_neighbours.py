@@ -79,7 +79,7 @@ def test_two_releases_never_share_a_name_outside_their_namespaces(
     values: Object = {"watchNamespaces": ["data"]}
     names = [outside(rendered(chart_helm, *release, values)) for release in (first, second)]
 
-    assert [len(each) for each in names] == [7, 7]
+    assert [len(each) for each in names] == [9, 9]
     assert set(names[0]) & set(names[1]) == set()
     assert max(len(each.partition("/")[2]) for each in names[0] + names[1]) <= LONGEST
 

@@ -51,6 +51,8 @@ ON_MIRRORS = {
     ("patch", "mirrors.peerdb.io/status"),
     ("create", "events.events.k8s.io"),
 }
+ON_ITS_POD = ("create", "events.events.k8s.io")
+"""What it may do where it lives: an outage of PeerDB is an Event of its pod."""
 READ = {("get", "mirrors.peerdb.io"), ("list", "mirrors.peerdb.io"), ("watch", "mirrors.peerdb.io")}
 READ_STATUS = ("get", "mirrors.peerdb.io/status")
 WRITE = {(verb, "mirrors.peerdb.io") for verb in ("create", "update", "patch", "delete")}
@@ -92,8 +94,9 @@ def allowed(cluster: ControlPlane, user: str, questions: list[Question]) -> set[
 
 
 def granted(namespaces: tuple[str, ...], named: Mapping[str, tuple[str, ...]]) -> set[Question]:
-    """What the operator should be allowed: on Mirrors in these namespaces, to ``get`` these names in the cluster."""
+    """What the operator should be allowed: on Mirrors in these namespaces, at home, to ``get`` these names above."""
     mine = {(*right, where, name) for right in ON_MIRRORS for where in namespaces for name in ("", "one")}
+    mine |= {(*ON_ITS_POD, HOME, name) for name in ("", "one")}
     return mine | {("get", resource, "", name) for resource, names in named.items() for name in names}
 
 

@@ -177,6 +177,25 @@ def test_nothing_is_written_when_peerdb_is_away_for_less_than_the_quiet_time(mak
         assert subject.condition()["reason"] == "Running"
 
 
+def test_an_outage_and_its_end_are_events_of_the_operators_pod_and_not_of_the_mirrors(make_world: MakeWorld) -> None:
+    world = make_world("outage-events")
+    with Gate(world.sim.gateway_url) as gate:
+        world.start_operator(peerdb_url=gate.url, environ=world.pod)
+        subjects = world.declare_all(5)
+        before = [subject.events() for subject in subjects]
+        gate.shut()
+        for subject in subjects:
+            subject.wait_reason("PeerDBUnavailable", "Synced")
+        away = ("Warning", "PeerDBUnavailable")
+        eventually(lambda: world.pod_events() == [away], "the outage is an Event of the pod")
+        gate.open()
+        for subject in subjects:
+            subject.wait_reason("Running", "Synced")
+        over = ("Normal", "Recovered")
+        eventually(lambda: world.pod_events() == [away, over], "so is its end")
+        assert [subject.events() for subject in subjects] == before
+
+
 @pytest.mark.parametrize("wrong", ["the web UI without /api", "the gateway with a path too many"])
 def test_a_hint_at_the_right_address_is_given_when_the_address_is_wrong(make_world: MakeWorld, wrong: str) -> None:
     world = make_world("wrong-address")

@@ -89,13 +89,19 @@ def test_every_right_of_the_chart_is_used_and_no_other_is_asked_for_when_mirrors
     namespaces = INSTALLED[installed]
     mark = world.cluster.audit_mark()
     watched = ",".join(namespaces) or None
-    with world.start_operator(namespaces=watched, peerdb_url=gate.url):
+    with world.start_operator(namespaces=watched, peerdb_url=gate.url, environ=world.pod):
         subjects = [each.settled([ORDERS]) for each in (world, other)]
         meddle_once(gate, subjects)
         for subject in subjects:
             subject.wish(tables=[ORDERS, a_table("public.invoices")])
         for subject in subjects:
             subject.wait_reason("Running")
+        told = len(world.pod_events())
+        gate.shut()
+        eventually(lambda: len(world.pod_events()) > told, "the outage is told of")
+        gate.open()
+        for subject in subjects:
+            subject.wait_reason("Running", "Synced")
     with world.start_operator(namespaces=watched, peerdb_url=gate.url):
         for subject in subjects:
             subject.delete(wait=False)

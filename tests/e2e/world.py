@@ -16,7 +16,7 @@ from tests.e2e.seeing import PATIENCE, Command, Kube, Object, all_commands, even
 from tests.e2e.subject import Subject
 from tests.harness.controlplane.audit import AuditEvent
 from tests.harness.controlplane.launch import ControlPlane
-from tests.harness.identity import Identities, Identity
+from tests.harness.identity import RELEASE_NAMESPACE, Identities, Identity
 from tests.harness.operator_process import Launch, RunningOperator
 from tests.harness.peerdb.process import SimulatorProcess
 
@@ -142,6 +142,21 @@ class World:
             if event.is_write and event.user_agent.startswith(USER_AGENT) and event.resource != "events"
             if name in ("", event.name) and event.namespace == self.namespace
         ]
+
+    @property
+    def pod(self) -> dict[str, str]:
+        """The variables by which the chart tells an operator of this world which pod it is in."""
+        return {
+            "POD_NAME": f"operator-of-{self.namespace}",
+            "POD_NAMESPACE": RELEASE_NAMESPACE,
+            "POD_UID": f"uid-of-{self.namespace}",
+        }
+
+    def pod_events(self) -> list[tuple[str, str]]:
+        """Type and reason of the Events about that pod, oldest first."""
+        listed = self.kube.get(f"/apis/events.k8s.io/v1/namespaces/{RELEASE_NAMESPACE}/events") or {}
+        mine = [each for each in listed["items"] if each["regarding"].get("uid") == self.pod["POD_UID"]]
+        return [(each["type"], each["reason"]) for each in sorted(mine, key=lambda each: str(each["eventTime"]))]
 
     def close(self) -> None:
         """End the operators and let go of what they held."""

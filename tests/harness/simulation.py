@@ -20,13 +20,14 @@ from typing import Any
 from peerdb_operator.mirror.controller import MirrorController
 from peerdb_operator.mirror.fleet_observer import FleetObserver
 from peerdb_operator.mirror.held_drops import HeldDropCheck
+from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Requeue
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.process import pool_limits
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
-from peerdb_operator.telemetry.metering import MeteredTransport
+from peerdb_operator.telemetry.metering import MeteredTransport, WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
@@ -142,7 +143,8 @@ class Operator:
             kube=kube, controller=controller, watch_handler=watch_handler, wake=queue.wake, clock=clock, rng=chance,
             period=settings.anti_entropy_seconds, metrics=metrics,
         )  # fmt: skip
-        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics)
+        outage = OutageReporter(kube, clock, settings, WriteMeter(metrics))
+        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics, outage)
 
         held = HeldDropCheck(controller, queue.wake, clock, settings.tick_seconds)
 

@@ -47,6 +47,12 @@
 - name: PEERDB_OPERATOR_CLUSTER_ID
   value: {{ . | quote }}
 {{- end }}
+{{- range $name, $field := dict "POD_NAME" "name" "POD_NAMESPACE" "namespace" "POD_UID" "uid" }}
+- name: {{ $name }}
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.{{ $field }}
+{{- end }}
 - name: PEERDB_OPERATOR_HEALTH_PORT
   value: "8080"
 - name: PEERDB_OPERATOR_METRICS_PORT

@@ -70,7 +70,9 @@ class MirrorController:
         self._cluster_id, self._listed = cluster_id, False
         self._registry, limits = MirrorStore(), limits_of(settings)
         self._metrics.set_mirror_source(lambda: mirror_samples(self._registry))
-        self._reporter = Reporter(kube, self._registry, clock, settings, WriteMeter(self._metrics, self._tracer))
+        self._fleet = fleet = FleetReader(self._registry, limits)
+        meter = WriteMeter(self._metrics, self._tracer)
+        self._reporter = Reporter(kube, self._registry, clock, settings, meter, lambda: fleet.answered_at)
         observations = Observations(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
         self._surroundings = ClaimReader(
             registry=self._registry,
@@ -95,7 +97,6 @@ class MirrorController:
             rng=rng,
             limits=limits,
         )
-        self._fleet = FleetReader(self._registry, limits)
         self._settings = DynamicSettings(peerdb, clock)
 
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:

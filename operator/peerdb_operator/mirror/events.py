@@ -33,6 +33,17 @@ class Milestone(Enum):
     CORRECTED = "DriftCorrected"
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which PeerDB could not be asked, of which no Event of the Mirror has told.
+
+    ``before``: the reason of Ready when it began.
+    """
+
+    since: float
+    before: str
+
+
 class EndReason(Enum):
     """How the story of a Mirror ends. Values are the reasons of Events."""
 
@@ -65,10 +76,22 @@ class EventRecorder:
     troubles: dict[tuple[str, str], float] = field(default_factory=dict)
     pending: list[PendingEvent] = field(default_factory=list)
     """Events that are yet to be created."""
+    outage: Outage | None = None
 
-    def tell(self, reported: Verdict, before: str, now: float) -> None:
-        """A verdict was written whose reason is not ``before``, that of the verdict before it."""
+    def tell(self, reported: Verdict, before: str, now: float, *, alone: bool = True) -> None:
+        """A verdict was written whose reason is not ``before``, that of the verdict before it.
+
+        ``alone``: whether PeerDB answers others. An outage that all Mirrors meet is one Event of the operator's pod,
+        and neither its beginning nor its end is one of each Mirror.
+        """
         turn, self.turn = self.turn, None
+        if turn is None and reported.reason in AWAY and not alone:
+            self.outage = self.outage or Outage(now, before)
+            return
+        outage, self.outage = self.outage, None
+        before = before if outage is None else outage.before
+        if turn is None and self._is_only_back(reported, before, was_away=outage is not None):
+            return
         kind, reason, message = kind_of(reported), reported.reason.value, reported.message
         if turn is Milestone.TAKEN_OVER and kind == "Warning":
             self.pending.append(PendingEvent("Normal", turn.value, _PREFACES[turn]))
@@ -81,6 +104,12 @@ class EventRecorder:
         if self._is_repeated(kind, reason, message, now):
             return
         self.pending.append(PendingEvent(kind, reason, message))
+
+    def _is_only_back(self, reported: Verdict, before: str, *, was_away: bool) -> bool:
+        """Whether nothing but an outage lies between this verdict and the one before it, in this process or another."""
+        if was_away:
+            return reported.reason.value == before
+        return before in AWAY and reported.settled and not self.warned and kind_of(reported) == "Normal"
 
     def _is_repeated(self, kind: str, reason: str, message: str, now: float) -> bool:
         if kind == "Normal" and reason != RECOVERED:

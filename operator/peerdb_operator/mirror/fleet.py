@@ -33,6 +33,8 @@ class FleetReader:
         self._marked: set[str] = set()
         self._blinded: set[str] = set()
         """For whom a failed tick, not a look of their own, has begun the outage."""
+        self.answered_at = float("-inf")
+        """When the newest list was asked for that PeerDB has answered."""
 
     def mark(self, uids: Iterable[str]) -> None:
         """Wake these at the next tick, whatever it shows."""
@@ -45,6 +47,7 @@ class FleetReader:
         if look.mirrors is None:
             woken.update(self._outage(look, now))
         else:
+            self.answered_at = look.began_at
             rows = {row.name: row for row in look.mirrors}
             for entry in self._awake():
                 if look.began_at <= entry.commanded_at:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from peerdb_operator.errors import PeerDBError
+from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.peerdb.client import ListedMirror, LogLevel, LogRow, PeerDBClient
 from peerdb_operator.ports import Clock, Controller, FleetPoll
 from peerdb_operator.telemetry.metrics import Metrics
@@ -42,6 +43,7 @@ class FleetObserver:
         clock: Clock,
         tick: float,
         metrics: Metrics | None = None,
+        outage: OutageReporter | None = None,
     ) -> None:
         self._peerdb = peerdb
         self._controller = controller
@@ -49,6 +51,7 @@ class FleetObserver:
         self._clock = clock
         self._tick = tick
         self._metrics = metrics or Metrics()
+        self._outage = outage
         self._log = _LogReader(peerdb)
 
     async def run(self) -> None:
@@ -70,6 +73,8 @@ class FleetObserver:
             look = FleetPoll(began_at=began_at, mirrors=mirrors, log_rows=rows, error=error)
             for uid in self._controller.fleet(look):
                 self._wake(uid)
+            if self._outage is not None:
+                await self._outage.observe(error)
         except Exception:
             # A bug here must not end the observation of all mirrors: the next tick tries again.
             logger.exception("A look at the fleet ended with an error that nobody classified")

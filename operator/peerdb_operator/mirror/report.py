@@ -17,7 +17,7 @@ from peerdb_operator.api.text import on_one_line
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, PeerDBError
 from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.events import PendingEvent, kind_of
-from peerdb_operator.mirror.rules.conditions import Urgency, Verdict, urgency
+from peerdb_operator.mirror.rules.conditions import AWAY, Urgency, Verdict, urgency
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
@@ -38,10 +38,18 @@ class Reporter:
     """Writes what passes have to tell."""
 
     def __init__(
-        self, kube: KubePort, registry: MirrorStore, clock: Clock, settings: Settings, meter: WriteMeter
+        self,
+        kube: KubePort,
+        registry: MirrorStore,
+        clock: Clock,
+        settings: Settings,
+        meter: WriteMeter,
+        answered_at: Callable[[], float],
     ) -> None:
+        """``answered_at``: when the newest list of mirrors was asked for that PeerDB has answered."""
         self._kube = kube
         self._meter = meter
+        self._answered_at = answered_at
         self._registry = registry
         self._clock = clock
         self._events_refused: set[str] = set()
@@ -54,6 +62,7 @@ class Reporter:
         Raises ``KubeError``; a conflict means that the pass has to start over.
         """
         previous, entry.reported = entry.view.status, reported
+        self._tell_of_own_outage(entry, reported)
         need = urgency(previous, following, reported=reported is not None)
         due = self._due(entry, need)
         if due > 0:
@@ -66,8 +75,19 @@ class Reporter:
             entry.writing = None
         entry.written_at = self._clock.now()
         if reported is not None and reported.reason != previous.ready_reason:
-            entry.story.tell(reported, previous.ready_reason, entry.written_at)
+            entry.story.tell(reported, previous.ready_reason, entry.written_at, alone=self._is_alone(entry))
         return None
+
+    def _tell_of_own_outage(self, entry: CachedMirror, reported: Verdict | None) -> None:
+        """An outage that stays when PeerDB answers the list of mirrors is this Mirror's own."""
+        reason = entry.view.status.ready_reason
+        if reported is not None and reported.reason in AWAY and reported.reason == reason and entry.story.outage:
+            entry.story.tell(reported, reason, self._clock.now(), alone=self._is_alone(entry))
+
+    def _is_alone(self, entry: CachedMirror) -> bool:
+        """Whether PeerDB is known to answer others: it answered this Mirror in this pass, or the list since then."""
+        outage = entry.story.outage
+        return entry.history.unknown_since is None or (outage is not None and self._answered_at() > outage.since)
 
     async def finalizers(self, entry: CachedMirror, finalizers: list[str]) -> None:
         """Replace the finalizers; raises ``KubeError``."""

@@ -21,6 +21,7 @@ from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.kube.watch import Watch
 from peerdb_operator.mirror.fleet_observer import FleetObserver
 from peerdb_operator.mirror.held_drops import HeldDropCheck
+from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Clock, Controller, Pool
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
@@ -29,6 +30,7 @@ from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, L
 from peerdb_operator.runtime.memory import give_back_freed_memory, system_trim
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.metering import WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -112,7 +114,8 @@ def assemble(parts: Parts, controller: Controller) -> Work:
         namespaces=settings.namespaces,
         rng=parts.rng,
     )
-    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics)
+    outage = OutageReporter(parts.kube, parts.clock, settings, WriteMeter(metrics))
+    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics, outage)
     held = HeldDropCheck(controller, queue.wake, parts.clock, settings.tick_seconds)
     return Work(
         controller=controller,

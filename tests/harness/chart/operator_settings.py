@@ -21,6 +21,9 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "peerdb_ca_file": "peerdb.caSecretRef",
     "peerdb_proxy": "peerdb.proxy",
     "kubeconfig": "",  # the pod has its account
+    "pod_name": "",  # the pod's own
+    "pod_namespace": "",
+    "pod_uid": "",
     "namespaces": "watchNamespaces",
     "cluster_id": "clusterId",
     "health_host": "",  # the probes ask the pod's own address

@@ -63,10 +63,12 @@ before the definition, which then hangs on the Mirrors that nobody lets go.
 | each watched namespace | `get`, `list`, `watch`, `patch` mirrors | read the wish; add and take its own finalizer |
 | | `patch` mirrors/status | say what it saw |
 | | `create` events (events.k8s.io) | tell the story in `kubectl describe` |
+| its own namespace | `create` events (events.k8s.io) | tell of outages of PeerDB, about its pod |
 | the cluster | `get` namespaces | a namespace that goes drops nothing; the uid of kube-system signs owned mirrors |
 | | `get` the CustomResourceDefinition mirrors.peerdb.io | a definition that goes drops nothing |
 
-With `watchNamespaces` the first three are given by a Role in each of these namespaces, and namespaces are read by name.
+With `watchNamespaces` the first three are given by a Role in each of these namespaces, the fourth by one in its own,
+and namespaces are read by name.
 No Secret is read through the API server: the kubelet mounts those that are named below.
 
 With `rbac.aggregate` the built-in roles get rights on Mirrors: `view` reads them, `edit` writes and deletes them,

@@ -281,7 +281,9 @@ def test_events_are_told_of_a_mirror_that_stands_paused_for_long(happens: object
     until_edit(stage)
     assert callable(happens)
     happens(stage)
-    stage.follow(900.0)
+    stage.follow(450.0)
+    stage.tick()
+    stage.follow(450.0)
     assert stage.state() is Status.PAUSED
     assert reason in [reported for _, reported in stage.reported()]
 
