@@ -431,7 +431,7 @@ def test_labels_keep_to_their_closed_sets_and_hold_neither_tables_nor_secrets() 
     assert shown.values_of("type") <= set(CONDITIONS)
     assert shown.values_of("status") <= set(STATUSES)
     assert shown.values_of("result") <= {"success", "requeue", "error"}
-    assert shown.values_of("lane") <= {"normal", "long"}
+    assert shown.values_of("lane") <= {"normal", "long", "precheck"}
     assert shown.values_of("code") <= {"200", "201", "connect_error", "409", "404", "400"}
     assert "secret_table" not in shown.text
     assert SECRET not in shown.text

@@ -243,21 +243,26 @@ class Orphan:
 
 
 @dataclass(frozen=True)
-class WhileChecked:
-    """A list of tables whose precheck takes so many seconds, and what somebody does when half of them are over."""
+class EditMeanwhile:
+    """A list of tables while prechecks, or writes to Kubernetes, are slow, and what somebody does a while later.
+
+    What the operator saw of the mirror before is not true any more.
+    """
 
     mirror: int
     tables: Tables
-    takes: float
+    slow: str
+    after: float
     then: Action
 
     def apply(self, stage: Stage) -> None:
         """Wish for the tables, and let time pass until it happens."""
-        stage.engine.turn(t_validate=self.takes)
+        FAULTS[self.slow](stage)
         WishTables(self.mirror, self.tables).apply(stage)
-        stage.simulation.run(self.takes / 2)
+        stage.simulation.run(self.after)
         self.then.apply(stage)
-        stage.engine.turn(t_validate=None)
+        stage.simulation.run(1.0)
+        HEALS[self.slow](stage)
 
 
 @dataclass(frozen=True)

@@ -322,6 +322,13 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "return now",
     ),
     Defect(
+        "rule 12, I10",
+        "a paused mirror waits for its precheck as long as it takes",
+        "mirror/precheck.py",
+        "        if left > 0:",
+        "        if True:",
+    ),
+    Defect(
         "section 2, I4",
         "commands are sent whatever was seen",
         "mirror/lookout.py",

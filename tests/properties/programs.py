@@ -122,8 +122,10 @@ HUMANS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Recreate, _mirror, st.one_of(st.none(), _pairs)),
     st.builds(actions.Found, _mirror, _pairs),
     st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid"))),
-    st.builds(actions.WhileChecked, _object, _grown, st.sampled_from((8.0, 30.0, 100.0)), _change),
-    st.builds(actions.WhileChecked, _object, _grown, st.sampled_from((8.0, 30.0, 100.0)), _change),
+    st.builds(
+        actions.EditMeanwhile, _object, _grown, st.just("slow checks"), st.sampled_from((4.0, 15.0, 50.0)), _change
+    ),
+    st.builds(actions.EditMeanwhile, _object, _grown, st.just("kube very slow"), st.sampled_from((8.0, 16.0)), _change),
     st.builds(actions.TouchStatus, _object, st.sampled_from(("wipe", "no operation", "no bounds", "no tables"))),
     st.builds(actions.TouchStatus, _object, st.sampled_from(("odd operation", "drop operation", "ready"))),
     st.builds(actions.Annotate, _object, st.sampled_from(("freeze", "thaw", "thaw", "poke"))),
