@@ -329,6 +329,13 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "        if True:",
     ),
     Defect(
+        "journal, I8",
+        "what somebody else wrote during a reconcile is taken for this process's own",
+        "mirror/store.py",
+        "operation, owner, history = self._known_journal().operation,",
+        "operation, owner, history = self.current_journal().operation,",
+    ),
+    Defect(
         "section 2, I4",
         "commands are sent whatever was seen",
         "mirror/lookout.py",

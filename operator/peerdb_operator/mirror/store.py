@@ -129,16 +129,21 @@ class CachedMirror:
         return None if self.error is None else (self.without_secrets(self.error[0]), self.error[1])
 
     def current_journal(self) -> Journal:
-        """The journal: this process's own, or what status carries."""
-        if self.journal is None:
-            read = Journal.of(self.view.status)
-            self.journal = read if read.operation is None else self.journal_overrides.get(read.operation.id, read)
+        """The journal: this process's own, or what status carries, which is its own from now on."""
+        self.journal = self._known_journal()
         return self.journal
+
+    def _known_journal(self) -> Journal:
+        """The same without a change: a reconcile must still see that somebody else wrote the journal meanwhile."""
+        if self.journal is not None:
+            return self.journal
+        read = Journal.of(self.view.status)
+        return read if read.operation is None else self.journal_overrides.get(read.operation.id, read)
 
     @property
     def must_resume(self) -> bool:
         """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
-        operation, owner, history = self.current_journal().operation, self.history.owner, self.history
+        operation, owner, history = self._known_journal().operation, self.history.owner, self.history
         if (
             self.view.frozen
             or not self.view.has_finalizer

@@ -215,14 +215,15 @@ def test_a_pause_is_recorded_with_a_fresh_version_and_not_sent_again_when_its_re
     assert stage.condition() == ("True", "Paused")
 
 
-def test_the_journal_of_somebody_else_counts_when_it_is_written_during_a_pass() -> None:
+@pytest.mark.parametrize("moment", [STATUS, STATE_CHANGE])
+def test_the_journal_of_somebody_else_counts_when_it_is_written_during_a_pass(moment: str) -> None:
     stage = a_settled_stage("a", knobs={"t_stop": 5.0})
     stage.at_once = True
     theirs = {
         "id": "edit-2-1", "step": "Edit", "sentAt": "2026-01-01T00:00:00.000000Z", "accepted": True,
         "createdAt": stage.entry().peerdb_created_at, "from": "x", "to": "y",
     }  # fmt: skip
-    stage.peerdb.taps.put(STATE_CHANGE, Tap(before=lambda: stage.cluster.edit_status("orders", {"operation": theirs})))
+    stage.peerdb.taps.put(moment, Tap(before=lambda: stage.cluster.edit_status("orders", {"operation": theirs})))
     stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
     assert stage.run().backoff == "conflict"
     operation = stage.entry().current_journal().operation
