@@ -36,11 +36,15 @@ class Call:
 
 @dataclass(slots=True)
 class Network:
-    """What is wrong between the processes and PeerDB, and every call that got through, by its number in the log."""
+    """What is wrong between the processes and PeerDB, and every call that got through, by its number in the log.
+
+    ``overtaking`` are shown each request right before PeerDB gets it; one that answers True is not asked again.
+    """
 
     away: bool = False
     latency: tuple[float, float] = (0.001, 0.01)
     calls: dict[int, Call] = field(default_factory=dict)
+    overtaking: list[Callable[[wire.Request], bool]] = field(default_factory=list)
 
 
 class SimTransport:
@@ -65,6 +69,7 @@ class SimTransport:
             await asyncio.sleep(on_the_way)
         if network.away:
             raise translate(httpx.ConnectError("connection refused"), request.path)
+        network.overtaking[:] = [one for one in network.overtaking if not one(request)]
         body = b"" if request.body is None else encode_json(request.body)
         call = Call(engine.log.last + 1, self._who, self._work(), began)
         network.calls[call.n] = call

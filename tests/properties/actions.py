@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, OWNER_TAG
+from peerdb_operator.peerdb import transport as wire
 from tests.harness.fakecluster import Body
 from tests.harness.peerdb.values import Status
 from tests.properties.stage import MIRRORS, OBJECTS, Stage, Tables, mappings
@@ -158,6 +159,26 @@ class Ask:
         """Send it."""
         body = {"flowJobName": MIRRORS[self.mirror], "requestedFlowState": f"STATUS_{self.state}"}
         stage.ask("mirrors/state_change", body)
+
+
+@dataclass(frozen=True)
+class Overtake:
+    """Somebody resumes a mirror right before the next edit of an operator reaches it."""
+
+    mirror: int
+
+    def apply(self, stage: Stage) -> None:
+        """Lie in wait."""
+
+        def overtake(request: wire.Request) -> bool:
+            body = request.body or {}
+            mine = request.path == "mirrors/state_change" and body.get("flowJobName") == MIRRORS[self.mirror]
+            edits = mine and bool((body.get("flowConfigUpdate") or {}).get("cdcFlowConfigUpdate"))
+            if edits:
+                Ask(self.mirror, "RUNNING").apply(stage)
+            return edits
+
+        stage.simulation.network.overtaking.append(overtake)
 
 
 @dataclass(frozen=True)
@@ -368,6 +389,8 @@ FAULTS: dict[str, Any] = {
     "lose signals": _knob(lose_next_signals=3),
     "workers": _knob(workers_down=True),
     "temporal": _knob(temporal_down=True),
+    "queue updates": _knob(update_race="queue"),
+    "lose updates": _knob(update_race="lose"),
     "normalise": _knob(normalise={"batchSize": 777}),
     "stuck addition": _knob(stuck_addition=True),
     "failing addition": _knob(failing_addition=True),

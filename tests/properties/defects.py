@@ -106,8 +106,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 8",
         "an unwanted edit stays armed",
         FLIGHT,
-        "if still_goal or (case.desired.wants_running and isinstance(change, ConfigUpdate)):",
-        "if True:",
+        "if _a_pause_may_apply(closed, operation) else disarm(closed)",
+        "if True else disarm(closed)",
     ),
     Defect(
         "rule 9",

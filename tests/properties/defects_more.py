@@ -79,6 +79,41 @@ PLANNER: tuple[Defect, ...] = (
     ),
     Defect(
         "rule 8",
+        "an armed edit of an older generation is closed without a disarm",
+        FLIGHT,
+        "return same and isinstance(compare(case).change, ConfigUpdate)",
+        "return isinstance(compare(case).change, ConfigUpdate)",
+    ),
+    Defect(
+        "rule 8",
+        "an armed edit stays behind an edit that is given up",
+        FLIGHT,
+        "return same and isinstance(compare(case).change, ConfigUpdate)",
+        "return same",
+    ),
+    Defect(
+        "rule 8",
+        "a lost pause is repeated over an armed edit that was taken back",
+        FLIGHT,
+        "case Finding.RESEND if operation.may_be_queued and not _a_pause_may_apply(case, operation):",
+        "case Finding.RESEND if False:",
+    ),
+    Defect(
+        "rule 8",
+        "an armed edit is forgotten while its pause waits",
+        "mirror/rules/decide.py",
+        "if case.queued is None or isinstance(decision.action, Pause):",
+        "if True:",
+    ),
+    Defect(
+        "rule 8",
+        "a pause forgets the edit that it may set off",
+        FLIGHT,
+        "return replace(closed, queued=case.journal) if _a_pause_may_apply",
+        "return closed if _a_pause_may_apply",
+    ),
+    Defect(
+        "rule 8",
         "a command that nobody asks for any more is forgotten",
         FLIGHT,
         "return None if asked else _wait(case, operation)",
@@ -173,7 +208,8 @@ TWO_MINUTES: tuple[Defect, ...] = (
         "rule 13, I4",
         "a failed resume is repeated without end on one observation",
         ACT,
-        "            if not self._lookout.is_fresh(work, again=True):\n                break\n",
+        "            if not self._lookout.is_fresh(work, again=True) or not work.entry.intent_holds:\n"
+        "                break\n",
         "",
     ),
     Defect(
@@ -235,6 +271,13 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         LEDGER,
         "return cls(known, status.bounds or Bounds())",
         "return cls(known and replace(known, accepted=False), status.bounds or Bounds())",
+    ),
+    Defect(
+        "journal",
+        "a generation does not survive",
+        LEDGER,
+        "return cls(known, status.bounds or Bounds())",
+        "return cls(known and replace(known, generation=None), status.bounds or Bounds())",
     ),
     Defect(
         "journal, I8",
@@ -372,10 +415,10 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     ),
     Defect(
         "I5",
-        "a command follows intent that were withdrawn",
+        "a command follows an intent that was withdrawn",
         ENTRY,
-        "        if not self.known or self.view.intent != self.base.intent:",
-        "        if not self.known:",
+        "        return self.known and self.view.intent == self.base.intent",
+        "        return self.known",
     ),
     Defect("bounds", "an edit is tried without end", BOUNDS, "if not 0.0 < waits <= limits.retry_longest:", "if True:"),
     Defect("bounds", "an old generation binds the new one", BOUNDS, "if bounds.generation == generation:", "if True:"),
@@ -506,6 +549,13 @@ DELETIONS: tuple[Defect, ...] = (
         "mirror/claims.py",
         "        if len(sent) < len(going):",
         "        if False:",
+    ),
+    Defect(
+        "deletion",
+        "a release leaves an armed edit behind",
+        DELETION,
+        "return disarm(close(case)) if _would_fire(case, look, operation) else None",
+        "return None",
     ),
     Defect(
         "deletion",

@@ -136,7 +136,9 @@ def i3_an_open_edit_is_waited_out(evidence: Evidence, command: Command, hands: H
     if len({one.created_at for one in looks}) > 1 or hands.recreated(command.mirror, edit.at):
         return
     age = command.call.began - edit.at
-    if command.wanted == "TERMINATING" and age < FORGET - 1.0 and looks and looks[-1].state == "PAUSED":
+    given_up = any(one.state == "RUNNING" and one.config and one.call.began - edit.at >= PROOF_AFTER for one in looks)
+    stands = bool(looks) and looks[-1].state == "PAUSED" and not given_up
+    if command.wanted == "TERMINATING" and age < FORGET - 1.0 and stands:
         broken("I3", f"a drop was sent {age:.1f} s after an edit that did not show yet")
     if command.wanted != "TERMINATING" and age < PROOF_AFTER - 1.0:
         broken("I3", f"{command.wanted} was sent {age:.1f} s after an edit that was neither proven nor given up")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tests.harness.fakecluster import Change
 from tests.harness.simulation import HUMAN, Simulation
 from tests.properties import invariants_rest as rest
+from tests.properties import invariants_tables as tables
 from tests.properties import invariants_told as reported
 from tests.properties.evidence import Asked, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
@@ -56,6 +57,7 @@ class Judge:
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
             rest.drops_wait_after_a_start(self.evidence, one)
+            tables.a_pause_takes_no_table_away(self.evidence, one, self.hands)
 
     def _change(self, change: Change) -> None:
         evidence, hands = self.evidence, self.hands
@@ -64,6 +66,7 @@ class Judge:
         reported.i6_failed_needs_two_looks(evidence, change)
         reported.a_short_outage_is_not_told(evidence, change)
         rest.a_release_leaves_nothing_stopped(evidence, change, hands)
+        tables.a_release_leaves_no_edit_behind(evidence, change, hands)
         reported.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
         reported.i9_conditions_are_consistent(evidence, change)
         reported.i9_ready_speaks_of_what_was_evaluated(evidence, change)

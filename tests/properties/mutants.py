@@ -26,7 +26,7 @@ AT_ONCE = 2
 TIME_LIMIT = 600.0
 FAILED = 1  # pytest's exit code for failing tests; anything else is no verdict on the defect
 UNIT = ("tests/unit/core", "tests/unit/controllers")
-PROGRAMS = ("tests/properties/test_scripts.py", "tests/properties/test_programs.py")
+PROGRAMS = tuple(f"tests/properties/test_{name}.py" for name in ("scripts", "queued_edits", "programs"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ STATES: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Ask, _mirror, st.sampled_from(("PAUSED", "PAUSED", "TERMINATING", "RESYNC"))),
 ]
 HUMANS: list[st.SearchStrategy[Action]] = [
+    st.builds(actions.Overtake, _mirror),
     st.builds(actions.AskEdit, _mirror, _pairs, st.sampled_from(LETTERS), st.sampled_from((0, 0, 900))),
     st.builds(actions.AskEdit, _mirror, st.just(()), st.sampled_from((*LETTERS, "everything")), st.just(0)),
     st.builds(actions.AskEdit, _mirror, st.just(()), st.just(""), st.sampled_from((900, 901))),
@@ -165,12 +166,38 @@ _starts = st.builds(
 _one = st.builds(Start, running=st.sampled_from((True, True, True, False)), policy=st.sampled_from(("Drop", "Retain")))
 
 
-def programs(*kinds: list[st.SearchStrategy[Action]], most: int = 7) -> st.SearchStrategy[Program]:
-    """Programs whose actions are of these kinds, each kind as likely as the other."""
+Steps = tuple[tuple[float | str, Action], ...]
+_fewer = st.sampled_from([(("a", "a"),), (("b", "b"),), (("a", "a"), ("c", "c")), (("b", "b"), ("d", "d"))])
+_both = st.sampled_from([(("a", "a"), ("b", "b")), (("a", "a"), ("b", "b"), ("c", "c")), (("a", "a"), ("b", "b"))])
+_between: st.SearchStrategy[Action] = st.sampled_from(
+    [actions.Fault("lose signal"), actions.Crash(), actions.Overtake(0), actions.Stall(7.0)]
+)
+_removes = st.builds(actions.WishTables, st.just(0), _fewer)
+_puts_back: st.SearchStrategy[Action] = st.builds(actions.WishTables, st.just(0), _both)
+_soon_after: st.SearchStrategy[float | str] = st.sampled_from(("RUNNING", "RUNNING", 4.0, 8.0))
+
+
+@st.composite
+def _queued_edits(draw: st.DrawFn) -> Steps:
+    """A removal that waits in PeerDB's queue when the spec changes once more, which seldom happens by itself."""
+    begins: Steps = ((draw(st.sampled_from((8.0, 20.0))), actions.Overtake(0)), (0.0, draw(_removes)))
+    stopped: Steps = (("PAUSED", actions.Annotate(0, "poke")),)
+    between: Steps = ((3.0, draw(_between)),) if draw(st.booleans()) else ()
+    back: Steps = ((draw(_soon_after), draw(_puts_back)),)
+    more: Steps = ((draw(st.sampled_from((0.0, 0.0, 1.5))), draw(st.one_of(EDITS))),)
+    return (*begins, *stopped, *between, *back, *more)
+
+
+def programs(
+    *kinds: list[st.SearchStrategy[Action]], most: int = 7, queues: bool = False
+) -> st.SearchStrategy[Program]:
+    """Programs whose actions are of these kinds, each kind as likely as the other; ``queues``: with a queued edit."""
     action: st.SearchStrategy[Action] = st.one_of([st.one_of(kind) for kind in kinds])
     step = st.tuples(st.sampled_from(DELAYS + MOMENTS), action)
+    some = st.lists(step, max_size=most).map(tuple)
     # Two short lists make longer programs than one long list does, and shrink as well.
-    steps = st.builds(lambda first, last: (*first, *last), st.lists(step, max_size=most), st.lists(step, max_size=most))
+    middle = _queued_edits() if queues else st.just(())
+    steps = st.builds(lambda first, queued, last: (*first, *queued, *last), some, middle, some)
     return st.builds(
         Program,
         st.integers(0, 2**16),

@@ -18,6 +18,7 @@ from tests.harness.simulation import Operator, Run, Simulation
 from tests.properties.evidence import condition
 from tests.properties.invariants import BrokenError
 from tests.properties.invariants_rest import i7_rest_is_silent
+from tests.properties.invariants_tables import no_queued_edit_takes_a_table_away
 from tests.properties.judge import Judge
 from tests.properties.truth import is_under_way, untrue
 
@@ -153,6 +154,7 @@ class Stage:
         for name, status in self.odd.items():
             self.say_plainly(name, status)
         simulation.network.away = False
+        simulation.network.overtaking.clear()
         simulation.network.latency = (0.001, 0.01)
         for one in [operator, *([self.rival] if self.rival else [])]:
             one.kube.away, one.kube.lose_replies, one.kube.refuse_events = False, 0, False
@@ -214,6 +216,7 @@ class Stage:
                 still_since = simulation.now
                 if simulation.now > end:
                     raise BrokenError(f"the world did not settle: {restless}")
+        no_queued_edit_takes_a_table_away(self.judge.evidence, self.judge.hands)
         self.judge.quiet = []
         simulation.run(SILENCE)
         quiet, self.judge.quiet = self.judge.quiet, None

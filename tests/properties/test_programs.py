@@ -26,13 +26,13 @@ def _share(part: float) -> settings:
     )
 
 
-@_share(0.2)
+@_share(0.15)
 @given(programs(EDITS, EDITS, STATES, HUMANS))
 def test_invariants_hold_when_users_and_people_at_peerdb_edit(program: Program) -> None:
     program.play()
 
 
-@_share(0.25)
+@_share(0.2)
 @given(programs(EDITS, EDITS, STATES, TROUBLE, TROUBLE))
 def test_invariants_hold_when_peerdb_or_kubernetes_fail(program: Program) -> None:
     program.play()
@@ -47,4 +47,10 @@ def test_invariants_hold_when_operators_die_stall_and_overlap(program: Program) 
 @_share(0.3)
 @given(programs(EDITS, STATES, TROUBLE, OPERATORS, ENDINGS, ENDINGS))
 def test_invariants_hold_when_mirrors_come_and_go(program: Program) -> None:
+    program.play()
+
+
+@_share(0.1)
+@given(programs(EDITS, STATES, OPERATORS, ENDINGS, most=2, queues=True))
+def test_invariants_hold_when_an_edit_waits_in_peerdbs_queue(program: Program) -> None:
     program.play()

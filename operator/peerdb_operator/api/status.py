@@ -126,7 +126,8 @@ class Operation:
     """The command in flight: what was sent to PeerDB and is not proven by an observation yet.
 
     ``from_`` and ``to`` are fingerprints around an edit. A drop has its flags in ``to``; a resume that gives an edit
-    up, the edit's goal.
+    up, the edit's goal; a pause, the goal of an edit that may still wait in PeerDB's queue and is applied by it.
+    ``generation`` is None in an entry of an operator that did not record it.
     """
 
     id: Annotated[_Word, observed("Identity of the command.")]
@@ -138,10 +139,22 @@ class Operation:
     from_: Annotated[
         _Hash | None, Field(alias="from"), observed("Fingerprint of the mirror's configuration before the command.")
     ] = None
-    to: Annotated[_Hash | None, observed("Fingerprint that the command is to bring about; for a drop its flags.")] = (
-        None
-    )
+    to: Annotated[
+        _Hash | None,
+        observed(
+            "Fingerprint that the command is to bring about, also that of an edit which a pause may still set off; "
+            "for a drop its flags."
+        ),
+    ] = None
     accepted: Annotated[bool, observed("Whether PeerDB answered 200, which does not mean that it is done.")] = False
+    generation: Annotated[
+        Generation | None, observed("The metadata.generation of the spec that asked for the command.")
+    ] = None
+
+    @property
+    def may_be_queued(self) -> bool:
+        """Whether an edit of ours that is not proven may still wait in PeerDB's queue for the next pause."""
+        return self.step is Step.EDIT or (self.step is Step.PAUSE and bool(self.to))
 
 
 @dataclass(frozen=True, slots=True, config=VALUE_CONFIG)

@@ -177,7 +177,9 @@ class Observations:
             return False
         if work.entry.view.deleted_at is None:
             return True
-        return work.desired.wants_running or release_cause(work.desired, work.claims) is None
+        operation = work.journal.operation
+        queued = operation is not None and operation.may_be_queued
+        return work.desired.wants_running or queued or release_cause(work.desired, work.claims) is None
 
     def _repeats(self, work: Work) -> bool:
         """Whether failed reads are tried again at once: the mirror should flow, and PeerDB is not known to be away."""

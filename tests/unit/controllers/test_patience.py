@@ -119,7 +119,7 @@ def test_a_resume_is_not_repeated_once_the_mirror_is_to_stay_paused() -> None:
     )
     rest = stage.run()
     assert (states(stage), rest.backoff) == (["RUNNING", "RUNNING"], "conflict")
-    stage.follow(10.0)
+    stage.follow(60.0)  # the second may have arrived: it is waited for
     assert (stage.state(), stage.condition()) == (Status.PAUSED, ("True", "Paused"))
 
 

@@ -50,10 +50,9 @@ UNASKED = Owner(OwnerKind.NOT_ASKED)
 LIMITS = Limits()
 
 
-def made(kind: type[T], defaults: Mapping[str, object], fields: Mapping[str, object]) -> T:
+def made(kind: Callable[..., T], defaults: Mapping[str, object], fields: Mapping[str, object]) -> T:
     """A value with these defaults; a field it does not have raises ``TypeError``."""
-    make: Callable[..., T] = kind
-    return make(**{**defaults, **fields})
+    return kind(**{**defaults, **fields})
 
 
 def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> DesiredTable:
@@ -122,13 +121,20 @@ def an_absence() -> Absent:
 
 def an_operation(step: Step = Step.EDIT, *, age: float = 1.0, **fields: object) -> Operation:
     """A command that was sent ``age`` seconds ago."""
-    defaults = {"id": f"{step}-1", "step": step, "sent_at": NOW - age, "created_at": CREATED}
+    defaults = {
+        "id": f"{step}-1",
+        "step": step,
+        "sent_at": NOW - age,
+        "created_at": CREATED,
+        "generation": GENERATION,
+    }
     return made(Operation, defaults, fields)
 
 
-def an_edit_of(before: LiveConfig, after: LiveConfig, *, age: float = 1.0, accepted: bool = True) -> Operation:
+def an_edit_of(before: LiveConfig, after: LiveConfig, *, accepted: bool = True, **fields: object) -> Operation:
     """An edit in flight between two configs."""
-    return an_operation(Step.EDIT, age=age, from_=before.fingerprint, to=after.fingerprint, accepted=accepted)
+    prints = {"from_": before.fingerprint, "to": after.fingerprint}
+    return made(an_operation, {"step": Step.EDIT, "accepted": accepted, **prints}, fields)
 
 
 def settled_bounds(**fields: object) -> Bounds:

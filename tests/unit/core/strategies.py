@@ -126,6 +126,7 @@ def operations() -> st.SearchStrategy[Operation | None]:
         from_=FINGERPRINTS,
         to=FINGERPRINTS,
         accepted=st.booleans(),
+        generation=st.none() | GENERATIONS,
     )
     return st.sampled_from([True, False]).flatmap(lambda flies: operation if flies else st.none())
 

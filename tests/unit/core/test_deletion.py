@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.mirror import DeletionPolicy, RunState
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.config import LiveConfig
-from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Drop, Observe, Release, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.observation import Found, Observation, Owner, State
 from tests.unit.core.builders import (
@@ -193,13 +195,54 @@ def test_a_release_waits_until_what_is_in_flight_is_over(look: Found, operation:
         pytest.param(a_look(), an_operation(Step.PAUSE, age=30), id="a pause that was lost"),
         pytest.param(a_look(), an_operation(Step.PAUSE, created_at=RECREATED), id="another mirror's pause"),
         pytest.param(a_look(config=AFTER), an_edit_of(BEFORE, AFTER), id="a proven edit"),
-        pytest.param(a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), id="a lost edit"),
-        pytest.param(a_blind_look(), an_edit_of(BEFORE, AFTER, age=30), id="an edit nobody can see"),
+        pytest.param(a_look(), an_edit_of(BEFORE, AFTER, age=6, created_at=RECREATED), id="another mirror's edit"),
         pytest.param(a_look(State.SNAPSHOT), None, id="a copy that is not ours"),
     ],
 )
 def test_a_release_does_not_wait_longer_than_that(look: Found, operation: Operation | None) -> None:
     assert parting(RETAIN, look, operation=operation).action == Release(hand_over=True)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize(
+    ("look", "operation"),
+    [
+        pytest.param(a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), id="a lost edit"),
+        pytest.param(a_blind_look(), an_edit_of(BEFORE, AFTER, age=30), id="an edit nobody can see"),
+        pytest.param(
+            a_look(config=BEFORE), an_operation(Step.PAUSE, age=30, to=AFTER.fingerprint), id="behind a lost pause"
+        ),
+    ],
+)
+@pytest.mark.parametrize(("mirror", "deletion", "hands_over"), CAUSES)
+def test_a_mirror_is_not_released_with_an_edit_that_its_next_pause_may_apply(
+    mirror: Desired, deletion: Deletion, look: Found, operation: Operation, *, hands_over: bool, runs: bool
+) -> None:
+    mirror = replace(mirror, state=RunState.RUNNING if runs else RunState.PAUSED)
+    decision = parting(mirror, look, deletion, operation=operation)
+    assert (decision.action, decision.journal.operation, reason_of(decision)) == (Disarm(), None, Reason.EDITING)
+    assert parting(mirror, look, deletion).action == Release(hands_over)
+
+
+def test_an_edit_that_a_pause_has_applied_does_not_hold_a_release() -> None:
+    fired = an_operation(Step.PAUSE, age=3, to=AFTER.fingerprint)
+    assert parting(RETAIN, a_look(config=AFTER), operation=fired, pausing_seen=True).action == Release(hand_over=True)
+
+
+def test_a_release_that_cannot_take_an_edit_back_says_so_after_two_minutes() -> None:
+    edit = an_edit_of(BEFORE, AFTER, age=100)
+    decision = parting(RETAIN, a_look(config=BEFORE), LATE, operation=edit, release_since=NOW - 120)
+    assert decision.action == Release(hand_over=True, warns=True)
+    assert "its next pause may apply an edit" in decision.note
+
+
+def test_a_release_of_a_mirror_that_should_be_paused_waits_for_an_edit_in_flight() -> None:
+    edit = an_edit_of(BEFORE, AFTER)
+    decision = parting(RETAIN_PAUSED, a_look(State.PAUSED, BEFORE), operation=edit)
+    assert (decision.action, decision.journal.operation) == (None, edit)
+    assert parting(RETAIN_PAUSED, an_outage(), operation=edit).action is None
+    settled = parting(RETAIN_PAUSED, a_blind_look(State.PAUSED), operation=replace(edit, sent_at=NOW - 30))
+    assert settled.action == Release(hand_over=True)
 
 
 def test_an_edit_nobody_can_see_does_not_keep_a_mirror_paused() -> None:

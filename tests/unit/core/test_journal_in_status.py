@@ -10,7 +10,7 @@ from peerdb_operator.mirror.rules.journal import Journal
 from tests.unit.core.builders import CREATED, NOW
 
 FULL = Journal(
-    Operation("edit-3-1", Step.EDIT, NOW + 0.123456, CREATED, from_="from", to="to", accepted=True),
+    Operation("edit-3-1", Step.EDIT, NOW + 0.123456, CREATED, from_="from", to="to", accepted=True, generation=3),
     Bounds(3, "goal", 2, NOW + 0.654321, (Correction("difference", NOW + 0.000001),), 3, Reason.EDIT_TOO_LARGE),
 )
 
@@ -40,6 +40,13 @@ def test_what_is_written_equals_what_is_read_back_when_a_clock_is_finer_than_the
         Bounds(not_before=NOW + 0.123456789, corrections=(Correction("difference", NOW + 0.123456789),)),
     )
     assert through_the_api_server(fine) == fine
+
+
+def test_an_operation_of_an_older_operator_has_no_generation() -> None:
+    raw = {"operation": {"id": "edit-3-1", "step": "Edit", "sentAt": "2026-01-01T00:00:00Z", "createdAt": CREATED}}
+    operation = Journal.of(read_status(raw)).operation
+    assert operation is not None
+    assert operation.generation is None
 
 
 def test_an_operation_is_forgotten_when_its_step_is_unknown() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
-from peerdb_operator.mirror.rules.decision import Decision, Disarm, Pause, Resume
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Pause, Precheck, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.observation import Found, State
@@ -63,7 +65,7 @@ def attempts(decision: Decision) -> int:
         an_operation(Step.EDIT, created_at=RECREATED, accepted=True),
         an_operation(Step.DROP),
         an_operation(Step.PAUSE, age=-31),
-        an_operation(Step.EDIT, age=-9999, accepted=True),
+        an_operation(Step.RESUME, age=-9999),
     ],
 )
 def test_a_command_is_dropped_when_it_is_not_for_this_mirror_or_not_of_this_time(operation: Operation) -> None:
@@ -217,9 +219,8 @@ def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accept
 
 @pytest.mark.parametrize(("paused_for", "counted"), [(119.0, 0), (120.0, 1)])
 def test_an_edit_without_an_answer_counts_when_it_cost_a_stop_of_two_minutes(paused_for: float, counted: int) -> None:
-    decision = observed_at(
-        WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=31, accepted=False), paused_for=paused_for
-    )
+    lost = an_edit_of(BEFORE, AFTER, age=31, accepted=False)
+    decision = observed_at(WISH, a_look(config=BEFORE), lost, paused_for=paused_for, precheck=checked())
     assert (decision.journal.operation, attempts(decision)) == (None, counted)
 
 
@@ -253,6 +254,147 @@ def test_a_lost_edit_is_disarmed_when_no_pause_of_ours_would_settle_it(mirror: D
         decision = observed_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=age))
         assert (reason_of(decision), decision.action) == (Reason.EDITING, Disarm())
         assert decision.journal.operation is None
+
+
+@pytest.mark.parametrize("generation", [GENERATION - 1, None], ids=["older", "not recorded"])
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        pytest.param(a_mirror("public.a", "public.c"), id="the table is back"),
+        pytest.param(a_mirror("public.a", "public.c", batch_size=7), id="the table is back, another edit"),
+        pytest.param(a_mirror("public.a", batch_size=7), id="the table is still to go, another edit"),
+        pytest.param(a_mirror("public.a", "public.c", runs=False), id="the table is back, paused"),
+    ],
+)
+def test_an_edit_of_another_generation_is_disarmed_before_any_pause(mirror: Desired, generation: int | None) -> None:
+    removal = an_edit_of(OTHER, BEFORE, age=6, generation=generation)
+    decision = observed_at(mirror, a_look(config=OTHER), removal)
+    assert (reason_of(decision), decision.action) == (Reason.EDITING, Disarm())
+    assert (decision.journal.operation, attempts(decision)) == (None, 1)
+
+
+def test_an_edit_of_another_generation_may_come_with_a_wished_pause_that_still_asks_for_it() -> None:
+    removal = an_edit_of(OTHER, BEFORE, age=6, generation=GENERATION - 1)
+    decision = observed_at(AS_IT_IS_PAUSED, a_look(config=OTHER), removal)
+    assert isinstance(decision.action, Pause)
+    assert decision.action.operation is not None
+    assert decision.action.operation.to == BEFORE.fingerprint
+
+
+def test_an_edit_of_this_generation_is_disarmed_when_its_bounds_let_no_pause_follow() -> None:
+    bounds = settled_bounds(goal=AFTER.fingerprint, attempts=1)
+    case = a_case(WISH, a_look(config=BEFORE), operation=an_edit_of(BEFORE, AFTER, age=6), bounds=bounds)
+    decision = decision_of(case)
+    assert (decision.action, attempts(decision)) == (Disarm(), 2)
+    following = decision_of(a_case(WISH, a_look(config=BEFORE), bounds=decision.journal.bounds))
+    assert (reason_of(following), following.action) == (Reason.EDIT_NOT_APPLIED, None)
+
+
+def test_an_edit_of_this_generation_is_disarmed_when_its_precheck_fails() -> None:
+    refused = replace(checked(), reason=Reason.PRECHECK_FAILED, retry_at=NOW + 60)
+    decision = observed_at(WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=refused)
+    assert decision.action == Disarm()
+
+
+def test_an_edit_of_this_generation_stays_open_until_its_precheck_is_answered() -> None:
+    edit = an_edit_of(BEFORE, AFTER, age=6)
+    decision = observed_at(WISH, a_look(config=BEFORE), edit)
+    assert isinstance(decision.action, Precheck)
+    assert (decision.journal.operation, attempts(decision)) == (edit, 0)
+
+
+def test_an_edit_of_this_generation_stays_open_while_its_pause_waits_for_peerdb() -> None:
+    edit = an_edit_of(BEFORE, AFTER, age=6)
+    shaky, history = {"peerdb_reliable": False}, {"precheck": checked()}
+    decision = decision_of(a_case(WISH, a_look(config=BEFORE), operation=edit, history=history, situation=shaky))
+    assert (decision.rule, decision.journal.operation, attempts(decision)) == ("wait for answers", edit, 0)
+
+
+def test_an_edit_of_another_generation_is_disarmed_before_a_wished_pause_though_nobody_can_see_it() -> None:
+    removal = an_edit_of(OTHER, BEFORE, age=30, generation=GENERATION - 1)
+    decision = observed_at(AS_IT_IS_PAUSED, a_blind_look(), removal)
+    assert decision.action == Disarm()
+
+
+def test_an_edit_from_the_future_is_disarmed_in_running_and_forgotten_in_paused() -> None:
+    edit = an_edit_of(BEFORE, AFTER, age=-9999, generation=GENERATION - 1)
+    assert observed_at(AS_IT_IS, a_look(config=BEFORE), edit).action == Disarm()
+    assert observed_at(AS_IT_IS_PAUSED, a_look(State.PAUSED, BEFORE), edit).journal.operation is None
+
+
+# A pause that may set an edit off remembers it: the pause may be lost, and the spec may change.
+
+
+def test_a_pause_that_may_set_an_edit_off_carries_its_goal() -> None:
+    decision = observed_at(WISH, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=checked())
+    assert isinstance(decision.action, Pause)
+    assert decision.action.operation is not None
+    assert (decision.action.operation.to, decision.action.operation.generation) == (AFTER.fingerprint, GENERATION)
+    plain = decision_of(a_case(WISH, a_look(config=BEFORE), history={"precheck": checked()}))
+    assert isinstance(plain.action, Pause)
+    assert plain.action.operation is not None
+    assert plain.action.operation.to is None
+
+
+@pytest.mark.parametrize("age", [15, 30])
+@pytest.mark.parametrize(
+    ("mirror", "generation"),
+    [
+        pytest.param(a_mirror("public.a", "public.c"), GENERATION - 1, id="the table is back"),
+        pytest.param(a_mirror("public.a", "public.c", batch_size=7), GENERATION - 1, id="and another edit"),
+        pytest.param(a_mirror("public.a", "public.c", runs=False), GENERATION - 1, id="and paused"),
+        pytest.param(a_mirror("public.a", "public.c"), GENERATION, id="nothing differs any more"),
+    ],
+)
+def test_a_lost_pause_is_not_repeated_over_an_edit_that_the_spec_does_not_ask_for(
+    mirror: Desired, generation: int, age: float
+) -> None:
+    pause = an_operation(Step.PAUSE, age=age, to=BEFORE.fingerprint, generation=generation)
+    decision = observed_at(mirror, a_look(config=OTHER), pause)
+    assert (decision.action, decision.journal.operation, attempts(decision)) == (Disarm(), None, 0)
+
+
+@pytest.mark.parametrize("mirror", [AS_IT_IS, AS_IT_IS_PAUSED])
+def test_a_lost_pause_is_repeated_with_the_edit_that_the_spec_still_asks_for(mirror: Desired) -> None:
+    pause = an_operation(Step.PAUSE, age=20, to=BEFORE.fingerprint)
+    assert observed_at(mirror, a_look(config=OTHER), pause).action == Pause(None)
+    again = observed_at(mirror, a_look(config=OTHER), replace(pause, sent_at=NOW - 30)).action
+    assert isinstance(again, Pause)
+    assert again.operation is not None
+    assert again.operation.to == BEFORE.fingerprint
+
+
+@pytest.mark.parametrize("mirror", [AS_IT_IS, AS_IT_IS_PAUSED])
+def test_a_lost_pause_is_sent_anew_with_its_edit_while_nobody_can_see_it_only_for_a_wished_pause(
+    mirror: Desired,
+) -> None:
+    pause = an_operation(Step.PAUSE, age=30, to=BEFORE.fingerprint)
+    action = observed_at(mirror, a_blind_look(), pause).action
+    assert isinstance(action, Disarm if mirror.wants_running else Pause)
+
+
+@pytest.mark.parametrize("pausing_seen", [True, False])
+def test_a_pause_that_set_its_edit_off_proves_the_edit(*, pausing_seen: bool) -> None:
+    pause = an_operation(Step.PAUSE, to=AFTER.fingerprint)
+    decision = decision_of(
+        a_case(
+            WISH,
+            a_look(config=AFTER),
+            operation=pause,
+            bounds=settled_bounds(goal=AFTER.fingerprint, attempts=1),
+            history={"pausing_seen": pausing_seen},
+        )
+    )
+    assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (Reason.RUNNING, None, 0)
+
+
+def test_a_pause_that_was_seen_leaves_no_edit_behind() -> None:
+    pause = an_operation(Step.PAUSE, to=BEFORE.fingerprint, generation=GENERATION - 1)
+    mirror = a_mirror("public.a", "public.c", runs=False)
+    ran_again = observed_at(mirror, a_look(config=BEFORE), pause, pausing_seen=True)
+    assert isinstance(ran_again.action, Pause)
+    paused = observed_at(mirror, a_look(State.PAUSED, BEFORE), pause)
+    assert (paused.action, paused.journal.operation) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_mirror_is_paused_twice_at_most_for_an_edit_that_peerdb_does_not_apply
     the_edit_is_lost(story, LIVE)
     the_edit_is_lost(story, LIVE)
     goes_through(story, State.RUNNING, LIVE, lasts=500, every=10.0)
-    assert story.names == ["Pause", "SendUpdate"] * 2
+    assert story.names == [*["Pause", "SendUpdate"] * 2, "Disarm"]
     assert story.reason == "EditNotApplied"
     story.sees(State.RUNNING, LIVE, after=200.0)
     assert story.names[-1] == "Pause", "tried again after ten minutes"
@@ -153,7 +153,7 @@ def test_the_bounds_survive_a_restart() -> None:
     the_edit_is_lost(story, LIVE)
     story.restarts()
     goes_through(story, State.RUNNING, LIVE, lasts=60, every=10.0)
-    assert story.names == ["Pause", "SendUpdate"] * 2
+    assert story.names == [*["Pause", "SendUpdate"] * 2, "Disarm"]
 
 
 def test_a_hand_that_undoes_a_correction_again_and_again_is_given_up_after_three() -> None:

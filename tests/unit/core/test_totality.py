@@ -23,6 +23,7 @@ from peerdb_operator.mirror.rules.decision import (
     SendUpdate,
 )
 from peerdb_operator.mirror.rules.finalize import drop_sent, release_cause
+from peerdb_operator.mirror.rules.journal import shows_goal
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case
 from tests.unit.core.builders import Deletion, decision_of, deletion_of
@@ -93,6 +94,22 @@ def has_one_command_in_flight_at_most(_case: Case, decision: Decision) -> None:
         assert operation.step in again
 
 
+def never_loses_sight_of_an_edit_that_may_be_queued(case: Case, decision: Decision) -> None:
+    operation, action = case.journal.operation, decision.action
+    if not (is_ours(case) and case.is_full and case.state is State.RUNNING) or case.history.orphaned:
+        return
+    if operation is None or not operation.may_be_queued or operation.created_at != case.seen.created_at:
+        return
+    fired = operation.step is Step.PAUSE and case.history.pausing_seen
+    if fired or shows_goal(operation, case.seen.config) or decision.journal.operation == operation:
+        return
+    if isinstance(action, Pause):
+        assert action.operation is not None
+        assert action.operation.to == operation.to
+    else:
+        assert isinstance(action, Disarm)
+
+
 def sends_no_addition_unchecked(case: Case, decision: Decision) -> None:
     if isinstance(decision.action, SendUpdate) and decision.action.edit.additions:
         assert case.history.precheck is not None
@@ -135,6 +152,7 @@ INVARIANTS = (
     does_nothing_in_doubt,
     commands_what_fits_the_state_and_the_wish,
     has_one_command_in_flight_at_most,
+    never_loses_sight_of_an_edit_that_may_be_queued,
     sends_no_addition_unchecked,
     leaves_no_mirror_standing_for_long,
     rests_when_it_says_so,
@@ -174,7 +192,8 @@ def drops_nothing_in_doubt_and_releases_only_what_is_to_stay(
 
 
 def sends_nothing_but_the_drop_after_it(case: Case, _deletion: Deletion, action: Action | None) -> None:
-    assert not isinstance(action, SendUpdate | Disarm | Pause | Precheck | Adopt)
+    assert not isinstance(action, SendUpdate | Pause | Precheck | Adopt)
+    assert not isinstance(action, Disarm) or case.state is State.RUNNING
     if drop_sent(case):
         assert action is None or isinstance(action, Drop | Release | Observe)
 

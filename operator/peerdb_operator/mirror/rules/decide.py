@@ -13,7 +13,7 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds
 from peerdb_operator.mirror.rules import finalize, gates, in_flight, patience, phases, steps
 from peerdb_operator.mirror.rules.conditions import ConditionChange, verdict
-from peerdb_operator.mirror.rules.decision import Decision
+from peerdb_operator.mirror.rules.decision import Decision, Pause
 from peerdb_operator.mirror.rules.journal import Journal, after_settling, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found
@@ -73,7 +73,7 @@ def follow(rules: tuple[Rule, ...], case: Case) -> Decision:
     for rule in rules:
         answer = rule(case)
         if isinstance(answer, Decision):
-            return answer
+            return _keep_queued(case, answer)
         if isinstance(answer, Case):
             case = answer
     msg = "the last rule matches every case"
@@ -99,6 +99,16 @@ def _for_another(case: Case) -> Decision:
         decision,
         verdict=reported.with_ready(ConditionChange.UNKNOWN) if reported.ready is ConditionChange.KEEP else reported,
     )
+
+
+def _keep_queued(case: Case, decision: Decision) -> Decision:
+    """An edit that may wait in PeerDB's queue stays in flight until the decision is the pause that may apply it.
+
+    A precheck may take minutes, and may forbid the pause.
+    """
+    if case.queued is None or isinstance(decision.action, Pause):
+        return decision
+    return replace(decision, journal=case.queued)
 
 
 def _settle(decision: Decision) -> Decision:

@@ -15,12 +15,14 @@ from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Relea
 from peerdb_operator.mirror.rules.desired import Desired, DropFlags
 from peerdb_operator.mirror.rules.gates import untagged_wait
 from peerdb_operator.mirror.rules.history import absence_gap
+from peerdb_operator.mirror.rules.in_flight import close, disarm
 from peerdb_operator.mirror.rules.journal import Finding, Journal, judge
 from peerdb_operator.mirror.rules.limits import MINUTE, Limits
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case, Claims, Rule, growing_requeue
 
 RETRY_LONGEST = 10.0
+_RESTORED = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
 
 
 def release_cause(desired: Desired, claims: Claims) -> str | None:
@@ -75,10 +77,7 @@ def release(case: Case) -> Decision | None:
     released_since = case.history.release_since if case.history.release_since is not None else case.now
     if case.now - max((case.view.deleted_at or 0.0), released_since) < case.limits.release_patience:
         return held
-    why = "check it in PeerDB"
-    if case.history.orphaned:
-        why = "its workflow is gone and nothing flows, recreate it in PeerDB"
-    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" was not seen running again: {why}'
+    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" {_left_behind(case, look)}'
     return _release_now(case, "release after patience", warning, hand_over=hands_over, warns=True)
 
 
@@ -147,9 +146,19 @@ def _release_now(
     return case.plan(rule, Wait(None), action=Release(hand_over, warns, dropped), note=note)
 
 
+def _left_behind(case: Case, look: Found | Unknown) -> str:
+    """What is wrong with a mirror that is released after the wait, in words."""
+    if case.history.orphaned:
+        return "was not seen running again: its workflow is gone and nothing flows, recreate it in PeerDB"
+    if isinstance(look, Found) and look.state is State.RUNNING:
+        return "runs, but its next pause may apply an edit that was sent before: check its tables in PeerDB after that"
+    return "was not seen running again: check it in PeerDB"
+
+
 def _held(case: Case, look: Found | Unknown) -> Decision | None:
-    """What a release still waits for, so that no mirror of ours stays stopped; None when nothing."""
-    if not case.desired.wants_running:
+    """What a release still waits for, so that no mirror of ours stays stopped or loses a table; None when nothing."""
+    operation = case.journal.operation
+    if not (case.desired.wants_running or (operation is not None and operation.may_be_queued)):
         return None
     if isinstance(look, Unknown):
         longest = case.limits.resume_retry if case.mirror_state.stops else RETRY_LONGEST
@@ -157,21 +166,31 @@ def _held(case: Case, look: Found | Unknown) -> Decision | None:
     if look.owner.kind is not OwnerKind.OURS:
         doubt = untagged_wait(case) if look.owner.kind is OwnerKind.NONE else 0.0
         return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
-    reported = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
+    return _in_flight(case, look) or (_stopped(case, look) if case.desired.wants_running else None)
+
+
+def _in_flight(case: Case, look: Found) -> Decision | None:
     operation = case.journal.operation
-    if operation is not None and _still_open(case, look, operation):
-        return case.plan("restore in flight", Wait(case.limits.requeue_first), reported)
+    if operation is None:
+        return None
+    if _still_open(case, look, operation):
+        return case.plan("restore in flight", Wait(case.limits.requeue_first), _RESTORED)
+    return disarm(close(case)) if _would_fire(case, look, operation) else None
+
+
+def _stopped(case: Case, look: Found) -> Decision | None:
+    operation = case.journal.operation
     if look.state is State.PAUSING:
-        return case.plan("restore pausing", Wait(case.limits.requeue_short), reported)
+        return case.plan("restore pausing", Wait(case.limits.requeue_short), _RESTORED)
     if look.state is not State.PAUSED:
         return None
     asked = case.now - case.history.sent_at
     if case.history.orphaned and asked < case.limits.resend:
-        return case.plan("restore orphaned", Wait(case.limits.resend - asked), reported)
+        return case.plan("restore orphaned", Wait(case.limits.resend - asked), _RESTORED)
     repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == look.created_at
     kept = case if repeated else case.with_journal(Journal(None, case.journal.bounds))
     action = Resume(None if repeated else case.operation(Step.RESUME))
-    return kept.plan("restore", Wait(case.limits.requeue_short), reported, action)
+    return kept.plan("restore", Wait(case.limits.requeue_short), _RESTORED, action)
 
 
 def _still_open(case: Case, look: Found, operation: Operation) -> bool:
@@ -187,6 +206,15 @@ def _still_open(case: Case, look: Found, operation: Operation) -> bool:
         return False
     finding = judge(operation, look, case.history, case.limits, case.now)
     return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)
+
+
+def _would_fire(case: Case, look: Found, operation: Operation) -> bool:
+    """Whether the next pause may apply an edit of ours to a mirror that is left to others."""
+    if look.state is not State.RUNNING or operation.created_at != look.created_at or not operation.may_be_queued:
+        return False
+    if operation.step is Step.PAUSE and case.history.pausing_seen:
+        return False
+    return judge(operation, look, case.history, case.limits, case.now) is not Finding.EFFECTIVE
 
 
 HOPELESS_REPEAT = 600.0

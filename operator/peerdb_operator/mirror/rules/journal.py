@@ -17,7 +17,7 @@ from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
 from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.limits import HOUR, Limits, doubling
-from peerdb_operator.mirror.rules.observation import Found, State
+from peerdb_operator.mirror.rules.observation import ConfigGap, Found, State, Unreadable
 
 TWICE = 2
 KEPT_CORRECTIONS = 8
@@ -69,7 +69,14 @@ def judge(operation: Operation, seen: Found, history: History, limits: Limits, n
             assert_never(never)
 
 
+def shows_goal(operation: Operation, config: LiveConfig | ConfigGap | Unreadable) -> bool:
+    """Whether the live config is the one that an edit, or the edit behind a pause, was to bring about."""
+    return operation.may_be_queued and isinstance(config, LiveConfig) and config.fingerprint == operation.to
+
+
 def _judge_pause(operation: Operation, seen: Found, history: History, limits: Limits, now: float) -> Finding:
+    if shows_goal(operation, seen.config):
+        return Finding.EFFECTIVE
     if seen.state is State.RUNNING and history.pausing_seen:
         # An update that was queued out of sight fired on this pause and resumed the mirror.
         return Finding.NOT_EFFECTIVE

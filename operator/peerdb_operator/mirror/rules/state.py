@@ -101,13 +101,18 @@ class MirrorState:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The input of every rule: one state, and ``change`` as filled in on the way down the list."""
+    """The input of every rule: one state, and ``change`` and ``queued`` as filled in on the way down the list.
+
+    ``queued``: the journal as it was before it was closed over an edit that may wait in PeerDB's queue, and that the
+    pause which follows may apply.
+    """
 
     mirror_state: MirrorState
     limits: Limits
     now: float
     change: ConfigUpdate | Blocked | None = None
     compared: bool = False
+    queued: Journal | None = None
 
     @property
     def view(self) -> MirrorObject:
@@ -222,7 +227,15 @@ class Case:
         planned again and again bears one id. A write makes a new version, so two entries in status never share one.
         """
         ident = f"{step.lower()}-{self.desired.generation}-{self.view.version}"
-        return Operation(ident, step, sent_at=self.now, created_at=self.seen.created_at, from_=from_, to=to)
+        return Operation(
+            ident,
+            step,
+            sent_at=self.now,
+            created_at=self.seen.created_at,
+            from_=from_,
+            to=to,
+            generation=self.desired.generation,
+        )
 
     def with_journal(self, journal: Journal) -> Case:
         """The same case with the journal as judged."""

@@ -184,7 +184,9 @@ def _validate(case: Case, change: ConfigUpdate) -> Decision:
 
 
 def _pause(case: Case, rule: str, message: str) -> Decision:
-    action = Pause(case.operation(Step.PAUSE) if case.journal.operation is None else None)
+    queued = None if case.queued is None else case.queued.operation
+    goal = None if queued is None else queued.to
+    action = Pause(case.operation(Step.PAUSE, to=goal) if case.journal.operation is None else None)
     reported = verdict(Reason.PAUSING, message)
     return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
 
