@@ -1,6 +1,6 @@
 """One Mirror as this process knows it: the newest version of the object, compact, and what is remembered beside it.
 
-Owns the projection of an object and what a pass may rest on. Leaves the whole of them to ``registry``. Does no I/O.
+Owns what a pass over one Mirror may rest on. Leaves the whole of them to ``registry``. Does no I/O.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from peerdb_operator.api.constants import ANNOTATION_RECONCILE, ANNOTATION_REQUESTED_AT, RECONCILE_DISABLED
 from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of, parse_spec
-from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import MirrorStatus, Step, read_status
-from peerdb_operator.api.times import parse_time
+from peerdb_operator.api.status import MirrorStatus, Step
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 from peerdb_operator.mirror.edit_timer import EditTimer
 from peerdb_operator.mirror.events import EventRecorder
@@ -215,33 +212,6 @@ def recalled(view: MirrorObject) -> History:
     return replace(known, paused_since=status.state_since)
 
 
-def project(body: Mapping[str, Any]) -> MirrorObject:
-    """The projection of an object; O(1) in the number of its tables."""
-    meta = body["metadata"]
-    annotations = meta.get("annotations") or {}
-    deleted, reconcile = meta.get("deletionTimestamp"), annotations.get(ANNOTATION_RECONCILE)
-    return MirrorObject(
-        uid=meta["uid"],
-        namespace=meta["namespace"],
-        name=meta["name"],
-        version=int(meta["resourceVersion"]),
-        generation=int(meta.get("generation", 0)),
-        created_at=parse_time(meta["creationTimestamp"]),
-        deleted_at=None if deleted is None else parse_time(deleted),
-        finalizers=tuple(meta.get("finalizers") or ()),
-        frozen=reconcile == RECONCILE_DISABLED,
-        requested_at=annotations.get(ANNOTATION_REQUESTED_AT),
-        unknown_reconcile=None if reconcile == RECONCILE_DISABLED else reconcile,
-        mirror=_mirror_name(meta["name"], body.get("spec")),
-        status=read_status(body.get("status")),
-    )
-
-
-def _mirror_name(name: str, spec: object) -> str:
-    given = spec.get("mirrorName") if isinstance(spec, Mapping) else None
-    return given if isinstance(given, str) and given else (default_mirror_name(name) or "")
-
-
 class MirrorStore:
     """The Mirrors by uid, by namespace and name, and by the PeerDB mirror they claim."""
 
@@ -271,7 +241,7 @@ class MirrorStore:
 
     def update_from_watch(self, body: Mapping[str, Any]) -> bool:
         """Project a version of an object; True when it asks for a pass."""
-        view = project(body)
+        view = MirrorObject.of(body)
         entry = self._entries.get(view.uid)
         if entry is None:
             return self._add(view, body)
@@ -292,7 +262,7 @@ class MirrorStore:
         Versions of an object go back only when the API server's data is restored from a backup. Whatever was read since
         ``instead_of`` counts as always.
         """
-        view = project(body)
+        view = MirrorObject.of(body)
         entry = self._entries.get(view.uid)
         if entry is None or entry.view.version != instead_of:
             return self.update_from_watch(body)
@@ -306,7 +276,7 @@ class MirrorStore:
 
     def update_from_write(self, entry: CachedMirror, body: Mapping[str, Any]) -> None:
         """Take the answer to a write of ours as the newest version; what we remember stays."""
-        view = project(body)
+        view = MirrorObject.of(body)
         if view.version >= entry.view.version:
             self._renew(entry, view, body)
         entry.base = view
