@@ -64,7 +64,7 @@ class Release:
         """
         found = json.loads(self.kubectl("get", "deployment", f"{self.name}-peerdb-operator", "--output=json"))
         spec = found["spec"]["template"]["spec"]
-        told = {each["name"]: each["value"] for each in spec["containers"][0]["env"]}
+        told = {each["name"]: each["value"] for each in spec["containers"][0]["env"] if "value" in each}
         told = {name: value for name, value in told.items() if name not in {"PEERDB_URL", *LISTENING, *POD_FILES}}
         kubeconfig = self.cluster.kubeconfig_of_service_account(self.namespace, spec["serviceAccountName"])
         return RunningOperator.start(Launch(kubeconfig=kubeconfig, peerdb_url=peerdb_url, environ=told))
