@@ -208,7 +208,7 @@ TWO_MINUTES: tuple[Defect, ...] = (
         "rule 13, I4",
         "a failed resume is repeated without end on one observation",
         ACT,
-        "            if not self._lookout.is_fresh(work, again=True) or not work.entry.intent_holds:\n"
+        "            if not self._observations.is_fresh(work, again=True) or not work.entry.intent_holds:\n"
         "                break\n",
         "",
     ),
@@ -283,7 +283,7 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal, I8",
         "a drop is sent before it is recorded",
         ACT,
-        "            await self._announcer.announce_drop(work, what, write_ahead)\n",
+        "            await self._command_journal.announce_drop(work, what, write_ahead)\n",
         "",
     ),
     Defect(

@@ -24,6 +24,7 @@ def _enter(package: str) -> None:
 _enter("kubernetes")
 _enter("kubernetes.aio")
 
+# E402: these come after the two packages above them have been entered, which is what saves the memory.
 from kubernetes.aio import config as loaders  # noqa: E402
 from kubernetes.aio.client import ApiClient, Configuration  # noqa: E402
 from kubernetes.aio.config.exec_provider import ExecProvider  # noqa: E402

@@ -1,6 +1,6 @@
 """What Kubernetes says about a Mirror beside its spec: claims of other Mirrors, and why an object goes.
 
-Owns the reads that a drop rests on and the rate limit on drops. Leaves what follows from them to core.
+Owns the reads that a drop rests on and the rate limit on drops. Leaves what follows from them to ``rules``.
 """
 
 from __future__ import annotations

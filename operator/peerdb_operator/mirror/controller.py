@@ -1,6 +1,6 @@
 """The controller of the kind Mirror: observe, plan, act, report.
 
-Owns what frames a pass over one object. The queue guarantees one pass per object at a time; the decisions are core's;
+Owns what frames a pass over one object. The queue guarantees one pass per object at a time; ``rules`` decides;
 every outside system is behind a port. A pass never raises: what goes wrong becomes a condition, a log line and a wish
 to be called again.
 """
@@ -74,7 +74,7 @@ class MirrorController:
         meter = WriteMeter(self._metrics, self._tracer)
         self._reporter = Reporter(kube, self._registry, clock, settings, meter, lambda: fleet.answered_at)
         observations = Observations(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
-        self._surroundings = ClaimReader(
+        self._claim_reader = ClaimReader(
             registry=self._registry,
             kube=kube,
             clock=clock,
@@ -84,9 +84,9 @@ class MirrorController:
         )
         self._held_drops = HeldDrops(registry=self._registry, kube=kube, namespace_deletion=settings.namespace_deletion)
         self._prechecker = Prechecker(peerdb, clock)
-        command_journal = CommandJournal(claim_reader=self._surroundings, clock=clock)
+        command_journal = CommandJournal(claim_reader=self._claim_reader, clock=clock)
         self._reconciler = Reconciler(
-            claim_reader=self._surroundings,
+            claim_reader=self._claim_reader,
             observations=observations,
             prechecker=self._prechecker,
             actor=Actor(peerdb, self._reporter, observations, command_journal, clock, limits),
@@ -114,7 +114,7 @@ class MirrorController:
     def listed(self) -> None:
         """The first full LIST is in: claims can be judged now."""
         self._listed = True
-        self._surroundings.begin_limit()
+        self._claim_reader.begin_limit()
 
     def pool(self, key: str) -> Pool:
         """A drop of a FAILED or COMPLETED mirror is done inside PeerDB's request, and so is a precheck."""

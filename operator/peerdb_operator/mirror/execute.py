@@ -1,7 +1,7 @@
 """Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
 
 Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
-are recorded first. Leaves deciding to core, the recording to ``announce`` and prechecks to ``precheck``.
+are recorded first. Leaves deciding to ``rules`` and prechecks to ``mirror.precheck``.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Actor:
     ) -> None:
         self._peerdb = peerdb
         self._reporter = reporter
-        self._lookout = observations
-        self._announcer = command_journal
+        self._observations = observations
+        self._command_journal = command_journal
         self._clock = clock
         self._limits = limits
 
@@ -66,8 +66,8 @@ class Actor:
         announced = isinstance(action, Pause) and work.desired.wants_running and work.entry.status_write_failing
         if announced and operation is not None:
             # The edit that this mirror is stopped for could not be written down, and so not be sent.
-            what = PendingCommand(plan, operation, recorded, work.journal, self._lookout.still_shown)
-            await self._announcer.announce(work, what, write_ahead)
+            what = PendingCommand(plan, operation, recorded, work.journal, self._observations.still_shown)
+            await self._command_journal.announce(work, what, write_ahead)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(work, lambda: self._peerdb.change_state(work.desired.mirror, state))
         if isinstance(action, Resume):
@@ -88,7 +88,7 @@ class Actor:
         arrived = failure if failure is not None and failure.sent else None
         while isinstance(failure, PeerDBUnavailable) and not failure.maintenance:
             await self._clock.sleep(self._limits.resume_retry)
-            if not self._lookout.is_fresh(work, again=True) or not work.entry.intent_holds:
+            if not self._observations.is_fresh(work, again=True) or not work.entry.intent_holds:
                 break
             failure = await self._change(
                 work, lambda: self._peerdb.change_state(work.desired.mirror, RequestedState.RUNNING), again=True
@@ -107,8 +107,8 @@ class Actor:
         update = cdc_flow_config_update(action.edit, work.sight.config, skip_snapshot=work.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
         not_sent = self._unsent(work, recorded)
-        what = PendingCommand(plan, action.operation, recorded, not_sent, self._lookout.still_paused_unchanged)
-        await self._announcer.announce(work, what, write_ahead)
+        what = PendingCommand(plan, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)
+        await self._command_journal.announce(work, what, write_ahead)
         mirror = work.desired.mirror
         failure = await self._change(
             work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
@@ -134,7 +134,7 @@ class Actor:
             if (refusal := await self._still_refuses(work)) is not None:
                 return Outcome(work.journal, refusal)
             what = PendingCommand(plan, action.operation, recorded, work.journal, self._may_still_drop)
-            await self._announcer.announce_drop(work, what, write_ahead)
+            await self._command_journal.announce_drop(work, what, write_ahead)
         failure = await self._change(work, lambda: self._terminate(work, action))
         work.entry.history = replace(work.entry.history, sent_at=self._clock.now())
         if failure is None:
@@ -143,11 +143,11 @@ class Actor:
             return Outcome(_sent_again(work, recorded, action.operation), failure)
         if not action.first:
             return Outcome(recorded, failure)
-        self._announcer.not_dropped(work, action.operation)
+        self._command_journal.not_dropped(work, action.operation)
         return Outcome(work.journal, failure)
 
     async def _may_still_drop(self, work: Work) -> bool:
-        return await self._lookout.still_owned(work) and not work.needs_long_lane
+        return await self._observations.still_owned(work) and not work.needs_long_lane
 
     async def _terminate(self, work: Work, action: Drop) -> None:
         await self._peerdb.change_state(
@@ -186,8 +186,8 @@ class Actor:
 
     async def _hand_over(self, work: Work) -> None:
         """Overwrite our tag so that another may take the mirror over; tried once, its failure holds nothing."""
-        look = await self._lookout.look(work, Reads.OWNER)
-        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._lookout.is_fresh(work):
+        look = await self._observations.look(work, Reads.OWNER)
+        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._observations.is_fresh(work):
             await self._tag(work, work.sight.tags, RELEASED)
 
     async def _tag(self, work: Work, tags: dict[str, str], value: str) -> PeerDBError | None:
@@ -222,7 +222,7 @@ class Actor:
         is the one that this pass has just sent.
         """
         work.entry.require_intent()
-        self._lookout.require_fresh(work, owned=owned, again=again)
+        self._observations.require_fresh(work, owned=owned, again=again)
         failure: PeerDBError | None = None
         try:
             await send()

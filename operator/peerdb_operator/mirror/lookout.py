@@ -1,7 +1,7 @@
 """The looks of a pass: which one is due, and what it adds to memory.
 
 Owns when a look is a full one, and the path from a look to an observation that decisions may rest on. Leaves the reads
-to ``look`` and the conclusions to ``core.history``.
+to ``mirror.observe`` and the conclusions to ``rules.history``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The two kinds of pass: towards the wish, and out of the finalizer.
 
 Owns the loop look → remember → plan, repeated while the plan asks for another look, and what happens around the one
-action that ends it. Leaves the looks to ``observations``, the commands to ``act``, the writes to ``report``.
+action that ends it. Leaves the looks to ``mirror.lookout``, the commands to ``mirror.execute``, the writes to
+``mirror.report``.
 """
 
 from __future__ import annotations

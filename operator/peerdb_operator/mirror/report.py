@@ -1,8 +1,8 @@
 """The one writer of status, of Events and of the log's decisions.
 
-Owns when a status is written (see ``core.status.urgency``), what goes into the patch, and which news become Events.
-Every write carries the resourceVersion of the object that it was computed from, or of one that reads the same, so that
-a stale or deposed writer gets a conflict. Events wait until the pass is over, and until no mirror stands paused.
+Owns when a status is written (``rules.conditions.urgency``), what is in the patch, and which news become Events. Every
+write carries the resourceVersion of the object that it was computed from, or of one that reads the same, so that a
+stale or deposed writer gets a conflict. Events wait until the pass is over, and until no mirror stands paused.
 """
 
 from __future__ import annotations

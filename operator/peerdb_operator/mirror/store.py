@@ -1,6 +1,6 @@
 """One Mirror as this process knows it: the newest version of the object, compact, and what is remembered beside it.
 
-Owns what a pass over one Mirror may rest on. Leaves the whole of them to ``registry``. Does no I/O.
+Owns what a pass over one Mirror may rest on, and who claims which PeerDB mirror. Does no I/O.
 """
 
 from __future__ import annotations

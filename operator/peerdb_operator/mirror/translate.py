@@ -1,6 +1,6 @@
 """Between PeerDB's wire values and the values of decisions, both ways.
 
-Owns the mapping of fields, nothing else: what is asked is the client's, what it means is core's.
+Owns the mapping of fields, nothing else: what is asked is the client's, what it means is decided in ``rules``.
 """
 
 from __future__ import annotations

@@ -351,7 +351,7 @@ def test_the_rate_limit_is_asked_again_when_the_question_about_maintenance_took_
     stage.cluster.delete("orders")
     stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
     stage.run()
-    limiter = stage.controller._surroundings.limiter
+    limiter = stage.controller._claim_reader.limiter
     stage.peerdb.taps.put("instance/info", Tap(after=lambda: limiter.take("another", stage.now, stage.now)))
     forget(stage)
     stage.run()
