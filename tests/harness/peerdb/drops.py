@@ -77,6 +77,7 @@ class Drops:
         """Delete the row, and the statistics first if that was asked for."""
         if drop_stats:
             self.world.stats.clones.pop(mirror.name, None)
+            self.world.batches.forget(mirror.name)
         self.world.delete_row(mirror)
 
     def _close(self, mirror: Mirror, workflow: Workflow) -> None:

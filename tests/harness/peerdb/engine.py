@@ -68,7 +68,7 @@ class Engine(Hands):
             "state_change": state_change.handle, "status": reader.status, "list": reader.list, "logs": side.logs,
             "validate": validator.handle, "get_tags": side.get_tags, "set_tags": side.set_tags,
             "version": side.version, "instance_info": side.instance_info, "get_settings": side.get_settings,
-            "set_setting": side.set_setting,
+            "set_setting": side.set_setting, "batches": world.batches.handle,
         }  # fmt: skip
 
     # -- time ----------------------------------------------------------------------------------------------------
@@ -192,7 +192,8 @@ class Engine(Hands):
         if route.body is None:
             return routes.gap(request)
         try:
-            message = decode(request.body, route.body) if request.method == "POST" else {}
+            is_post = request.method == "POST"
+            message = decode(request.body, route.body) if is_post else routes.query_fields(request.query, route.body)
         except CodecError as refusal:
             return error(3, str(refusal))
         if len(request.body) > MESSAGE_LIMIT:

@@ -201,12 +201,14 @@ class Hands:
         """The workflow of a mirror is cancelled or terminated in Temporal; the row stays as it is."""
         mirror = self.world.mirrors.get(name)
         if mirror is not None and mirror.workflow is not None:
+            self.world.batches.catch_up(name)
             self.world.cancel(mirror.workflow.timer)
             mirror.workflow.phase = Phase.CLOSED
             self.log.hand_moved(self.world.now, f"orphaned {name}")
 
     def remove_mirror(self, name: str) -> bool:
         """Make a mirror vanish with its workflow; statistics and logs stay. False when there was none."""
+        self.world.batches.catch_up(name)
         mirror = self.world.mirrors.pop(name, None)
         if mirror is None:
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 Seconds = float | tuple[float, float] | None
 """A fixed number of seconds, a range to draw from, or None for the measured range."""
@@ -60,6 +60,9 @@ class Knobs(BaseModel):
     maintenance: bool = False
     maintenance_run: bool = False
     failing_sync: bool = False
+    traffic: Scope = False
+    batch_seconds: PositiveFloat = 10.0
+    failing_normalize: Scope = False
     partitions: PositiveInt = 1
     rows: NonNegativeInt = 50
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from tests.harness.peerdb import schema
+from tests.harness.peerdb.gojson import CodecError
 from tests.harness.peerdb.schema import Message
 from tests.harness.peerdb.values import Reply, Request, error
 
@@ -41,13 +42,13 @@ POST: Final[Mapping[str, Route]] = {
     "mirrors/status": _simulated("status", schema.MIRROR_STATUS),
     "mirrors/logs": _simulated("logs", schema.LOGS),
     "mirrors/cdc/validate": _simulated("validate", schema.CREATE),
+    "mirrors/cdc/batches": _simulated("batches", schema.BATCHES),
     "flows/tags": _simulated("set_tags", schema.SET_TAGS),
     "dynamic_settings": _simulated("set_setting", schema.SETTING),
     **_known(
         "flows/cdc/create",
         "flows/qrep/create",
         "flows/cdc/cancel_table_addition",
-        "mirrors/cdc/batches",
         "mirrors/cdc/graph",
         "mirrors/row_counts",
         "mirrors/sequences/reset",
@@ -65,12 +66,12 @@ GET: Final[Mapping[str, Route]] = {
     "instance/info": _simulated("instance_info", schema.NOTHING),
     "mirrors/list": _simulated("list", schema.NOTHING),
     "dynamic_settings": _simulated("get_settings", schema.NOTHING),
+    "mirrors/cdc/batches/*": _simulated("batches", schema.BATCHES, "flowJobName"),
     "flows/tags/*": _simulated("get_tags", schema.NOTHING, "flowName"),
     **_known(
         "mirrors/names",
         "mirrors/total_rows_synced/*",
         "mirrors/cdc/table_total_counts/*",
-        "mirrors/cdc/batches/*",
         "mirrors/cdc/initial_load/*",
         "peers/list",
         "peers/info/*",
@@ -140,6 +141,21 @@ def _is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
+def query_fields(query: str, message: Message) -> dict[str, object]:
+    """The fields that a query string gives, unknown ones left out; raises ``CodecError`` for a value of no use."""
+    found: dict[str, object] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        known = message.fields.get(name)
+        if known is None:
+            continue
+        try:
+            found[known.json] = text if known.kind == "string" else _BOOLS[text] if known.kind == "bool" else int(text)
+        except (KeyError, ValueError):
+            raise CodecError(f'parsing field "{known.text}": strconv: parsing "{text}": invalid syntax') from None
+    return found
+
+
+_BOOLS: Final = {"true": True, "false": False, "1": True, "0": False, "t": True, "f": False}
 GAP: Final = "the simulator does not have this endpoint: "
 
 

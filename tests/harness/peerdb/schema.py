@@ -99,6 +99,12 @@ LOGS: Final = Message(
     *_string("flowJobName", "level"),
     *_number("int32", "page", "numPerPage", "beforeId", "afterId"),
 )
+BATCHES: Final = Message(
+    *_string("flowJobName"),
+    *_number("uint32", "limit"),
+    *_bool("ascending"),
+    *_number("int32", "beforeId", "afterId"),
+)
 TAG: Final = Message(*_string("key", "value"))
 SET_TAGS: Final = Message(*_string("flowName"), Field("tags", "message", TAG, repeated=True))
 SETTING: Final = Message(*_string("name", "value"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import cast
 
+from tests.harness.peerdb.batches import Batches
 from tests.harness.peerdb.catalog import Databases, Journal, Stats
 from tests.harness.peerdb.config import Config
 from tests.harness.peerdb.events import EventLog, SignalWhat
@@ -34,6 +35,7 @@ class World:
         self.journal = Journal()
         self.stats = Stats()
         self.databases = Databases()
+        self.batches = Batches(lambda: self.now, lambda: self.knobs.batch_seconds, self.flows, self.holds_rows_back)
         self.settings: dict[str, str] = {}
         self.peers: dict[str, str] = {"src": "POSTGRES", "dst": "CLICKHOUSE"}
         self.choose: Callable[[str, str, tuple[str, ...]], str] = self._choose_by_knob
@@ -111,6 +113,7 @@ class World:
 
     def set_knobs(self, knobs: Knobs) -> None:
         """Turn knobs; workflows freeze and thaw with them."""
+        self.batches.catch_up_all()
         was, had_workers = self.frozen, not self.knobs.workers_down
         self.knobs = knobs
         if not had_workers and not knobs.workers_down:
@@ -164,6 +167,7 @@ class World:
         else:
             mirror.row, mirror.workflow = row, workflow
         self.touch(row)
+        self.batches.begin(name)
         self.log.state_changed(self.now, name, row.id, None, status.name)
         return mirror
 
@@ -172,6 +176,7 @@ class World:
         row = mirror.row
         if row is None or row.status is status:
             return
+        self.batches.catch_up(mirror.name)
         old, row.status = row.status, status
         self.touch(row)
         self.log.state_changed(self.now, mirror.name, row.id, old.name, status.name)
@@ -186,6 +191,7 @@ class World:
         row = mirror.row
         if row is None:
             return
+        self.batches.catch_up(mirror.name)
         mirror.row = None
         self.log.state_changed(self.now, mirror.name, row.id, row.status.name, None)
 
@@ -194,6 +200,20 @@ class World:
         workflow = mirror.workflow
         if mirror.row is None and (workflow is None or workflow.closed):
             self.mirrors.pop(mirror.name, None)
+
+    # -- rows of the source --------------------------------------------------------------------------------------
+
+    def flows(self, name: str) -> bool:
+        """Whether rows come from the source of this mirror and are synced."""
+        mirror = self.mirrors.get(name)
+        if mirror is None or mirror.row is None or not self.scoped(self.knobs.traffic, name):
+            return False
+        alive = mirror.row.status is Status.RUNNING and self.in_phase(mirror, Phase.CDC, Phase.STOPPING)
+        return alive and not self.frozen and not self.knobs.failing_sync
+
+    def holds_rows_back(self, name: str) -> bool:
+        """Whether what is synced does not reach the destination."""
+        return self.scoped(self.knobs.failing_normalize, name)
 
     # -- words ---------------------------------------------------------------------------------------------------
 
