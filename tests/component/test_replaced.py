@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
-from tests.component.test_counts import QUICK, a_settled_world
+from tests.component.test_counts import QUICK, a_settled_world, a_spec
 from tests.harness.fakecluster import Body
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
@@ -108,6 +110,18 @@ def test_a_mirror_that_carries_our_tag_is_ours_and_is_compared_at_once() -> None
     assert [table.source for table in mirror.workflow.live.tables] == ["public.a"]
 
 
+def test_ready_is_unknown_within_a_tick_while_peerdb_checks_for_minutes_what_the_new_mirror_lacks() -> None:
+    simulation, _ = a_settled_world(knobs=QUICK.patched({"t_validate": 100.0}))
+    replace_mirror(simulation, "b", owner=owner_of(simulation))
+    began = simulation.now
+    simulation.run(TICK + READ_AND_WRITTEN)
+    assert ready_since(simulation, began) == [("Unknown", "SettingUp")]
+    simulation.run(80.0)
+    assert ready_since(simulation, began) == [("Unknown", "SettingUp")]
+    simulation.run(60.0)
+    assert ready_of(simulation)[1] == "DestinationInUse"
+
+
 def test_ready_is_unknown_within_a_tick_although_the_new_mirror_itself_cannot_be_read() -> None:
     simulation, _ = a_settled_world()
     replace_mirror(simulation)
@@ -161,3 +175,23 @@ def test_a_drop_by_hand_is_told_with_the_tick_that_sees_it_and_leaves_no_numbers
         "Missing",
         {"desired": 1, "replicating": 0, "adding": 0, "removing": 0, "summary": "0/1", "pending": []},
     )
+
+
+def test_a_pause_by_hand_is_told_with_the_tick_that_sees_it_while_peerdb_checks_what_the_same_hand_removed() -> None:
+    simulation, _ = a_settled_world()
+    simulation.cluster.edit("m0", {"spec": a_spec("a", "b")})
+    simulation.run(60)
+    assert ready_of(simulation) == ("True", "Running")
+    simulation.engine.turn(t_validate=20.0)
+    removed = [{"sourceTableIdentifier": "public.b", "destinationTableIdentifier": "b"}]
+    edit = {"cdcFlowConfigUpdate": {"removedTables": removed}}
+    for wanted, more in (("PAUSED", {}), ("RUNNING", {"flowConfigUpdate": edit}), ("PAUSED", {})):
+        body = {"flowJobName": "m0", "requestedFlowState": f"STATUS_{wanted}", **more}
+        simulation.human("POST", "/v1/mirrors/state_change", json.dumps(body).encode())
+        simulation.run(2.5)
+    began = simulation.now
+    simulation.run(TICK + READ_AND_WRITTEN)
+    assert ready_since(simulation, began - 7.5)[0] == ("Unknown", "Editing")
+    simulation.run(60)
+    assert ready_of(simulation)[1] == "DestinationInUse"
+    assert simulation.engine.state("m0") is Status.RUNNING

@@ -42,6 +42,8 @@ class Process:
         self.name = name
         self.dead = False
         self.stalled_until = 0.0
+        self.postponed: list[asyncio.Handle] = []
+        """What came due during the stall, in order."""
         self.steps_left: int | None = None
         self.context = contextvars.copy_context()
         self.context.run(_PROCESS.set, self)
@@ -55,8 +57,8 @@ class Process:
         self.steps_left = steps
 
     def stall(self, until: float) -> None:
-        """Let nothing of it run before this time: a suspended machine."""
-        self.stalled_until = until
+        """Let nothing of it run before this time: a suspended machine. ``SimLoop.resume`` ends it earlier."""
+        self.stalled_until = max(self.stalled_until, until)
 
     def may_step(self) -> bool:
         """Count a step; False if there are none left."""
@@ -167,6 +169,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Begin a task of a process."""
         return self.create_task(coro, name=name, context=process.context.copy())
 
+    def resume(self, process: Process) -> None:
+        """End the stall of a process: what came due meanwhile runs now."""
+        process.stalled_until = min(process.stalled_until, self._now)
+        self._ready.extend(process.postponed)
+        process.postponed.clear()
+
     def close(self) -> None:
         """End what killed processes, and those that still run, have left behind."""
         for task in self._tasks:
@@ -201,7 +209,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if process.dead:
                 return
             if process.stalled_until > self._now:
-                self._postpone(handle, process.stalled_until)
+                self._postpone(process, handle)
                 return
             if not process.may_step():
                 return
@@ -209,11 +217,19 @@ class SimLoop(asyncio.AbstractEventLoop):
         handle._run()
         self._after_step()
 
-    def _postpone(self, handle: asyncio.Handle, moment: float) -> None:
-        def again() -> None:
-            self._ready.append(handle)
+    def _postpone(self, process: Process, handle: asyncio.Handle) -> None:
+        if not process.postponed:
+            self._resume_later(process)
+        process.postponed.append(handle)
 
-        self.call_at(moment + _SOON, again, context=contextvars.Context())
+    def _resume_later(self, process: Process) -> None:
+        def due() -> None:
+            if process.stalled_until > self._now:
+                self._resume_later(process)
+            else:
+                self.resume(process)
+
+        self.call_at(process.stalled_until + _SOON, due, context=contextvars.Context())
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:

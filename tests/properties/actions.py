@@ -13,6 +13,8 @@ from tests.harness.peerdb.values import Status
 from tests.properties.stage import MIRRORS, OBJECTS, Stage, Tables, mappings
 
 STOPS_WITHIN = 30.0
+OURS = "alpha/data/orders/uid"
+"""The owner tag of the first Mirror, as a mirror bears it that is restored from a backup."""
 
 
 class Action(Protocol):

@@ -448,6 +448,13 @@ ANOTHER_MIRROR: tuple[Defect, ...] = (
     ),
     Defect(
         "section 2",
+        "Ready of a mirror stands while a precheck of the next one of its name lasts",
+        "mirror/reconcile.py",
+        "ended = decision.verdict is not None",
+        "ended = False",
+    ),
+    Defect(
+        "section 2",
         "a light look confirms the verdict on a mirror that is not ours",
         STEP,
         '    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    return case.plan("quiet"',

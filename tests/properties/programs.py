@@ -122,7 +122,7 @@ HUMANS: list[st.SearchStrategy[Action]] = [
     st.builds(actions.AskEdit, _mirror, st.just(()), st.just(""), st.sampled_from((900, 901))),
     st.builds(actions.Recreate, _mirror, st.one_of(st.none(), _pairs)),
     st.builds(actions.Found, _mirror, _pairs),
-    st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid"))),
+    st.builds(actions.Tag, _mirror, st.sampled_from(("", "released", "omega/data/orders/uid", actions.OURS))),
     st.builds(
         actions.EditMeanwhile, _object, _grown, st.just("slow checks"), st.sampled_from((4.0, 15.0, 50.0)), _change
     ),

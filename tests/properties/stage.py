@@ -160,7 +160,7 @@ class Stage:
             one.kube.away, one.kube.lose_replies, one.kube.refuse_events = False, 0, False
             one.kube.latency, one.kube.watch_latency = (0.001, 0.008), (0.001, 0.02)
             if one.run is not None:
-                one.run.process.stalled_until = 0.0
+                simulation.loop.resume(one.run.process)
                 one.run.process.steps_left = None
                 if one.run.watch is not None:
                     one.run.watch.reconnect()

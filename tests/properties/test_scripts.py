@@ -9,7 +9,20 @@ from tests.harness.peerdb.events import RequestSeen
 from tests.harness.peerdb.knobs import Knobs
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
-from tests.properties.actions import Ask, Delete, DeleteAround, Orphan, WhileStopped, Wish, WishTables
+from tests.properties.actions import (
+    OURS,
+    Ask,
+    Delete,
+    DeleteAround,
+    Fault,
+    Orphan,
+    Recreate,
+    Stall,
+    Tag,
+    WhileStopped,
+    Wish,
+    WishTables,
+)
 from tests.properties.programs import Program
 from tests.properties.stage import Start
 
@@ -84,6 +97,21 @@ def test_a_mirror_without_a_workflow_is_not_asked_again_and_again_when_its_names
         ("PAUSED", Orphan(mirror=0)),
         (0.0, DeleteAround(what="namespace")),
     )
+    Program(seed=0, starts=(Start(),), steps=steps).play()
+
+
+def test_a_mirror_is_not_ready_for_another_one_of_its_name_while_a_precheck_takes_minutes() -> None:
+    steps = (
+        (12.0, Fault(what="slow checks", seconds=200.0)),
+        (0.0, Recreate(mirror=0, tables=(("a", "a"),))),
+        (0.0, Tag(mirror=0, value=OURS)),
+        (130.0, Ask(mirror=0, state="RUNNING")),
+    )
+    Program(seed=0, starts=(Start(),), steps=steps, quick=True).play()
+
+
+def test_an_operator_that_was_stalled_is_at_work_as_soon_as_the_stall_ends() -> None:
+    steps = ((8.0, Stall(seconds=40.0)), (4.0, Recreate(mirror=0, tables=(("a", "a"),))))
     Program(seed=0, starts=(Start(),), steps=steps).play()
 
 

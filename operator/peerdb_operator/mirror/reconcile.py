@@ -82,9 +82,11 @@ class Reconciler:
         for _ in range(MOST_STALE):
             observation, decision = await self._decide(work, observation)
             if work.checks:
-                # Nothing is told of it: what the pass has found is what the next one finds, with the answer.
+                # What the pass has found is what the next one finds, with the answer: reported is only what has ended.
                 entry.journal = None if entry.journal is None else decision.journal
-                return self._rest(work, decision.wait, None)
+                ended = decision.verdict is not None
+                due = await self._write(work, observation, decision, decision.journal) if ended else None
+                return self._rest(work, decision.wait, due)
             if isinstance(decision.action, Drop) and work.needs_long_lane:
                 # The state was not known when the lane was chosen; it is now.
                 return self._rest(work, Wait(0.0), None)

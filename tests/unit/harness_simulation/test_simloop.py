@@ -111,6 +111,20 @@ def test_a_process_catches_up_in_order_when_it_was_stalled() -> None:
     assert log[2][1] >= 5.0
 
 
+def test_a_stalled_process_goes_on_in_order_as_soon_as_its_stall_is_ended() -> None:
+    loop, _ = a_loop()
+    log: list[tuple[str, float]] = []
+    process = Process("a")
+    loop.spawn(process, note(loop, log, "a", 1.0, 1.0), "a")
+    process.stall(START + 5.0)
+    process.stall(START + 3.0)
+    loop.run_until(START + 4.0)
+    assert log == []
+    loop.resume(process)
+    loop.run_until(START + 9)
+    assert log == [("a", 5.0), ("a", 6.0), ("a", -1.0)]
+
+
 def test_each_step_is_announced_when_something_ran() -> None:
     steps: list[float] = []
     loop = SimLoop(START, FakeSurroundings(), lambda: steps.append(loop.time()))  # type: ignore[abstract]  # see above

@@ -180,7 +180,10 @@ def _validate(case: Case, change: ConfigUpdate) -> Decision:
         copy=not case.desired.skip_snapshot,
         short=case.state is State.PAUSED,
     )
-    return case.plan("precheck", Wait(case.limits.requeue_first), action=action)
+    # A mirror that was Ready is so no more when it is PAUSED for as long as the check takes.
+    stopped = action.short and not case.is_pending
+    reported = verdict(Reason.EDITING, f"PeerDB checks whether it can {change.names()}") if stopped else None
+    return case.plan("precheck", Wait(case.limits.requeue_first), reported, action)
 
 
 def _pause(case: Case, rule: str, message: str) -> Decision:
