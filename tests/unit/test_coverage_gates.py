@@ -69,18 +69,3 @@ def test_the_run_fails_and_names_the_file_when_a_gate_is_missed(
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert named in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 passed in ")
-
-
-def test_a_failed_test_stays_the_verdict_when_the_gates_are_met(tmp_path: Path) -> None:
-    done = a_run(tmp_path, test="assert not rule.decide(rest.decide(1))")
-
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
-    assert "coverage of the rules: 100.00 %" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("1 failed in ")
-
-
-def test_nothing_is_judged_when_the_tests_could_not_be_collected(tmp_path: Path) -> None:
-    done = a_run(tmp_path, test="assert (")
-
-    assert done.returncode == pytest.ExitCode.INTERRUPTED
-    assert "coverage of" not in done.stdout

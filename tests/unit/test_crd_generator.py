@@ -1,13 +1,13 @@
 """From models to CRDs: what is translated and what is refused."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from peerdb_operator.api.schema import MODEL_CONFIG, SERVER_DEFAULT, Resource, Rule, described, observed, rules_schema
-from tests.harness.crdgen import UnsupportedModel, crd_of, render, structural_schema
+from peerdb_operator.api.schema import SERVER_DEFAULT, Rule, described, observed, rules_schema
+from tests.harness.crdgen import UnsupportedModel, structural_schema
 
 Schema = dict[str, Any]
 
@@ -20,13 +20,6 @@ class Colour(StrEnum):
 
     RED = "Red"
     BLUE = "Blue"
-
-
-class Leaf(BaseModel):
-    """A leaf."""
-
-    model_config = MODEL_CONFIG
-    leaf_name: Annotated[Name, observed("Its name.")]
 
 
 class Loop(BaseModel):
@@ -75,28 +68,6 @@ def test_a_type_is_translated_when_a_crd_can_say_it(annotation: object, expected
     assert schema_of(annotation) == {**expected, "description": "Text."}
 
 
-def test_a_model_is_inlined_when_a_field_refers_to_it() -> None:
-    assert schema_of(Leaf | None) == {
-        "type": "object",
-        "description": "Text.",
-        "required": ["leafName"],
-        "properties": {"leafName": {"type": "string", "maxLength": 8, "description": "Its name. Set by the operator."}},
-    }
-
-
-def test_a_list_keeps_its_type_and_keys_when_it_is_a_map() -> None:
-    keyed = Annotated[list[Leaf], Field(max_length=3), observed("All.", list_type="map", keys=["leafName"])]
-    found = properties_of(value=(keyed, ...))["value"]
-    assert {key: value for key, value in found.items() if key != "items"} == {
-        "type": "array",
-        "description": "All. Set by the operator.",
-        "maxItems": 3,
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["leafName"],
-    }
-    assert found["items"]["description"] == "A leaf."
-
-
 def test_the_keys_of_a_map_become_a_rule_when_they_have_a_pattern() -> None:
     keyed = Annotated[dict[Annotated[str, Field(pattern="^[a-z]$")], Name], Field(max_length=2)]
     assert schema_of(keyed) == {
@@ -143,16 +114,6 @@ def test_a_default_is_left_to_the_operator_when_it_is_not_declared_as_the_server
     assert schema_of(Colour, Colour.RED, **{SERVER_DEFAULT: True})["default"] == "Red"
 
 
-def test_only_what_is_set_is_a_default_when_the_default_is_an_object() -> None:
-    class Inner(BaseModel):
-        """An object."""
-
-        a: Annotated[Number, observed("A.")] = 0
-        b: Annotated[Number | None, observed("B.")] = None
-
-    assert schema_of(Inner, Inner(a=1), **{SERVER_DEFAULT: True})["default"] == {"a": 1}
-
-
 @pytest.mark.parametrize(
     ("annotation", "problem"),
     [
@@ -187,26 +148,3 @@ def test_a_type_is_refused_with_its_place_when_a_crd_cannot_say_it(annotation: o
 def test_a_key_is_refused_when_the_generator_does_not_know_it() -> None:
     with pytest.raises(UnsupportedModel, match=r"^Made\.value: a string with x-kubernetes-tomorrow is not supported$"):
         schema_of(Name, **{"x-kubernetes-tomorrow": True})
-
-
-def test_a_property_is_refused_when_it_has_no_description() -> None:
-    with pytest.raises(UnsupportedModel, match=r"^Made\.value: a property needs a description$"):
-        properties_of(value=(Name, ...))
-
-
-def test_a_model_is_refused_when_it_does_not_say_how_it_is_served() -> None:
-    with pytest.raises(UnsupportedModel, match="needs a RESOURCE"):
-        crd_of(Leaf)
-
-
-def test_names_come_from_the_resource_when_another_kind_is_generated() -> None:
-    class Peer(BaseModel):
-        """Another kind."""
-
-        RESOURCE: ClassVar = Resource("example.org", "v1", "Peer", "peers", "peer", ("pr",), ("all",), ())
-        spec: Annotated[Leaf, Field(description="The wish.")]
-
-    crd = crd_of(Peer)
-    assert crd["metadata"]["name"] == "peers.example.org"
-    assert crd["spec"]["names"]["listKind"] == "PeerList"
-    assert "# Renew with: make generate" in render(Peer)

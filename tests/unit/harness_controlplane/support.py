@@ -107,26 +107,6 @@ class FakeGo:
         return [call for call in map(json.loads, lines) if call[0] == step]
 
 
-class FakeTerminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """Yes."""
-        return True
-
-
-class FakeSteadyClock:
-    """Seconds that pass only when told."""
-
-    def __init__(self) -> None:
-        """Start at an odd hour."""
-        self.seconds = 1000.0
-
-    def now(self) -> float:
-        """Seconds so far."""
-        return self.seconds
-
-
 def a_kubectl(folder: Path, *, output: str = "", words: str = "", code: int = 0) -> Path:
     """A `kubectl` that always answers the same."""
     text = KUBECTL_SCRIPT.format(python=sys.executable, output=output, words=words, code=code)

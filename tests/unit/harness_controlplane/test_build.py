@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from peerdb_operator.settings import ENV_PREFIX
-from tests.harness.controlplane.assets import programs_for
-from tests.harness.controlplane.errors import ControlPlaneError
-from tests.harness.controlplane.recipe import DEMO_PROGRAMS, MODULE_DIRECTORY, Program, read_recipe
-from tests.harness.gotools.build import built_name
-from tests.harness.gotools.cache import CACHE_VARIABLE, cache_root
+from tests.harness.controlplane.recipe import DEMO_PROGRAMS, MODULE_DIRECTORY, read_recipe
 from tests.harness.gotools.errors import ToolError
-from tests.unit.harness_controlplane.support import FakeGo, a_builder, a_recipe, an_environment
+from tests.unit.harness_controlplane.support import FakeGo, a_builder
 
 
 def test_programs_and_their_checksums_are_cached_when_the_cache_is_empty(tmp_path: Path) -> None:
@@ -36,20 +31,6 @@ def test_go_is_not_needed_when_the_cache_holds_the_programs(tmp_path: Path) -> N
 
     assert second == first
     assert output.getvalue() == ""
-
-
-def test_the_controller_manager_is_built_alone_when_it_is_asked_for_later(tmp_path: Path) -> None:
-    go = FakeGo(tmp_path / "bin")
-    builder = a_builder(tmp_path, go)
-
-    programs_for(DEMO_PROGRAMS, an_environment(tmp_path), builder)
-    assert not any("kube-controller-manager" in argument for call in go.calls("build") for argument in call)
-
-    programs_for([*DEMO_PROGRAMS, Program.CONTROLLER_MANAGER], an_environment(tmp_path), builder)
-    assert [argument for argument in go.calls("build")[1] if not argument.startswith("-")] == [
-        "build",
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-    ]
 
 
 @pytest.mark.parametrize("damage", ["changed", "truncated", "gone", "unrecorded", "unreadable record"])
@@ -79,17 +60,6 @@ def test_a_program_is_built_again_when_it_is_not_what_was_built(tmp_path: Path, 
     ]
 
 
-def test_the_cache_folder_is_another_when_the_recipe_changes(tmp_path: Path) -> None:
-    recipes = [
-        a_recipe(tmp_path / "a"),
-        a_recipe(tmp_path / "b", go_sum="another"),
-        a_recipe(tmp_path / "c", version="v1.38.0"),
-    ]
-
-    assert len({recipe.key for recipe in recipes}) == len(recipes)
-    assert a_recipe(tmp_path / "d").key == recipes[0].key
-
-
 def test_nothing_is_left_when_the_build_fails(tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "bin", fails=("build",), words={"build": ["m/x.go:3:1: undefined: y"]})
     builder = a_builder(tmp_path, go)
@@ -112,65 +82,6 @@ def test_the_sentence_speaks_of_the_network_when_modules_cannot_be_downloaded(tm
     assert words[0] in str(caught.value)
 
 
-def test_those_who_want_a_control_plane_hear_of_one_that_cannot_be_had_when_the_build_fails(tmp_path: Path) -> None:
-    builder = a_builder(tmp_path, FakeGo(tmp_path / "bin", fails=("build",)))
-
-    with pytest.raises(ControlPlaneError, match=r"`go build` failed.*, or set KUBEBUILDER_ASSETS to a folder"):
-        programs_for(DEMO_PROGRAMS, an_environment(tmp_path), builder)
-
-
-def test_the_tree_is_never_changed_when_go_runs_in_it(tmp_path: Path) -> None:
-    go = FakeGo(tmp_path / "bin")
-    builder = a_builder(tmp_path, go)
-    before = {path.name: path.read_bytes() for path in builder.recipe.module.iterdir()}
-
-    builder.ensure(DEMO_PROGRAMS)
-
-    assert {path.name: path.read_bytes() for path in builder.recipe.module.iterdir()} == before
-    assert all("-mod=readonly" in call for step in ("list", "build") for call in go.calls(step))
-
-
-def test_downloads_and_packages_are_counted_when_they_happen(tmp_path: Path) -> None:
-    words = {"list": ["go: downloading k8s.io/api v0.37.2", "go: downloading k8s.io/client-go v0.37.2"]}
-    output = io.StringIO()
-
-    a_builder(tmp_path, FakeGo(tmp_path / "bin", words=words), output).ensure(DEMO_PROGRAMS)
-
-    shown = output.getvalue()
-    assert "Building etcd, kubectl, kube-apiserver v1.37.2 with Go 1.26.8" in shown
-    assert "Downloading modules: 0 of at most 0 modules" in shown
-    assert "Downloading modules: done, 2 modules in " in shown
-    assert "Compiling and linking: 0 of 5 packages" in shown
-    assert "Compiling and linking: done, 3 packages" in shown
-
-
-def test_the_sentence_names_the_folder_when_the_cache_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "home").write_text("a file where a folder should be", encoding="utf-8")
-
-    with pytest.raises(ToolError, match=r"Cannot write to .*home.*set CONTROL_PLANE_CACHE"):
-        a_builder(tmp_path, FakeGo(tmp_path / "bin")).ensure(DEMO_PROGRAMS)
-
-
-def test_the_cache_is_where_the_variable_says_when_it_is_set(tmp_path: Path) -> None:
-    assert cache_root({"HOME": "/nowhere", "CONTROL_PLANE_CACHE": str(tmp_path)}) == tmp_path
-
-
-def test_the_variable_does_not_reach_the_operator_as_a_setting_when_it_is_set() -> None:
-    assert not CACHE_VARIABLE.startswith(ENV_PREFIX)
-
-
-def test_the_sentence_names_the_variables_when_there_is_no_home() -> None:
-    with pytest.raises(ToolError, match="HOME is not set: set it, or CONTROL_PLANE_CACHE"):
-        cache_root({})
-
-
-def test_the_sentence_says_so_when_go_mod_is_damaged(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text("module m\n", encoding="utf-8")
-
-    with pytest.raises(ToolError, match="has no go line"):
-        read_recipe(tmp_path)
-
-
 def test_every_staging_module_is_replaced_by_the_version_that_belongs_to_kubernetes() -> None:
     recipe = read_recipe()
     staging = recipe.required.version.replace("v1.", "v0.")
@@ -180,11 +91,3 @@ def test_every_staging_module_is_replaced_by_the_version_that_belongs_to_kuberne
     assert len(replaced) == 33
     assert all(words[0] == words[2] and words[3] == staging for words in replaced)
     assert all(package in text for package in recipe.packages.values())
-
-
-@pytest.mark.parametrize(
-    ("package", "name"),
-    [("go.etcd.io/etcd/server/v3", "server"), ("k8s.io/kubernetes/cmd/kubectl", "kubectl"), ("x/v", "v")],
-)
-def test_the_name_of_a_binary_is_the_last_element_that_is_no_major_version(package: str, name: str) -> None:
-    assert built_name(package) == name

@@ -1,6 +1,5 @@
 """Builds as processes of their own: two at once, and interruptions of every kind."""
 
-import re
 import signal
 from pathlib import Path
 
@@ -55,36 +54,3 @@ def test_nothing_half_made_is_left_when_a_build_is_interrupted(tmp_path: Path, e
     assert build.returncode == 130
     assert built_files(tmp_path / "home") == set()
     assert not list((tmp_path / "home").rglob(f"{STAGING_PREFIX}*"))
-
-
-def test_the_next_build_clears_up_and_completes_when_one_was_killed(tmp_path: Path) -> None:
-    gate = Gate(tmp_path / "gate")
-    go = FakeGo(tmp_path / "bin", gate=gate.path)
-    environ = an_environment(tmp_path, path=go.folder)
-    with a_process(*BUILD, environ=environ) as build:
-        gate.wait()
-        build.kill()
-        build.communicate()
-    FakeGo(tmp_path / "bin")
-
-    with a_process(*BUILD, environ=environ) as again:
-        printed, said = again.communicate()
-    gate.open()
-
-    assert again.returncode == 0, said
-    assert re.fullmatch(r"\S+/v1\.\d+\.\d+/[0-9a-f]{16}\n", printed)
-    assert {path.name for path in Path(printed.strip()).iterdir()} == {".lock"} | {
-        name for program in DEMO_PROGRAMS for name in (program.value, f"{program.value}.sha256")
-    }
-
-
-def test_the_program_exits_1_with_a_sentence_when_go_fails(tmp_path: Path) -> None:
-    go = FakeGo(tmp_path / "bin", fails=("list",))
-
-    with a_process(*BUILD, environ=an_environment(tmp_path, path=go.folder)) as build:
-        printed, said = build.communicate()
-
-    assert build.returncode == 1
-    assert printed == ""
-    assert "`go list` failed" in said
-    assert "Traceback" not in said

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.errors import ControlPlaneError
 from tests.harness.controlplane.supervision import Supervision
 from tests.unit.harness_controlplane.support import a_process
 
@@ -68,20 +67,6 @@ def program(life: Life, script: str = WAITS) -> list[str]:
     return [sys.executable, "-c", script, str(life.path)]
 
 
-def test_programs_and_files_are_gone_when_the_run_ends(
-    tmp_path: Path, run_directory: Path, supervision: Supervision
-) -> None:
-    lives = [Life(tmp_path / name) for name in ("one", "two")]
-    for life in lives:
-        supervision.start(life.path.name, program(life), run_directory / "log")
-    with lives[0].begun() as one, lives[1].begun() as two:
-        supervision.close()
-
-        one.wait_for_end()
-        two.wait_for_end()
-    assert not run_directory.exists()
-
-
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_program_and_no_file_is_left_when_the_run_is_killed(
     tmp_path: Path, run_directory: Path, ended_by: signal.Signals
@@ -98,18 +83,6 @@ def test_no_program_and_no_file_is_left_when_the_run_is_killed(
     assert "keeper.py" not in keepers_last_words
 
 
-def test_a_program_is_asked_to_end_when_it_is_stopped(
-    tmp_path: Path, run_directory: Path, supervision: Supervision
-) -> None:
-    life = Life(tmp_path / "life")
-    supervision.start("one", program(life), run_directory / "log")
-    with life.begun():
-        assert supervision.running("one")
-        assert supervision.stop("one") == -signal.SIGTERM
-        life.wait_for_end()
-    assert not supervision.running("one")
-
-
 @pytest.mark.parametrize("grace", [0.0, 0.05])
 def test_a_program_is_killed_when_it_does_not_end_in_time(
     tmp_path: Path, run_directory: Path, supervision: Supervision, grace: float
@@ -119,52 +92,6 @@ def test_a_program_is_killed_when_it_does_not_end_in_time(
     with life.begun():
         assert supervision.stop("one", grace) == -signal.SIGKILL
         life.wait_for_end()
-
-
-def test_a_program_can_be_started_again_when_it_was_stopped(
-    tmp_path: Path, run_directory: Path, supervision: Supervision
-) -> None:
-    life = Life(tmp_path / "life")
-    first = supervision.start("one", program(life), run_directory / "log")
-    with life.begun():
-        supervision.stop("one")
-    second = supervision.start("one", program(life), run_directory / "log")
-    with life.begun():
-        assert supervision.pids == {"one": second}
-        assert first != second
-
-
-def test_the_sentence_names_the_program_when_it_cannot_be_started(
-    run_directory: Path, supervision: Supervision
-) -> None:
-    with pytest.raises(ControlPlaneError, match=r"Could not start one: FileNotFoundError.*no/such/program"):
-        supervision.start("one", ["/no/such/program"], run_directory / "log")
-
-
-def test_a_stop_is_refused_when_no_such_program_was_started(supervision: Supervision) -> None:
-    with pytest.raises(ControlPlaneError, match=r"Could not stop two: KeyError"):
-        supervision.stop("two")
-
-
-def test_a_sentence_is_said_when_the_keeper_is_gone(
-    tmp_path: Path, run_directory: Path, supervision: Supervision
-) -> None:
-    supervision.close()
-
-    with pytest.raises(ControlPlaneError, match="The keeper of the control plane is gone"):
-        supervision.start("one", program(Life(tmp_path / "life")), run_directory / "log")
-
-
-def test_replies_stay_with_their_requests_when_one_was_never_read(
-    tmp_path: Path, run_directory: Path, supervision: Supervision
-) -> None:
-    life = Life(tmp_path / "life")
-    supervision.start("one", program(life), run_directory / "log")
-    with life.begun():
-        supervision._requests.write(b'{"id": 0, "do": "stop", "name": "one", "grace": 1}\n')
-        supervision._requests.flush()
-
-        assert supervision.running("one") is False
 
 
 if sys.platform == "linux":

@@ -9,7 +9,7 @@ import pytest
 from tests.harness.controlplane.assets import programs_for
 from tests.harness.controlplane.errors import ControlPlaneError, NotOurClusterError
 from tests.harness.controlplane.launch import ControlPlane, require_ours
-from tests.harness.controlplane.recipe import DEMO_PROGRAMS, Program
+from tests.harness.controlplane.recipe import DEMO_PROGRAMS
 from tests.unit.harness_controlplane.support import FakeGo, a_kubectl, a_process, an_environment, an_executable
 
 CONFIG = {
@@ -65,32 +65,11 @@ def test_a_destructive_step_is_refused_when_the_cluster_is_not_ours(
         step(control_plane)
 
 
-def test_an_audit_log_is_refused_when_the_cluster_is_not_ours(tmp_path: Path) -> None:
-    with pytest.raises(NotOurClusterError, match="unset KUBECONFIG"):
-        ControlPlane.start(audit_log=True, environ=users_environment(tmp_path))
-
-
-def test_the_sentence_says_what_to_do_when_kubeconfig_is_set_and_there_is_no_kubectl(tmp_path: Path) -> None:
-    environ = an_environment(tmp_path, KUBECONFIG="/somewhere")
-
-    with pytest.raises(ControlPlaneError, match="no kubectl on PATH: install one or set KUBEBUILDER_ASSETS"):
-        ControlPlane.start(environ=environ)
-
-
 def test_the_sentence_says_what_to_do_when_kubeconfig_has_no_usable_context(tmp_path: Path) -> None:
     environ = users_environment(tmp_path, code=1, words="error: current-context must exist")
 
     with pytest.raises(ControlPlaneError, match=r"no usable current context .*must exist.*: correct or unset it"):
         ControlPlane.start(environ=environ)
-
-
-def test_kubectl_fails_with_its_own_words_unless_told_not_to_check(tmp_path: Path) -> None:
-    with ControlPlane.start(environ=users_environment(tmp_path)) as control_plane:
-        a_kubectl(tmp_path / "bin", words="Error from server (Forbidden)", code=1)
-
-        assert control_plane.kubectl("get", "secrets", check=False).returncode == 1
-        with pytest.raises(ControlPlaneError, match=r"`kubectl get secrets` failed \(exit 1\): Error from server"):
-            control_plane.kubectl("get", "secrets")
 
 
 def test_the_users_programs_are_used_and_nothing_built_when_assets_are_named(tmp_path: Path) -> None:
@@ -104,18 +83,6 @@ def test_the_users_programs_are_used_and_nothing_built_when_assets_are_named(tmp
     assert found == {program: tmp_path / "assets" / program.value for program in DEMO_PROGRAMS}
     assert go.calls("build") == []
     assert not (tmp_path / "home").exists()
-
-
-def test_only_the_controller_manager_is_built_when_the_users_folder_lacks_it(tmp_path: Path) -> None:
-    for program in DEMO_PROGRAMS:
-        an_executable(tmp_path / "assets" / program.value, SERVER)
-    go = FakeGo(tmp_path / "bin")
-    environ = an_environment(tmp_path, path=go.folder, KUBEBUILDER_ASSETS=str(tmp_path / "assets"))
-
-    found = programs_for([*DEMO_PROGRAMS, Program.CONTROLLER_MANAGER], environ)
-
-    assert found[Program.APISERVER] == tmp_path / "assets" / "kube-apiserver"
-    assert found[Program.CONTROLLER_MANAGER].is_relative_to(tmp_path / "home")
 
 
 def test_the_sentence_names_what_is_missing_when_the_users_folder_is_incomplete(tmp_path: Path) -> None:

@@ -46,14 +46,6 @@ def test_empty_cells_stay_empty_when_a_row_has_gaps() -> None:
     )
 
 
-def test_a_message_of_several_words_is_one_cell() -> None:
-    assert read_table(RUNNING.format(age="5s"))["orders-cdc"]["MESSAGE"] == "running as wished"
-
-
-def test_no_rows_are_read_when_kubectl_prints_nothing() -> None:
-    assert read_table("") == {}
-
-
 def test_a_line_is_shown_once_when_only_its_age_changes() -> None:
     kubectl, table, said = a_table()
     kubectl.text = RUNNING.format(age="5s")
@@ -75,10 +67,3 @@ def test_every_change_is_shown_under_one_header_until_the_next_step() -> None:
     lines = [line.split() for line in said.getvalue().splitlines()]
     assert [line[0] for line in lines] == ["NAME", "0", "0", "NAME", "0"]
     assert lines[-1][2:] == ["orders-cdc", "(gone)"]
-
-
-def test_no_colour_codes_are_written_when_nobody_watches() -> None:
-    kubectl, table, said = a_table()
-    kubectl.text = RUNNING.format(age="5s")
-    table.poll()
-    assert "\x1b" not in said.getvalue()

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -11,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.recipe import read_recipe as read_control_plane
 from tests.harness.gotools.build import new_builder
 from tests.harness.gotools.errors import ToolError
 from tests.harness.gotools.programs import (
     HELM,
     PROMTOOL,
-    TOOLS,
     Tool,
     helm,
     path_of,
@@ -27,7 +24,7 @@ from tests.harness.gotools.programs import (
 )
 from tests.harness.gotools.progress import Progress
 from tests.harness.gotools.recipe import Requirement
-from tests.unit.harness_controlplane.support import FakeGo, a_recipe, an_environment, an_executable
+from tests.unit.harness_controlplane.support import FakeGo, an_environment, an_executable
 
 Take = Callable[[Mapping[str, str]], Path]
 
@@ -95,70 +92,12 @@ def test_a_tool_and_its_checksum_are_cached_when_the_cache_is_empty(tmp_path: Pa
     assert output.getvalue().startswith(f"Building {tool.name} {VERSIONS[tool]} with Go 1.26.8; ")
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_go_is_not_needed_when_the_tool_is_cached(tmp_path: Path, tool: Tool) -> None:
-    first = built(tool, tmp_path, FakeGo(tmp_path / "bin"))
-    output = io.StringIO()
-
-    assert built(tool, tmp_path, None, output) == first
-    assert output.getvalue() == ""
-
-
-def test_every_recipe_has_a_place_of_its_own_in_the_cache() -> None:
-    recipes = [read_control_plane(), *map(read_recipe, TOOLS)]
-
-    assert len({recipe.folder for recipe in recipes}) == len(recipes)
-    assert len({recipe.key for recipe in recipes}) == len(recipes)
-
-
-def test_the_control_plane_keeps_its_flags_when_it_is_built_like_everything_else(tmp_path: Path) -> None:
-    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    stamp = "-X {0}.gitVersion=v1.37.2 -X {0}.gitMajor=1 -X {0}.gitMinor=37 -X {0}.gitTreeState=clean"
-
-    flags = a_recipe(tmp_path).flags
-
-    assert flags[:-1] == ("-trimpath", "-mod=readonly", "-buildvcs=false")
-    assert flags[-1] == "-ldflags=-s -w " + " ".join(stamp.format(package) for package in packages)
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_the_module_of_a_tool_names_its_program_and_replaces_nothing(tool: Tool) -> None:
-    text = (tool.module / "go.mod").read_text(encoding="utf-8")
-
-    assert f"\ntool {tool.package}\n" in text
-    assert "=>" not in text
-    assert read_recipe(tool).required.version in text
-
-
 @pytest.mark.parametrize(
     ("version", "release"),
     [("v0.316.0", "3.16.0"), ("v0.300.1", "3.0.1"), ("v0.402.0", "4.2.0"), ("v4.3.1", "v4.3.1")],
 )
 def test_the_module_of_prometheus_is_known_by_its_release(version: str, release: str) -> None:
     assert release_of(Requirement(version, (1, 26, 0))) == release
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_the_sentence_says_what_to_do_when_modules_cannot_be_downloaded(tmp_path: Path, tool: Tool) -> None:
-    go = FakeGo(tmp_path / "bin", fails=("list",), words={"list": ["go: x: dial tcp: lookup x: no such host"]})
-
-    with pytest.raises(ToolError) as caught:
-        built(tool, tmp_path, go)
-
-    said = str(caught.value)
-    assert "connect to a network with a Go module proxy" in said
-    assert f", or set {tool.variable} to a {tool.name} of version {RELEASES[tool]}. Go said:" in said
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_the_sentence_says_what_to_do_when_there_is_no_go(tmp_path: Path, tool: Tool) -> None:
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
-
-    with pytest.raises(ToolError) as caught:
-        path_of(pinned(tool, tmp_path), {**an_environment(tmp_path), **pip})
-
-    way_out = f"Install Go 1.26.7 or newer, or set {tool.variable} to a {tool.name} of version {RELEASES[tool]}."
-    assert str(caught.value).endswith(way_out)
 
 
 @pytest.mark.parametrize(
@@ -199,21 +138,6 @@ def test_a_tool_of_the_user_is_refused_when_tests_are_not_written_for_it(tmp_pat
     )
 
 
-@pytest.mark.parametrize("fault", ["fails", "says nothing", "no interpreter"])
-def test_a_program_is_refused_when_it_tells_no_version(tmp_path: Path, fault: str) -> None:
-    given = tmp_path / "mine"
-    match fault:
-        case "fails":
-            a_tool(given, HELM, "v4.3.1", code=1)
-        case "says nothing":
-            a_tool(given, HELM, "")
-        case _:
-            an_executable(given, "#!/no/such/interpreter\n")
-
-    with pytest.raises(ToolError, match=rf"^HELM is {re.escape(str(given))}, which tells no version; the tests need"):
-        helm(naming(HELM, given, tmp_path))
-
-
 @pytest.mark.parametrize("given", ["nothing there", "a folder", "a text"])
 def test_a_path_is_refused_when_it_is_no_executable_program(tmp_path: Path, given: str) -> None:
     (tmp_path / "a folder").mkdir()
@@ -231,20 +155,3 @@ def test_a_tool_of_the_user_is_found_on_path_when_its_name_alone_is_given(
     given = a_tool(tmp_path / "bin" / "mine", tool, release_of(read_recipe(tool).required))
 
     assert take({**naming(tool, Path("mine"), tmp_path), "PATH": str(given.parent)}) == given
-
-
-@pytest.mark.parametrize(("tool", "take"), [(HELM, helm), (PROMTOOL, promtool)])
-def test_the_tool_is_built_when_the_variable_is_empty(tmp_path: Path, tool: Tool, take: Take) -> None:
-    go = FakeGo(tmp_path / "bin")
-
-    path = take({**an_environment(tmp_path, path=go.folder), tool.variable: ""})
-
-    assert path.read_text(encoding="utf-8") == f"binary of {tool.package}"
-
-
-def test_the_sentence_says_so_when_go_mod_is_damaged(tmp_path: Path) -> None:
-    damaged = pinned(HELM, tmp_path)
-    (damaged.module / "go.mod").write_text("module m\n\ngo 1.26.0\n", encoding="utf-8")
-
-    with pytest.raises(ToolError, match=r"does not require helm\.sh/helm/v4 or has no go line: restore it"):
-        read_recipe(damaged)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.identity_gate import FOLDER, LOGS, Finding, read_findings
+from tests.harness.identity_gate import LOGS, Finding
 from tests.harness.identity_rights import Right
 from tests.unit.harness_identity.test_strangers import a_line
 
@@ -23,29 +23,10 @@ FAULT = "list pods (any) in the whole cluster: 403"
 SUPERFLUOUS = "the chart lets the operator update mirrors.peerdb.io in namespace <watched>, which no test needed"
 
 
-def test_every_fault_is_a_sentence_when_the_whole_suite_ran() -> None:
-    finding = Finding(frozenset({GET, UPDATE}), frozenset({GET}), (FAULT,))
-    refused, unused = finding.words(whole=True)
-    assert refused == f"the chart does not let the operator {FAULT}"
-    assert unused.startswith(SUPERFLUOUS)
-
-
-def test_nothing_is_said_of_unused_rights_when_only_a_part_ran() -> None:
-    assert Finding(frozenset({GET, UPDATE}), frozenset({GET}), ()).words(whole=False) == []
-
-
 def test_the_gate_complains_when_the_whole_suite_ran_and_no_operator_was_the_chart_s() -> None:
     (word,) = Finding(frozenset(), frozenset(), ()).words(whole=True)
     assert "no operator worked as the chart's ServiceAccount" in word
     assert Finding(frozenset(), frozenset(), ()).words(whole=False) == []
-
-
-def test_findings_of_all_test_processes_are_added_up(tmp_path: Path) -> None:
-    for name, used, refused in (("gw0", [GET], []), ("gw1", [UPDATE], [FAULT])):
-        filed = {"granted": [asdict(GET), asdict(UPDATE)], "used": [asdict(each) for each in used], "refused": refused}
-        (tmp_path / f"{name}.json").write_text(json.dumps(filed), encoding="utf-8")
-    assert read_findings(tmp_path) == Finding(frozenset({GET, UPDATE}), frozenset({GET, UPDATE}), (FAULT,))
-    assert read_findings(tmp_path / "nothing") == Finding(frozenset(), frozenset(), ())
 
 
 SUITE = """
@@ -110,13 +91,6 @@ def a_run(
 
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "with workers"])
-
-
-def test_the_run_passes_without_a_word_when_every_right_is_used(tmp_path: Path) -> None:
-    done = a_run(tmp_path, "suite")
-    assert done.returncode == pytest.ExitCode.OK, done.stdout
-    assert "least privilege" not in done.stdout
-    assert (tmp_path / "base" / FOLDER / "own.json").exists()
 
 
 @WORKERS

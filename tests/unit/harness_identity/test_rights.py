@@ -61,21 +61,6 @@ def test_a_refused_request_makes_no_right_used_and_is_a_fault_when_no_right_cove
     assert str(stranger) == "get secrets orders in data: 403"
 
 
-def test_a_right_is_idle_when_another_includes_it() -> None:
-    narrow = replace(GET, namespace="data")
-    assert Account(frozenset({GET, narrow}), frozenset({ASKED})).idle_pairs == [(narrow, GET)]
-    assert Account(frozenset({GET, replace(GET, verb="list")}), frozenset()).idle_pairs == []
-
-
-def test_the_names_of_watched_namespaces_are_left_open_when_rights_are_seen_in_general() -> None:
-    assert replace(GET, namespace="data").in_general(["data"]).namespace == "<watched>"
-    assert GET.in_general(["data"]) == GET
-    read = Right("", "", "namespaces", "get", "data")
-    assert read.in_general(["data"]).name == "<watched>"
-    assert replace(read, name="kube-system").in_general(["data"]).name == "kube-system"
-    assert replace(GET, name="data").in_general(["data"]).name == "data"
-
-
 def a_role(kind: str, name: str, namespace: str = "", **rule: list[str]) -> dict[str, Any]:
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
     return {"kind": kind, "metadata": metadata, "rules": [rule] if rule else []}
@@ -110,14 +95,6 @@ def test_one_right_is_gone_and_all_others_stay_when_a_role_is_made_without_it() 
     assert len(left) == 3
     binding = a_binding("RoleBinding", "Role", "b", "data")
     assert without(binding, lost) == binding
-
-
-def test_a_role_bound_to_names_keeps_them_when_it_is_made_without_a_right() -> None:
-    role = a_role(
-        "ClusterRole", "a", apiGroups=[""], resources=["namespaces"], verbs=["get"], resourceNames=["data", "other"]
-    )
-    left = without(role, Right("", "", "namespaces", "get", "other"))
-    assert list(rights_in(left, "")) == [Right("", "", "namespaces", "get", "data")]
 
 
 def a_line(*, user: str = USER, decision: str = "allow", code: int = 200, **target: str) -> str:

@@ -45,10 +45,6 @@ def test_nothing_is_said_of_a_request_that_was_made_as_it_should_be(tmp_path: Pa
     assert strangers_in(logs(tmp_path, line)) == []
 
 
-def test_nothing_is_said_when_no_control_plane_was_started(tmp_path: Path) -> None:
-    assert strangers_in(tmp_path / "nothing") == []
-
-
 @pytest.mark.parametrize(
     "user",
     [
@@ -68,20 +64,9 @@ def test_a_sentence_names_user_and_namespace_when_an_operator_is_not_the_chart_s
     )
 
 
-def test_a_request_outside_of_namespaces_is_told_too_when_nobody_is_known_to_have_made_it(tmp_path: Path) -> None:
-    (word,) = strangers_in(logs(tmp_path, a_line("", code=403)))
-    assert word.startswith("an operator worked as nobody outside of namespaces, not as a ServiceAccount")
-
-
 def test_the_logs_of_all_control_planes_are_read_when_one_has_been_continued(tmp_path: Path) -> None:
     logs(tmp_path, a_line("admin", namespace="a"), name="audit-2026-11-24T00-00-00.000.log")
     logs(tmp_path, a_line("admin", namespace="b"))
     logs(tmp_path, a_line("admin", namespace="c"), cluster="two")
     told = strangers_in(tmp_path)
     assert [word.partition(",")[0].rpartition(" ")[2] for word in told] == ["a", "b", "c"]
-
-
-def test_a_user_may_be_an_operator_only_when_the_exceptions_name_it(tmp_path: Path) -> None:
-    logs(tmp_path, a_line("person"))
-    assert strangers_in(tmp_path, {"person": "a reason"}) == []
-    assert len(strangers_in(tmp_path, {})) == 1

@@ -76,16 +76,6 @@ def test_shared_destination_is_added_when_non_empty_tables_are_allowed(where: st
     assert mapped(info(engine)) == ["a", "a"]
 
 
-def test_existing_table_is_gone_when_it_is_added_and_removed_at_once() -> None:
-    engine = an_engine()
-    paused(engine, "a", "b")
-
-    changed(engine, "RUNNING", {"additionalTables": wire("b"), "removedTables": wire("b")})
-
-    assert watch(engine) == ["MODIFYING", "RUNNING"]
-    assert mapped(info(engine)) == ["a"]
-
-
 def test_new_table_is_copied_and_removed_again_when_it_is_added_and_removed_at_once() -> None:
     engine = an_engine()
     paused(engine, "a")
@@ -95,32 +85,6 @@ def test_new_table_is_copied_and_removed_again_when_it_is_added_and_removed_at_o
     assert watch(engine) == ["SNAPSHOT", "MODIFYING", "RUNNING"]
     assert mapped(info(engine)) == ["a"]
     assert "public.d_b" in engine.world.databases.filled
-
-
-def test_removal_goes_by_source_when_the_destination_is_wrong_or_absent() -> None:
-    engine = an_engine()
-    paused(engine, "a", "b", "c")
-
-    changed(engine, "RUNNING", {"removedTables": [{"sourceTableIdentifier": "public.b"}]})
-    engine.run_until(engine.now + 5)
-
-    assert mapped(info(engine)) == ["a", "c"]
-
-
-def test_re_added_table_stands_at_the_end_when_it_was_removed_before() -> None:
-    engine = an_engine()
-    paused(engine, "a", "b")
-    engine.turn(t_stop=0.1)
-
-    changed(engine, "RUNNING", {"removedTables": wire("a")})
-    engine.run_until(engine.now + 5)
-    changed(engine, "PAUSED")
-    engine.run_until(engine.now + 5)
-    engine.put_databases(filled=[])
-    changed(engine, "RUNNING", {"additionalTables": wire("a")})
-    engine.run_until(engine.now + 5)
-
-    assert mapped(info(engine)) == ["b", "a"]
 
 
 # -- additions that cannot finish --------------------------------------------------------------------------------------
@@ -151,16 +115,6 @@ def test_filled_destination_does_no_harm_when_the_copy_is_skipped() -> None:
     assert watch(engine) == ["SNAPSHOT", "RUNNING"]
 
 
-def test_filled_destination_gets_duplicates_when_it_is_a_clickhouse_table() -> None:
-    engine = an_engine()
-    paused(engine, "a", destination_type="CLICKHOUSE")
-    engine.put_databases(filled=["public.d_b"])
-
-    changed(engine, "RUNNING", {"additionalTables": wire("b")})
-
-    assert watch(engine) == ["SNAPSHOT", "RUNNING"]
-
-
 def test_addition_waits_when_the_source_table_does_not_exist_and_goes_on_when_it_does() -> None:
     engine = an_engine()
     paused(engine, "a")
@@ -173,18 +127,6 @@ def test_addition_waits_when_the_source_table_does_not_exist_and_goes_on_when_it
     expected = 'failed to alter publication: ERROR: relation "public.nope" does not exist (SQLSTATE 42P01)'
     assert (newest.flow, newest.message) == (NAME, expected)
     engine.put_databases(source_tables=["public.a", "public.nope"])
-    assert watch(engine, 60) == ["RUNNING"]
-
-
-def test_addition_waits_when_the_custom_publication_lacks_the_table() -> None:
-    engine = an_engine()
-    a_mirror(engine, config=Config(tables=tuple(tables("a")), publication="p"), state=Status.PAUSED)
-    engine.put_databases(publications={"p": ["public.a"]})
-
-    changed(engine, "RUNNING", {"additionalTables": wire("b")})
-
-    assert watch(engine, 60) == ["SNAPSHOT"]
-    engine.put_databases(publications={"p": ["public.a", "public.b"]})
     assert watch(engine, 60) == ["RUNNING"]
 
 
@@ -201,37 +143,7 @@ def test_mirror_is_wedged_until_dropped_when_an_identifier_has_no_dot(list_name:
     assert watch(engine) == ["FAILED", "TERMINATING", "GONE"]
 
 
-def test_addition_hangs_with_both_copies_listed_when_a_source_is_given_twice() -> None:
-    engine = an_engine()
-    paused(engine, "a")
-
-    changed(engine, "RUNNING", {"additionalTables": [*wire("b"), *wire("b")]})
-
-    assert watch(engine, 600) == ["SNAPSHOT"]
-    assert mapped(info(engine)) == ["a", "b", "b"]
-
-
 # -- the last table ----------------------------------------------------------------------------------------------------
-
-
-def test_mirror_is_wedged_for_good_when_a_table_is_added_after_the_last_was_removed() -> None:
-    engine = an_engine()
-    paused(engine, "a")
-    changed(engine, "RUNNING", {"removedTables": wire("a")})
-    assert watch(engine) == ["MODIFYING", "RUNNING"]
-    assert mapped(info(engine)) == []
-    changed(engine, "PAUSED")
-    engine.run_until(engine.now + 10)
-
-    changed(engine, "RUNNING", {"additionalTables": wire("b")})
-
-    assert watch(engine, 600) == ["SNAPSHOT"]
-    reply = post(engine, "mirrors/status", {"flowJobName": NAME, "includeFlowInfo": True})
-    assert reply.status == 500
-    assert b"Unable to query workflow due to Workflow Task in failed state." in reply.body
-    for state in ("PAUSED", "RUNNING", "TERMINATING"):
-        assert changed(engine, state).status == 200
-    assert watch(engine, 600) == []
 
 
 def test_new_workflow_frees_a_wedged_mirror_when_somebody_replaces_it() -> None:
@@ -244,19 +156,6 @@ def test_new_workflow_frees_a_wedged_mirror_when_somebody_replaces_it() -> None:
     engine.turn(wedged=False)
     assert mapped(info(engine)) == ["b"]
     assert engine.state(NAME) is Status.RUNNING
-
-
-def test_all_tables_can_be_replaced_when_one_update_adds_before_it_removes() -> None:
-    engine = an_engine()
-    paused(engine, "a")
-    changed(engine, "RUNNING", {"additionalTables": wire("b"), "removedTables": wire("a")})
-    engine.run_until(engine.now + 10)
-    changed(engine, "PAUSED")
-    engine.run_until(engine.now + 10)
-
-    changed(engine, "RUNNING", {"additionalTables": wire("c")})
-
-    assert watch(engine) == ["SNAPSHOT", "RUNNING"]
 
 
 def test_unread_update_is_discarded_when_the_phase_ends() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.peerdb.values import Reply, Request
-from tests.unit.harness_peerdb.building import NAME, a_mirror, an_engine, get, post, refusal, send, wire
+from tests.unit.harness_peerdb.building import NAME, a_mirror, an_engine, post, refusal, wire
 
 UNKNOWN = (404, 5, "Not Found")
 WRONG_METHOD = (501, 12, "Method Not Allowed")
@@ -38,79 +38,6 @@ def test_method_is_not_allowed_when_the_route_has_another(method: str, path: str
     assert refusal(ask(method, path)) == WRONG_METHOD
 
 
-@pytest.mark.parametrize(("path", "status"), [("/v1/version", 501), ("/v1/nope", 404)])
-def test_refusal_has_no_body_when_the_method_is_head(path: str, status: int) -> None:
-    reply = ask("HEAD", path)
-
-    assert (reply.status, reply.body) == (status, b"")
-
-
-@pytest.mark.parametrize("path", ["/v1/flows/tags/%zz", "/v1/%", "/%G1"])
-def test_malformed_escape_is_a_plain_400_when_it_is_in_the_path(path: str) -> None:
-    reply = ask("GET", path)
-
-    assert (reply.status, reply.body) == (400, b"400 Bad Request")
-    assert reply.content_type == "text/plain; charset=utf-8"
-
-
-def test_escape_is_decoded_when_it_is_in_a_path_parameter() -> None:
-    engine = an_engine()
-    engine.put_mirror("a b", tags={"k": "v"})
-
-    assert get(engine, "flows/tags/a%20b").json() == {"flowName": "a b", "tags": [{"key": "k", "value": "v"}]}
-
-
-def test_empty_path_parameter_is_a_parameter_when_the_path_ends_there() -> None:
-    assert refusal(ask("GET", "/v1/flows/tags/")) == (404, 5, "flow  does not exist")
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "nonsense"])
-def test_content_type_does_not_matter_when_the_body_is_json(kind: str) -> None:
-    reply = ask("POST", "/v1/mirrors/status", b'{"flowJobName":"nope"}', content_type=kind)
-
-    assert refusal(reply) == (404, 5, "flow nope not found")
-
-
-def test_form_post_falls_back_to_the_get_route_when_there_is_one() -> None:
-    form = "application/x-www-form-urlencoded"
-
-    assert ask("POST", "/v1/version", b"", content_type=form).json() == {"version": "v1"}
-    assert refusal(ask("POST", "/v1/mirrors/list", b"", x_http_method_override="GET")) == WRONG_METHOD
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [("1n", (504, 4, "context deadline exceeded")), ("10S", (404, 5, "flow nope not found")),
-     ("soon", (400, 3, "invalid grpc-timeout: soon"))],
-)  # fmt: skip
-def test_grpc_timeout_is_honoured_when_the_header_is_sent(header: str, expected: tuple[int, int, str]) -> None:
-    assert refusal(ask("POST", "/v1/mirrors/status", b'{"flowJobName":"nope"}', grpc_timeout=header)) == expected
-
-
-def test_grpc_timeout_cancels_the_work_when_it_is_over() -> None:
-    engine = an_engine(t_validate=1.0)
-    a_mirror(engine)
-    body = f'{{"flowJobName":"{NAME}","requestedFlowState":"STATUS_RESYNC"}}'.encode()
-
-    answer = engine.handle(Request("POST", "/v1/mirrors/state_change", body, headers={"grpc-timeout": "100m"}))
-    reply = engine.finish(answer)
-    engine.run_until(engine.now + 60)
-
-    assert refusal(reply) == (504, 4, "context deadline exceeded")
-    state = engine.state(NAME)
-    assert state is not None
-    assert state.name == "RUNNING"
-
-
-def test_known_endpoint_says_so_when_the_simulator_does_not_have_it() -> None:
-    engine = an_engine()
-
-    reply = engine.finish(send(engine, "POST", "flows/cdc/create", {}))
-
-    assert refusal(reply) == (501, 12, "the simulator does not have this endpoint: POST /v1/flows/cdc/create")
-    assert [event.as_json()["notSimulated"] for event in engine.log if event.as_json()["kind"] == "reply"] == [True]
-
-
 # -- sizes -------------------------------------------------------------------------------------------------------------
 
 
@@ -119,12 +46,6 @@ def test_request_is_429_when_its_message_is_larger_than_4_mib() -> None:
 
     text = "grpc: received message larger than max (5000005 vs. 4194304)"
     assert refusal(reply) == (429, 8, text)
-
-
-def test_large_request_is_read_when_only_unknown_fields_make_it_large() -> None:
-    reply = post(an_engine(), "mirrors/status", {"flowJobName": "nope", "unknown": "x" * 5_000_000})
-
-    assert refusal(reply) == (404, 5, "flow nope not found")
 
 
 def test_large_answer_is_429_when_it_does_not_fit_a_message() -> None:

@@ -114,7 +114,3 @@ def test_present_state_is_a_no_op_when_it_is_requested(row: str) -> None:
     engine.run_until(engine.now + 60.0)
 
     assert (reply.status, states(engine, start)) == (200, untouched)
-
-
-def test_matrix_has_every_row_that_can_be_put() -> None:
-    assert set(MATRIX) == set(STARTS)

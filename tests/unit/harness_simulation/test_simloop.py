@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from peerdb_operator.errors import KubeForbidden, KubeUnavailable
+from peerdb_operator.errors import KubeUnavailable
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
 from tests.harness.simloop import Process, SimClock, SimLoop
@@ -53,23 +53,6 @@ def test_things_happen_in_the_order_of_their_times_when_time_passes() -> None:
     loop.run_until(START + 5.0)
     assert log[1:] == [("b", 1.5), ("b", -1.0), ("a", 2.0), ("a", -1.0)]
     assert world.happened == [START + 1.5]
-
-
-def test_gather_and_futures_work_when_tasks_wait_for_each_other() -> None:
-    loop, _ = a_loop()
-    found: list[tuple[int, int]] = []
-
-    async def one(number: int) -> int:
-        await asyncio.sleep(3 - number)
-        return number
-
-    async def both() -> None:
-        first, second = await asyncio.gather(one(1), one(2))
-        found.append((first, second))
-
-    loop.spawn(Process("a"), both(), "both")
-    loop.run_until(START + 10)
-    assert found == [(1, 2)]
 
 
 def test_a_process_stops_where_it_stands_when_it_is_killed() -> None:
@@ -125,14 +108,6 @@ def test_a_stalled_process_goes_on_in_order_as_soon_as_its_stall_is_ended() -> N
     assert log == [("a", 5.0), ("a", 6.0), ("a", -1.0)]
 
 
-def test_each_step_is_announced_when_something_ran() -> None:
-    steps: list[float] = []
-    loop = SimLoop(START, FakeSurroundings(), lambda: steps.append(loop.time()))  # type: ignore[abstract]  # see above
-    loop.spawn(Process("a"), note(loop, [], "a", 1.0), "a")
-    loop.run_until(START + 2)
-    assert START + 1.0 in steps
-
-
 def a_port(loop: SimLoop, faults: KubeFaults) -> tuple[FakeCluster, FakePort, list[Body]]:
     cluster = FakeCluster(loop.time)
     cluster.create("orders", {"state": "Running"})
@@ -145,25 +120,6 @@ def finish(loop: SimLoop, port_call: "asyncio.Task[object]") -> object:
     return port_call.result()
 
 
-def test_answers_take_time_and_are_learned_when_the_port_is_asked() -> None:
-    loop, _ = a_loop()
-    cluster, port, learned = a_port(loop, KubeFaults(latency=(1.0, 1.0)))
-    task = loop.spawn(Process("a"), port.get_mirror("data", "orders"), "get")
-    loop.run_until(START + 1.5)
-    assert not task.done()
-    assert finish(loop, task) is cluster.get(("data", "orders"))
-    assert learned == [cluster.get(("data", "orders"))]
-
-
-def test_nothing_is_done_when_the_api_server_is_away() -> None:
-    loop, _ = a_loop()
-    cluster, port, _ = a_port(loop, KubeFaults(away=True))
-    task = loop.spawn(Process("a"), port.patch_status("data", "orders", {"status": {"state": "x"}}), "patch")
-    with pytest.raises(KubeUnavailable):
-        finish(loop, task)
-    assert "state" not in cluster.get(("data", "orders"))["status"]
-
-
 def test_the_effect_stays_when_a_reply_is_lost() -> None:
     loop, _ = a_loop()
     cluster, port, _ = a_port(loop, KubeFaults(lose_replies=1))
@@ -171,15 +127,6 @@ def test_the_effect_stays_when_a_reply_is_lost() -> None:
     with pytest.raises(KubeUnavailable):
         finish(loop, task)
     assert cluster.get(("data", "orders"))["status"]["state"] == "x"
-
-
-def test_an_event_is_forbidden_when_no_role_allows_it() -> None:
-    loop, _ = a_loop()
-    _, port, _ = a_port(loop, KubeFaults(refuse_events=True))
-    regarding = {"namespace": "data", "name": "orders"}
-    task = loop.spawn(Process("a"), port.emit_event(regarding, "Normal", "Running", "", "Reconcile"), "event")
-    with pytest.raises(KubeForbidden):
-        finish(loop, task)
 
 
 def a_watch(loop: SimLoop, cluster: FakeCluster) -> tuple[FakeWatch, list[tuple[str | None, str]]]:
@@ -219,15 +166,3 @@ def test_a_deletion_is_never_told_when_it_falls_into_a_gap() -> None:
     watch.reconnect()
     loop.run_until(START + 3)
     assert seen == [(None, "a"), (None, "b")]
-
-
-def test_nothing_arrives_when_a_watch_is_closed() -> None:
-    loop, _ = a_loop()
-    cluster = FakeCluster(loop.time)
-    watch, seen = a_watch(loop, cluster)
-    watch.open()
-    cluster.create("a", {})
-    watch.close()
-    cluster.create("b", {})
-    loop.run_until(START + 1)
-    assert seen == []
