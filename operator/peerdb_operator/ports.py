@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from peerdb_operator.errors import PeerDBError
-from peerdb_operator.peerdb.models import ListedMirror, LogRow
+from peerdb_operator.peerdb.replies import ListedMirror, LogRow
 
 
 class Clock(Protocol):

@@ -103,8 +103,7 @@ class Actor:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""
         if (refusal := await self._still_refuses(work)) is not None:
             return Outcome(work.journal, refusal)
-        assert work.sight.config is not None  # noqa: S101 - an edit is only ever planned against a config
-        update = cdc_flow_config_update(action.edit, work.sight.config, skip_snapshot=work.desired.skip_snapshot)
+        update = cdc_flow_config_update(action.edit, skip_snapshot=work.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
         not_sent = self._unsent(work, recorded)
         what = PendingCommand(plan, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)

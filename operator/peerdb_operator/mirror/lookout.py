@@ -34,7 +34,6 @@ from peerdb_operator.mirror.rules.observation import (
     may_carry_command,
 )
 from peerdb_operator.mirror.store import CachedMirror
-from peerdb_operator.peerdb.client import name_in_copies
 from peerdb_operator.peerdb.redaction import secret_values
 from peerdb_operator.ports import Clock
 
@@ -90,9 +89,7 @@ class Observations:
             if work.sight.config is not None:
                 entry.secrets |= secret_values(work.sight.config.env)
                 entry.history = replace(entry.history, error=entry.shown_error())
-                entry.sources = frozenset(
-                    name_in_copies(mapping.source) for mapping in work.sight.config.table_mappings
-                )
+                entry.sources = work.sight.config.names_in_copies
         return observation
 
     async def confirm(self, work: Work, after: float) -> Observation:

@@ -41,7 +41,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unknown,
     Unreadable,
 )
-from peerdb_operator.mirror.translate import live_config, progress
+from peerdb_operator.mirror.translate import progress
 from peerdb_operator.peerdb.client import MirrorConfig, MirrorStatusReply, PeerDBClient
 from peerdb_operator.ports import Clock
 
@@ -165,7 +165,7 @@ class Observer:
         except PeerDBError as error:
             return Observed(unknown(error, began))
         reply, tags = answers.status, answers.tags or {}
-        config = answers.gap if reply.config is None else live_config(reply.config)
+        config = answers.gap if reply.config is None else reply.config
         seen = Found(
             word=reply.state,
             created_at=_created_at(reply),

@@ -1,27 +1,34 @@
-"""PeerDB's JSON: table mappings, the config in a status, a config update, and the bodies of all replies.
+"""A mirror's tables and settings, as PeerDB reports them and as they are sent, and the update that changes them.
 
-Unknown fields are ignored, unknown enum words and numbers are kept as text, ``null`` means absent; but a config without
-table mappings is refused, since it is not a mirror without tables. 64-bit integers arrive as strings. PeerDB drops an
-enum word that it does not know without an error, so what goes back must equal what came.
+A config without table mappings is refused, since it is not a mirror without tables. PeerDB drops an enum word that it
+does not know without an error, so what goes back must equal what came.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cached_property
+from operator import itemgetter
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.alias_generators import to_camel
 
-from peerdb_operator.peerdb.redaction import one_line
+T = TypeVar("T")
 
-
-def with_raw(value: object) -> object:
-    """For a ``BeforeValidator``: keep an object to the letter in the field ``raw`` of its model."""
-    return {**value, "raw": value} if isinstance(value, dict) else value
-
+DEFAULT_ENGINE: Final = "CH_ENGINE_REPLACING_MERGE_TREE"
+"""Enum value 0, which an empty ``engine`` stands for."""
 
 Word = Annotated[str, Field(coerce_numbers_to_str=True)]  # an enum: its word, or the number PeerDB had no word for
 
@@ -31,84 +38,158 @@ def encode_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-class Wire(BaseModel):
-    """Base of all bodies: camelCase on the wire, snake_case here, either accepted; ``null`` is absent."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, data: object) -> object:
-        if isinstance(data, dict) and None in data.values():
-            return {k: v for k, v in data.items() if v is not None}
-        return data
+def without_nulls(value: object) -> object:
+    """An object without its nulls, which stand for what is absent; for a validator."""
+    if isinstance(value, dict) and None in value.values():
+        return {k: v for k, v in value.items() if v is not None}
+    return value
 
 
-class WireColumn(Wire):
-    """One column rule of a table mapping."""
+_VALUE: Final = ConfigDict(extra="ignore", alias_generator=to_camel)
+"""For frozen dataclasses, which cost less than models where there are thousands: who reads one takes ``null`` out."""
 
-    source_name: str = ""
-    destination_name: str = ""
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column rule of a table mapping; a zero value leaves a field to PeerDB."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+
+    source: Annotated[str, Field(alias="sourceName")] = ""
+    destination: Annotated[str, Field(alias="destinationName")] = ""
     destination_type: str = ""
     ordering: int = 0
     partitioning: int = 0
-    nullable_enabled: bool = False
+    nullable: Annotated[bool, Field(alias="nullableEnabled")] = False
+
+    def key(self) -> tuple[str, str, str, int, int, bool]:
+        """The column as a plain tuple that sorts and serialises."""
+        return (self.source, self.destination, self.destination_type, self.ordering, self.partitioning, self.nullable)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the column arrives as it would if it were not listed."""
+        return self in {Column(self.source), Column(self.source, self.source)}
 
 
-class WireTableMapping(Wire):
-    """One table of a mirror; ``source`` identifies it. An empty value is PeerDB's default (``engine``: enum value 0).
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """One table of a mirror; ``source`` identifies it. An empty value is PeerDB's default.
 
-    ``raw`` is the mapping to the letter as PeerDB reported it; empty for one that was built here.
+    ``raw`` is the mapping to the letter as PeerDB reported it; None for one that was built here.
     """
 
-    source: str = Field(alias="sourceTableIdentifier")
-    destination: str = Field(alias="destinationTableIdentifier")
-    partition_key: str = ""
+    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+
+    source: Annotated[str, Field(alias="sourceTableIdentifier")]
+    destination: Annotated[str, Field(alias="destinationTableIdentifier")]
     exclude: tuple[str, ...] = ()
-    columns: tuple[WireColumn, ...] = ()
+    partition_key: str = ""
     engine: Word = ""
     sharding_key: str = ""
     policy_name: str = ""
     partition_by_expr: str = ""
-    raw: SkipValidation[Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+    columns: tuple[Annotated[Column, BeforeValidator(without_nulls)], ...] = ()
+    raw: Mapping[str, Any] | None = field(default=None, init=False, compare=False, repr=False)
+
+    def key(self) -> list[object]:
+        """The mapping as plain values in a fixed order; ``exclude`` and ``columns`` are sets."""
+        return [
+            self.source,
+            self.destination,
+            sorted(set(self.exclude)) if self.exclude else [],
+            self.partition_key,
+            self.engine or DEFAULT_ENGINE,
+            self.sharding_key,
+            self.policy_name,
+            self.partition_by_expr,
+            sorted({column.key() for column in self.columns}) if self.columns else [],
+        ]
 
     def to_json(self) -> Mapping[str, Any]:
         """``raw`` if PeerDB reported it, else the fields that are not at their default."""
-        return self.raw or self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return self.raw or _TABLE.dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
 
 
-class MirrorConfig(Wire):
-    """``cdcStatus.config``. ``raw`` is the whole object: what PeerDB wants to see when asked to validate additions.
+_TABLE: Final = TypeAdapter(TableMapping)
 
-    0 and empty mean that PeerDB uses its default. ``resync`` and ``do_initial_snapshot`` turn true for ever once a
-    mirror was resynced; ``version`` and ``flags`` are the server's; ``env`` may have gained keys at creation.
+
+def _tables(value: object, read: ValidatorFunctionWrapHandler) -> tuple[TableMapping, ...]:
+    listed = value if isinstance(value, list) else []
+    tables: tuple[TableMapping, ...] = read([without_nulls(one) for one in listed] if listed else value)
+    for table, raw in zip(tables, listed, strict=True):
+        object.__setattr__(table, "raw", raw)
+    return tables
+
+
+@dataclass(frozen=True)
+class MirrorConfig:
+    """What can be edited of ``cdcStatus.config``: as PeerDB reports it, or as it will be after an update.
+
+    0 and empty mean that PeerDB uses its default; ``env`` may have gained keys at creation. ``raw`` is the whole
+    object, empty for a config that was not reported.
     """
 
-    table_mappings: tuple[Annotated[WireTableMapping, BeforeValidator(with_raw)], ...]
-    max_batch_size: int
-    idle_timeout_seconds: int
-    flow_job_name: str = ""
-    source_name: str = ""
-    destination_name: str = ""
-    publication_name: str = ""
-    replication_slot_name: str = ""
-    do_initial_snapshot: bool = False
-    initial_snapshot_only: bool = False
-    snapshot_num_rows_per_partition: int = 0
-    snapshot_num_partitions_override: int = 0
-    snapshot_max_parallel_workers: int = 0
-    snapshot_num_tables_in_parallel: int = 0
-    soft_delete_col_name: str = ""
-    synced_at_col_name: str = ""
-    resync: bool = False
-    script: str = ""
-    system: Word = ""
-    env: dict[str, str] = Field(default_factory=dict)
-    version: int = 0
-    flags: tuple[str, ...] = ()
-    raw: SkipValidation[Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+
+    tables: Annotated[tuple[TableMapping, ...], WrapValidator(_tables), Field(alias="tableMappings")]
+    batch_size: Annotated[int, Field(alias="maxBatchSize")]
+    idle_timeout: Annotated[int, Field(alias="idleTimeoutSeconds")]  # seconds
+    rows_per_partition: Annotated[int, Field(alias="snapshotNumRowsPerPartition")] = 0
+    partitions_override: Annotated[int, Field(alias="snapshotNumPartitionsOverride")] = 0
+    max_parallel_workers: Annotated[int, Field(alias="snapshotMaxParallelWorkers")] = 0
+    tables_in_parallel: Annotated[int, Field(alias="snapshotNumTablesInParallel")] = 0
+    env: dict[str, str] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _made: dict[object, tuple[object, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @cached_property
+    def by_source(self) -> dict[str, TableMapping]:
+        """The tables by source."""
+        return {table.source: table for table in self.tables}
+
+    @cached_property
+    def names_in_copies(self) -> frozenset[str]:
+        """The source tables as PeerDB writes them in the names of copies."""
+        return frozenset(name_in_copies(table.source) for table in self.tables)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all editable fields that does not depend on the order of tables or keys (32 hex digits).
+
+        Its bytes must never change: the journal in status holds it while an edit is in flight, also over an upgrade.
+        """
+        plain = [
+            sorted((table.key() for table in self.tables), key=itemgetter(0)),
+            self.batch_size,
+            self.idle_timeout,
+            [self.rows_per_partition, self.partitions_override, self.max_parallel_workers, self.tables_in_parallel],
+            sorted(self.env.items()),
+        ]
+        return hashlib.sha256(encode_json(plain)).hexdigest()[:32]
+
+    def once(self, what: object, other: object, make: Callable[[], T]) -> T:
+        """What ``make`` makes of this config and ``other``, made once while these are the same two objects.
+
+        Comparing thousands of tables takes a while, and one reconcile asks for it in many places.
+        """
+        made: tuple[object, T] | None = self._made.get(what)
+        if made is None or made[0] is not other:
+            made = self._made[what] = (other, make())
+        return made[1]
+
+
+def _config(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> MirrorConfig:
+    before: MirrorConfig | None = info.context
+    if before is not None and before.raw == value:
+        return before
+    config: MirrorConfig = read(without_nulls(value))
+    object.__setattr__(config, "raw", value)
+    return config
+
+
+ReportedConfig = Annotated[MirrorConfig, WrapValidator(_config)]
+"""A config in a body; the context of its validation is the config that the mirror had before, if one is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +201,8 @@ class CdcFlowConfigUpdate:
 
     batch_size: int = 0
     idle_timeout: int = 0  # seconds
-    additional_tables: tuple[WireTableMapping, ...] = ()
-    removed_tables: tuple[WireTableMapping, ...] = ()
+    additional_tables: tuple[TableMapping, ...] = ()
+    removed_tables: tuple[TableMapping, ...] = ()
     updated_env: Mapping[str, str] = field(default_factory=dict)
     snapshot_num_rows_per_partition: int = 0
     snapshot_num_partitions_override: int = 0
@@ -145,197 +226,9 @@ def name_in_copies(name: str) -> str:
     return _NOT_IN_COPIES.sub("_", name)
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) else value
-
-
-State = Annotated[Word, AfterValidator(lambda word: word.removeprefix("STATUS_"))]
-Milliseconds = Annotated[int, BeforeValidator(_whole)]  # a double on the wire
-
-
 class RequestedState(StrEnum):
     """What a mirror can be asked to become."""
 
     RUNNING = "STATUS_RUNNING"
     PAUSED = "STATUS_PAUSED"
     TERMINATING = "STATUS_TERMINATING"
-
-
-class LogLevel(StrEnum):
-    """Which rows ``POST mirrors/logs`` returns."""
-
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotProgress:
-    """Sums over all copies of the mirror, finished ones included: they grow while a copy makes progress."""
-
-    tables: int
-    partitions_completed: int
-    partitions_total: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorStatusReply:
-    """``POST mirrors/status``. ``state`` is PeerDB's word without ``STATUS_``, an open set; ``created_at`` as sent.
-
-    What follows ``created_at`` is empty unless the config was asked for. ``is_cdc`` is then a fact, and ``config`` is
-    set exactly when it is True; ``snapshot`` is set when it was asked for and PeerDB has one.
-    """
-
-    name: str
-    state: str
-    created_at: str
-    is_cdc: bool | None = None
-    config: MirrorConfig | None = None
-    snapshot: SnapshotProgress | None = None
-
-
-class _Clone(Wire):
-    num_partitions_completed: int = 0
-    num_partitions_total: int = 0
-    num_rows_synced: int = 0
-
-
-class _SnapshotStatus(Wire):
-    clones: tuple[_Clone, ...] = ()
-
-    def progress(self) -> SnapshotProgress:
-        return SnapshotProgress(
-            tables=len(self.clones),
-            partitions_completed=sum(c.num_partitions_completed for c in self.clones),
-            partitions_total=sum(c.num_partitions_total for c in self.clones),
-            rows=sum(c.num_rows_synced for c in self.clones),
-        )
-
-
-class _CdcStatus(Wire):
-    config: Annotated[MirrorConfig, BeforeValidator(with_raw)]
-    snapshot_status: _SnapshotStatus | None = None
-
-
-class StatusBody(Wire):
-    """``POST mirrors/status`` as it comes; one of the two kinds of detail is there when it was asked for."""
-
-    flow_job_name: str
-    current_flow_state: State
-    created_at: str
-    cdc_status: _CdcStatus | None = None
-    qrep_status: dict[str, Any] | None = None
-
-    def to_reply(self) -> MirrorStatusReply:
-        """The same, flat."""
-        cdc = self.cdc_status
-        if cdc is None:
-            is_cdc = None if self.qrep_status is None else False
-            return MirrorStatusReply(self.flow_job_name, self.current_flow_state, self.created_at, is_cdc)
-        return MirrorStatusReply(
-            name=self.flow_job_name,
-            state=self.current_flow_state,
-            created_at=self.created_at,
-            is_cdc=True,
-            config=cdc.config,
-            snapshot=None if cdc.snapshot_status is None else cdc.snapshot_status.progress(),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ListedMirror:
-    """One row of ``GET mirrors/list``; ``state`` as in a status, ``created_at_ms`` epoch milliseconds."""
-
-    name: str
-    state: str
-    created_at_ms: int
-    is_cdc: bool
-
-
-class _ListedMirrorBody(Wire):
-    name: str
-    status: State
-    created_at: Milliseconds
-    is_cdc: bool
-
-
-class ListBody(Wire):
-    """``GET mirrors/list``, in no particular order."""
-
-    mirrors: tuple[_ListedMirrorBody, ...]
-
-    def to_rows(self) -> list[ListedMirror]:
-        """The rows in PeerDB's order."""
-        return [ListedMirror(row.name, row.status, row.created_at, row.is_cdc) for row in self.mirrors]
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One line of PeerDB's log. ``mirror_name`` is a mirror or ``clone_<mirror>_<schema>_<table>_<run>``, in which
-    PeerDB writes names as ``name_in_copies`` does (PeerDB v0.37 flow/workflows/snapshot_flow.go cloneTable).
-
-    ``message`` is one line of at most 1,000 characters, scrubbed of what looks like a secret; ``time`` is seconds.
-    """
-
-    id: int
-    mirror_name: str
-    message: str
-    time: float
-
-
-class _LogRowBody(Wire):
-    id: int
-    flow_name: str
-    error_message: str
-    error_timestamp: float  # milliseconds
-
-    def to_row(self) -> LogRow:
-        message = one_line(self.error_message, 1000)
-        return LogRow(self.id, self.flow_name, message, self.error_timestamp / 1000)
-
-
-class LogsBody(Wire):
-    """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
-
-    errors: tuple[_LogRowBody, ...]
-
-    def to_rows(self) -> list[LogRow]:
-        """The rows in PeerDB's order."""
-        return [row.to_row() for row in self.errors]
-
-
-class _Tag(Wire):
-    key: str
-    value: str = ""
-
-
-class TagsBody(Wire):
-    """``GET flows/tags/{name}``, in random order."""
-
-    flow_name: str
-    tags: tuple[_Tag, ...]
-
-    def to_dict(self) -> dict[str, str]:
-        """Key to value."""
-        return {tag.key: tag.value for tag in self.tags}
-
-
-class VersionBody(Wire):
-    """``GET version``."""
-
-    version: str
-
-
-class _Setting(Wire):
-    name: str
-
-
-class SettingsBody(Wire):
-    """``GET dynamic_settings``: all there are, set or not (PeerDB v0.37 flow/cmd/settings.go)."""
-
-    settings: tuple[_Setting, ...]
-
-
-class InstanceBody(Wire):
-    """``GET instance/info``."""
-
-    status: Word

@@ -59,7 +59,7 @@ class RealPeerDB:
 
         async def read(client: PeerDBClient) -> Found:
             seen: MirrorStatusReply = await client.status_with_config(self.mirror)
-            tables = None if seen.config is None else len(seen.config.table_mappings)
+            tables = None if seen.config is None else len(seen.config.tables)
             return Found(await client.version(), seen.state, tables, await client.tags(self.mirror))
 
         return self._ask(read)

@@ -18,10 +18,9 @@ from peerdb_operator.peerdb.client import (
     Request,
     RequestedState,
     SnapshotProgress,
-    WireColumn,
-    WireTableMapping,
 )
-from tests.unit.clients.peerdb_fakes import FakeTransport, a_client, a_refusal, run
+from peerdb_operator.peerdb.models import Column, MirrorConfig, TableMapping
+from tests.unit.clients.peerdb_fakes import FakeTransport, a_client, a_refusal, a_reply, run
 
 CREATED = "2026-08-21T10:00:00.123456Z"
 
@@ -131,20 +130,15 @@ def test_a_status_with_config_reads_every_field() -> None:
     assert reply.snapshot is None
     read = reply.config
     assert read is not None
-    assert (read.flow_job_name, read.source_name, read.destination_name) == ("orders_cdc", "pg_src", "ch_dst")
-    assert (read.max_batch_size, read.idle_timeout_seconds) == (250000, 60)
-    assert (read.do_initial_snapshot, read.initial_snapshot_only, read.resync) == (True, False, False)
-    assert (read.soft_delete_col_name, read.synced_at_col_name) == ("_PEERDB_IS_DELETED", "_PEERDB_SYNCED_AT")
-    assert (read.publication_name, read.replication_slot_name, read.script, read.system) == ("", "", "", "Q")
-    assert (read.snapshot_num_rows_per_partition, read.snapshot_num_partitions_override) == (250000, 0)
-    assert (read.snapshot_max_parallel_workers, read.snapshot_num_tables_in_parallel) == (4, 1)
-    assert (read.env, read.version, read.flags) == ({"PEERDB_NULLABLE": "true"}, 7, ("clickhouse_time64_enabled",))
+    assert (read.batch_size, read.idle_timeout, read.env) == (250000, 60, {"PEERDB_NULLABLE": "true"})
+    assert (read.rows_per_partition, read.partitions_override) == (250000, 0)
+    assert (read.max_parallel_workers, read.tables_in_parallel) == (4, 1)
     assert read.raw == config
-    (table,) = read.table_mappings
+    (table,) = read.tables
     assert (table.source, table.destination, table.exclude) == ("public.orders", "orders", ("a", "b"))
     assert (table.engine, table.partition_key, table.sharding_key) == ("7", "id", "s")
     assert (table.policy_name, table.partition_by_expr) == ("p", "toYYYYMM(at)")
-    assert table.columns == (WireColumn(source_name="v", destination_name="w", destination_type="Int8", ordering=1),)
+    assert table.columns == (Column("v", "w", "Int8", ordering=1),)
     assert table.raw == mapping
 
 
@@ -170,15 +164,24 @@ def test_a_query_replication_mirror_is_told_apart() -> None:
     assert (reply.is_cdc, reply.config) == (False, None)
 
 
+def read_config(config: dict[str, Any]) -> MirrorConfig:
+    read = run(a_client(a_status(config))[0].status_with_config("orders_cdc")).config
+    assert read is not None
+    return read
+
+
 def test_null_is_read_as_absent_at_every_level() -> None:
     mapping = {**a_mapping(), "exclude": None, "partitionKey": None, "columns": None, "engine": None}
-    client, _ = a_client(a_status(a_config(tableMappings=[mapping], env=None, publicationName=None), sourceType=None))
+    other = a_mapping("public.b", columns=[{"sourceName": "v", "destinationType": None, "ordering": None}])
+    client, _ = a_client(a_status(a_config(tableMappings=[mapping, other], env=None), sourceType=None))
 
     config = run(client.status_with_config("orders_cdc")).config
 
     assert config is not None
-    assert (config.env, config.publication_name) == ({}, "")
-    assert (config.table_mappings[0].exclude, config.table_mappings[0].engine) == ((), "")
+    assert config.env == {}
+    assert (config.tables[0].exclude, config.tables[0].engine) == ((), "")
+    assert config.tables[1].columns == (Column("v"),)
+    assert [table.raw for table in config.tables] == [mapping, other]
 
 
 def test_five_thousand_tables_are_read_and_go_back_to_the_letter() -> None:
@@ -188,7 +191,77 @@ def test_five_thousand_tables_are_read_and_go_back_to_the_letter() -> None:
     config = run(client.status_with_config("orders_cdc")).config
 
     assert config is not None
-    assert [mapping.to_json() for mapping in config.table_mappings] == listed
+    assert [mapping.to_json() for mapping in config.tables] == listed
+
+
+def a_large_config(**more: object) -> dict[str, Any]:
+    return a_config(tableMappings=[a_mapping(f"public.t{i}", f"t{i}") for i in range(600)], **more)
+
+
+def test_a_large_status_is_read_once_while_peerdb_answers_the_same_bytes() -> None:
+    client, transport = a_client(a_status(a_large_config()))
+    first = run(client.status_with_config("orders_cdc"))
+    transport.reply = a_reply(a_status(a_large_config()))
+
+    assert run(client.status_with_config("orders_cdc")) is first
+    assert len(transport.asked) == 2
+    assert client.answered_in_a_row == 2
+
+
+def test_a_large_config_is_read_once_while_it_stays_the_same_whatever_the_state() -> None:
+    client, transport = a_client(a_status(a_large_config()))
+    first = run(client.status_with_config("orders_cdc"))
+    transport.reply = a_reply(a_status(a_large_config(), "STATUS_PAUSED"))
+    second = run(client.status_with_config("orders_cdc"))
+    transport.reply = a_reply(a_status(a_large_config(version=8), "STATUS_PAUSED"))
+    third = run(client.status_with_config("orders_cdc"))
+
+    assert (first.state, second.state) == ("RUNNING", "PAUSED")
+    assert second.config is first.config
+    assert third.config is not first.config
+    assert third.config is not None
+    assert third.config.raw["version"] == 8
+
+
+def test_a_refusal_is_none_the_less_one_for_having_the_bytes_of_the_status_before() -> None:
+    client, transport = a_client(a_status(a_large_config()))
+    run(client.status_with_config("orders_cdc"))
+    transport.reply = Reply(503, "application/json", transport.reply.body)
+
+    with pytest.raises(PeerDBError):
+        run(client.status_with_config("orders_cdc"))
+
+
+def test_a_mirror_never_gets_the_config_of_another() -> None:
+    client, _ = a_client(a_status(a_large_config()))
+    run(client.status_with_config("orders_cdc"))
+
+    with pytest.raises(UnexpectedReply, match="another one"):
+        run(client.status_with_config("other"))
+
+
+def test_what_is_kept_of_statuses_is_bounded_and_the_one_asked_for_longest_ago_goes_first() -> None:
+    client, transport = a_client()
+    size = len(a_reply(a_status(a_large_config(script="x" * 1024 * 1024))).body)
+    fits = 8 * 1024 * 1024 // size
+
+    def config_of(name: str) -> MirrorConfig | None:
+        status = {**a_status(a_large_config(script="x" * 1024 * 1024)), "flowJobName": name}
+        transport.reply = a_reply(status)
+        return run(client.status_with_config(name)).config
+
+    first = [config_of(f"m{i}") for i in range(fits)]
+    assert config_of("m0") is first[0]
+    config_of("new")
+    assert config_of("m0") is first[0]
+    assert config_of("m2") is first[2]
+    assert config_of("m1") is not first[1]
+
+
+def test_a_small_status_is_not_kept() -> None:
+    client, _ = a_client(a_status(a_config()))
+
+    assert run(client.status_with_config("orders_cdc")) is not run(client.status_with_config("orders_cdc"))
 
 
 UNREADABLE: list[tuple[dict[str, Any], str]] = [
@@ -428,14 +501,9 @@ def test_the_settings_that_peerdb_knows_are_read_by_name_set_or_not() -> None:
 
 
 def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -> None:
-    removed = WireTableMapping.model_validate({**a_mapping(), "raw": a_mapping(engine=9)})
-    added = WireTableMapping(
-        source="public.new",
-        destination="new",
-        exclude=("secret",),
-        engine="CH_ENGINE_NULL",
-        columns=(WireColumn(source_name="v", nullable_enabled=True),),
-    )
+    [removed] = read_config(a_config(tableMappings=[a_mapping(engine=9)])).tables
+    columns = (Column("v", nullable=True),)
+    added = TableMapping("public.new", "new", exclude=("secret",), engine="CH_ENGINE_NULL", columns=columns)
     update = CdcFlowConfigUpdate(
         batch_size=1,
         idle_timeout=2,

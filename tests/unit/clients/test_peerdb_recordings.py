@@ -10,7 +10,7 @@ import pytest
 
 from peerdb_operator.errors import PeerDBError, PeerDBNotFound
 from peerdb_operator.peerdb.errors import Target, body_of
-from peerdb_operator.peerdb.models import InstanceBody, ListBody, LogsBody, StatusBody, TagsBody, VersionBody, Wire
+from peerdb_operator.peerdb.replies import InstanceBody, ListBody, LogsBody, StatusBody, TagsBody, VersionBody, Wire
 from peerdb_operator.peerdb.transport import Reply
 
 FILES = sorted(Path(os.environ["PEERDB_TRANSCRIPTS"]).glob("*.jsonl"))
@@ -52,7 +52,7 @@ def test_every_recorded_success_is_read_to_the_letter(file: Path) -> None:
         if isinstance(body, StatusBody) and body.cdc_status is not None:
             recorded = response["json"]["cdcStatus"]["config"]
             assert body.cdc_status.config.raw == recorded
-            assert [m.to_json() for m in body.cdc_status.config.table_mappings] == recorded["tableMappings"]
+            assert [m.to_json() for m in body.cdc_status.config.tables] == recorded["tableMappings"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -20,7 +20,6 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
 )
 from peerdb_operator.mirror.observe import Identity, Manner, Observed, Observer, Reads, unknown
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.observation import (
     ConfigGap,
     Found,
@@ -31,7 +30,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unreadable,
 )
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.peerdb.models import encode_json
+from peerdb_operator.peerdb.models import MirrorConfig, encode_json
 from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables
@@ -62,7 +61,7 @@ def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
     sight = look(stage, observer)
     assert isinstance(sight.look, Found)
     assert (sight.look.word, sight.look.at, sight.look.owner.kind) == ("RUNNING", began, OwnerKind.OURS)
-    assert isinstance(sight.look.config, LiveConfig)
+    assert isinstance(sight.look.config, MirrorConfig)
     assert sight.config is not None
     assert sight.tags == {"peerdb.io/owner": WHO.tag, "team": "sales"}
     assert paths(stage) == ["version", "mirrors/status", "flows/tags/orders"]

@@ -14,7 +14,6 @@ from peerdb_operator.api.mirror import RunState
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Condition, ConditionStatus, MirrorStatus, Operation, Step, TablesStatus
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
-from peerdb_operator.mirror.rules.config import LiveConfig, TableMapping
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
@@ -33,6 +32,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unreadable,
 )
 from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
+from peerdb_operator.peerdb.models import MirrorConfig, TableMapping
 
 T = TypeVar("T")
 
@@ -79,14 +79,19 @@ def a_mirror(*tables: str | DesiredTable, runs: bool = True, **fields: object) -
     return made(Desired, defaults, fields)
 
 
-def a_config(*tables: str | TableMapping, **settings: object) -> LiveConfig:
+def a_config(*tables: str | TableMapping, **settings: object) -> MirrorConfig:
     """A live config: ``public.intent`` alone unless tables are named."""
     mappings = tuple(a_mapping(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
-    return made(LiveConfig, {"tables": mappings}, settings)
+    return made(MirrorConfig, {"tables": mappings, "batch_size": 0, "idle_timeout": 0}, settings)
+
+
+def an_empty_config() -> MirrorConfig:
+    """The config of a mirror that has lost all its tables."""
+    return MirrorConfig((), 0, 0)
 
 
 def a_look(
-    state: State | str = State.RUNNING, config: LiveConfig | Unreadable | ConfigGap | None = None, **fields: object
+    state: State | str = State.RUNNING, config: MirrorConfig | Unreadable | ConfigGap | None = None, **fields: object
 ) -> Found:
     """A full look at a mirror of ours that runs with ``public.intent``."""
     shown = a_config() if config is None else config
@@ -131,7 +136,7 @@ def an_operation(step: Step = Step.EDIT, *, age: float = 1.0, **fields: object) 
     return made(Operation, defaults, fields)
 
 
-def an_edit_of(before: LiveConfig, after: LiveConfig, *, accepted: bool = True, **fields: object) -> Operation:
+def an_edit_of(before: MirrorConfig, after: MirrorConfig, *, accepted: bool = True, **fields: object) -> Operation:
     """An edit in flight between two configs."""
     prints = {"from_": before.fingerprint, "to": after.fingerprint}
     return made(an_operation, {"step": Step.EDIT, "accepted": accepted, **prints}, fields)
@@ -172,7 +177,7 @@ def a_history(look: Observation | None = None, **fields: object) -> History:
     return made(History, defaults, fields)
 
 
-def a_streak(state: State, config: LiveConfig, *, lasts: float, count: int = 2) -> Streak:
+def a_streak(state: State, config: MirrorConfig, *, lasts: float, count: int = 2) -> Streak:
     """Equal looks in a row, the newest just now."""
     return Streak(str(state), config.fingerprint, since=NOW - lasts, last=NOW, count=count)
 
@@ -248,7 +253,7 @@ def reason_of(decision: Decision) -> Reason | None:
     return None if decision.verdict is None else decision.verdict.reason
 
 
-def edit_to(mirror: Desired, config: LiveConfig) -> ConfigUpdate:
+def edit_to(mirror: Desired, config: MirrorConfig) -> ConfigUpdate:
     """The whole difference as one edit, unchecked."""
     live = {table.source for table in config.tables}
     wished = {wish.source for wish in mirror.tables or ()}

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from peerdb_operator.api.status import MirrorStatus, Operation, read_status
 from peerdb_operator.mirror.rules.conditions import Report, Urgency, next_status, urgency
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import (
     Action,
@@ -29,6 +28,7 @@ from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Owner, Reading, State, Unreadable
 from peerdb_operator.mirror.rules.state import MirrorObject, MirrorState
+from peerdb_operator.peerdb.models import MirrorConfig
 from tests.unit.core.builders import CREATED, LIMITS, NOBODYS, NOW, OURS, an_object
 
 PHASE_QUIET = 2.0
@@ -54,7 +54,7 @@ class EventRecorder:
     metadata_writes: int = 0
     written_at: float = 0.0
 
-    def sees(self, state: State, config: LiveConfig | Unreadable | ConfigGap, *, after: float = 1.0) -> Decision:
+    def sees(self, state: State, config: MirrorConfig | Unreadable | ConfigGap, *, after: float = 1.0) -> Decision:
         """One pass with full looks, ``after`` so many seconds."""
         return self.meets(Found(str(state), CREATED, NOW, config, self.owner), after=after)
 
@@ -169,7 +169,7 @@ class EventRecorder:
             self.writes.append(self.status)
 
 
-def a_settled_story(mirror: Desired, config: LiveConfig) -> EventRecorder:
+def a_settled_story(mirror: Desired, config: MirrorConfig) -> EventRecorder:
     """A Mirror of ours that is as wished, counted from here."""
     story = EventRecorder(mirror)
     story.sees(State.RUNNING if mirror.wants_running else State.PAUSED, config)

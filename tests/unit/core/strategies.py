@@ -15,12 +15,12 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import REFUSALS, Bounds, Correction, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.conditions import AWAY
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired, DropFlags
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, Progress, State, Unknown
 from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
+from peerdb_operator.peerdb.models import MirrorConfig
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,
@@ -39,12 +39,13 @@ from tests.unit.core.builders import (
     a_mapping,
     a_mirror,
     a_wish,
+    an_empty_config,
     an_object,
     edit_to,
 )
 
 CONFIGS = [
-    LiveConfig(),
+    an_empty_config(),
     a_config("public.a"),
     a_config("public.a", "public.b"),
     a_config("public.a", "public.c", batch_size=7),
@@ -148,7 +149,7 @@ def bounds() -> st.SearchStrategy[Bounds]:
 @st.composite
 def histories(draw: st.DrawFn, mirror: Desired, look: Observation) -> History:
     """What a process may remember; the state it remembers is mostly the one it sees."""
-    live = look.config if isinstance(look, Found) and isinstance(look.config, LiveConfig) else CONFIGS[1]
+    live = look.config if isinstance(look, Found) and isinstance(look.config, MirrorConfig) else CONFIGS[1]
     key = precheck_key(edit_to(mirror, live), mirror)
     precheck = PrecheckResult(
         draw(st.sampled_from([key, key, key, "other"])),

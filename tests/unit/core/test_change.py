@@ -15,20 +15,20 @@ from peerdb_operator.mirror.rules.change import (
     next_change,
     wire_size,
 )
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
-from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
+from peerdb_operator.peerdb.models import MirrorConfig
+from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish, an_empty_config
 
 ROOMY = 512 * 1024
 
 
-def the_edit(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> ConfigUpdate:
+def the_edit(mirror: Desired, config: MirrorConfig, edit_bytes: int = ROOMY) -> ConfigUpdate:
     change = next_change(mirror, config, edit_bytes=edit_bytes)
     assert isinstance(change, ConfigUpdate), change
     return change
 
 
-def the_refusal(mirror: Desired, config: LiveConfig, edit_bytes: int = ROOMY) -> Blocked:
+def the_refusal(mirror: Desired, config: MirrorConfig, edit_bytes: int = ROOMY) -> Blocked:
     change = next_change(mirror, config, edit_bytes=edit_bytes)
     assert isinstance(change, Blocked), change
     return change
@@ -58,14 +58,31 @@ def test_one_edit_carries_additions_removals_and_settings() -> None:
 
 
 def test_settings_alone_are_edited_when_the_mirror_has_no_table() -> None:
-    edit = the_edit(a_mirror(tables=None, batch_size=7), LiveConfig())
+    edit = the_edit(a_mirror(tables=None, batch_size=7), an_empty_config())
     assert edit.settings.batch_size == 7
 
 
 def test_nothing_is_added_when_the_mirror_is_empty() -> None:
-    refusal = the_refusal(a_mirror("public.a"), LiveConfig())
+    refusal = the_refusal(a_mirror("public.a"), an_empty_config())
     assert refusal.reason is Reason.MIRROR_EMPTY
     assert "public.a" in refusal.message
+
+
+def test_a_desired_state_and_a_config_are_compared_once() -> None:
+    mirror, live = a_mirror("public.a", "public.b"), a_config("public.a")
+    edit = the_edit(mirror, live)
+    assert the_edit(mirror, live) is edit
+    assert diff_tables(mirror, live) is diff_tables(mirror, live)
+    assert edit.applied_to(live) is edit.applied_to(live)
+
+
+def test_another_desired_state_or_another_limit_is_compared_anew() -> None:
+    mirror, live = a_mirror("public.a", "public.b"), a_config("public.a")
+    assert diff_tables(mirror, live).added
+    assert not diff_tables(a_mirror("public.a"), live).added
+    assert diff_tables(mirror, live).added
+    assert the_edit(mirror, live).additions
+    assert the_refusal(mirror, live, edit_bytes=10).reason is Reason.EDIT_TOO_LARGE
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 from peerdb_operator.api.mirror import DeletionPolicy, RunState
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import Decision, Disarm, Drop, Observe, Release, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.observation import Found, Observation, Owner, State
@@ -30,6 +29,7 @@ from tests.unit.core.builders import (
     a_mirror,
     an_absence,
     an_edit_of,
+    an_empty_config,
     an_operation,
     an_outage,
     deletion_of,
@@ -383,4 +383,4 @@ def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:
 
 def test_no_config_is_needed_to_release_or_drop() -> None:
     assert parting(RETAIN, a_blind_look()).action == Release(hand_over=True)
-    assert isinstance(parting(DROP, a_look(config=LiveConfig())).action, Drop)
+    assert isinstance(parting(DROP, a_look(config=an_empty_config())).action, Drop)

@@ -15,11 +15,14 @@ from peerdb_operator.mirror.rules.change import (
     settings_edit,
     wire_size,
 )
-from peerdb_operator.mirror.rules.config import Column, LiveConfig, SnapshotValues
 from peerdb_operator.mirror.rules.desired import DesiredSnapshot
+from peerdb_operator.peerdb.models import Column, MirrorConfig
 from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
 
-LIVE = a_config("public.a", "public.b", batch_size=10, idle_timeout=20, snapshot=SnapshotValues(1, 2, 3, 4))
+LIVE = a_config(
+    "public.a", "public.b", batch_size=10, idle_timeout=20, rows_per_partition=1, partitions_override=2,
+    max_parallel_workers=3, tables_in_parallel=4,
+)  # fmt: skip
 
 
 def test_an_edit_adds_at_the_end_and_keeps_the_rest() -> None:
@@ -31,14 +34,14 @@ def test_an_edit_changes_only_the_settings_it_carries() -> None:
     edit = ConfigUpdate(
         settings=SettingsEdit(batch_size=11, snapshot=DesiredSnapshot(max_parallel_workers=9), env=(("A", "1"),))
     )
-    expected = replace(LIVE, batch_size=11, snapshot=SnapshotValues(1, 2, 9, 4), env=(("A", "1"),))
+    expected = replace(LIVE, batch_size=11, max_parallel_workers=9, env={"A": "1"})
     assert edit.applied_to(LIVE) == expected
 
 
 def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> None:
     edit = ConfigUpdate(settings=SettingsEdit(5, 6, DesiredSnapshot(5, 6, 7, 8), (("B", "2"),)))
-    applied = edit.applied_to(replace(LIVE, env=(("A", "1"), ("B", "1"))))
-    assert applied == LiveConfig(LIVE.tables, 5, 6, SnapshotValues(5, 6, 7, 8), (("A", "1"), ("B", "2")))
+    applied = edit.applied_to(replace(LIVE, env={"A": "1", "B": "1"}))
+    assert applied == MirrorConfig(LIVE.tables, 5, 6, 5, 6, 7, 8, {"A": "1", "B": "2"})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> N
         snapshot=DesiredSnapshot(rows_per_partition=1, tables_in_parallel=9),
         settings=(("A", "1"), ("B", "2")),
     )
-    live = replace(LIVE, env=(("A", "1"), ("B", "old"), ("PINNED", "x")))
+    live = replace(LIVE, env={"A": "1", "B": "old", "PINNED": "x"})
     expected = SettingsEdit(None, 99, DesiredSnapshot(tables_in_parallel=9), (("B", "2"),))
     assert settings_edit(mirror, live) == expected
 
@@ -108,10 +111,8 @@ def test_the_size_of_a_mapping_is_never_estimated_too_small() -> None:
     table = a_mapping(
         "public." + "t" * 50,
         "ö" * 50,
-        exclude=frozenset(f"column{number}" for number in range(100)),
-        columns=frozenset(
-            Column(f"column{number}", f"to{number}", "UInt64", 1, 1, nullable=True) for number in range(50)
-        ),
+        exclude=tuple(f"column{number}" for number in range(100)),
+        columns=tuple(Column(f"column{number}", f"to{number}", "UInt64", 1, 1, nullable=True) for number in range(50)),
     )
     wire = {
         "sourceTableIdentifier": table.source,
@@ -129,7 +130,7 @@ def test_the_size_of_a_mapping_is_never_estimated_too_small() -> None:
             }
             for column in table.columns
         ],
-        "engine": table.engine,
+        "engine": "CH_ENGINE_REPLACING_MERGE_TREE",
         "shardingKey": "",
         "policyName": "",
         "partitionByExpr": "",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.status import Operation, Step
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.journal import Finding, judge
 from peerdb_operator.mirror.rules.observation import Found, State
+from peerdb_operator.peerdb.models import MirrorConfig
 from tests.unit.core.builders import (
     LIMITS,
     NOW,
@@ -28,7 +28,7 @@ def judged(operation: Operation, look: Found, **history: object) -> Finding:
 
 
 def judged_paused(
-    config: LiveConfig, *, age: float, lasts: float = 0.0, count: int = 2, accepted: bool = True
+    config: MirrorConfig, *, age: float, lasts: float = 0.0, count: int = 2, accepted: bool = True
 ) -> Finding:
     look = a_look(State.PAUSED, config)
     operation = an_edit_of(BEFORE, AFTER, age=age, accepted=accepted)
@@ -74,7 +74,7 @@ def test_an_edit_is_proven_when_the_mirror_runs_with_its_goal() -> None:
     [(True, 4.9, Finding.WAIT), (True, 5.0, Finding.ARMED), (False, 29.9, Finding.WAIT), (False, 30.0, Finding.ARMED)],
 )
 def test_an_edit_is_lost_or_armed_when_the_mirror_runs_without_its_goal(
-    config: LiveConfig, *, accepted: bool, age: float, finding: Finding
+    config: MirrorConfig, *, accepted: bool, age: float, finding: Finding
 ) -> None:
     assert judged(an_edit_of(BEFORE, AFTER, age=age, accepted=accepted), a_look(config=config)) is finding
 

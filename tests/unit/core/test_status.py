@@ -34,7 +34,6 @@ from peerdb_operator.mirror.rules.conditions import (
     urgency,
     verdict,
 )
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
@@ -58,6 +57,7 @@ from tests.unit.core.builders import (
     a_mirror,
     a_wish,
     an_absence,
+    an_empty_config,
     an_operation,
     an_outage,
     settled_bounds,
@@ -517,5 +517,5 @@ def test_bounds_at_rest_are_written_at_once() -> None:
 
 def test_a_summary_at_rest_is_written_at_once() -> None:
     before = reported(RUNNING)
-    after = reported(RUNNING, before, look=a_look(config=LiveConfig()))
+    after = reported(RUNNING, before, look=a_look(config=an_empty_config()))
     assert how_soon(before, after) is Urgency.NOW

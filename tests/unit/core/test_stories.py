@@ -8,9 +8,9 @@ import pytest
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.mirror.rules.change import ConfigUpdate
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import SendUpdate
 from peerdb_operator.mirror.rules.observation import State, Unreadable
+from peerdb_operator.peerdb.models import MirrorConfig
 from tests.unit.core.builders import NO_WORKERS, a_config, a_light_look, a_mirror, a_wish, an_outage
 from tests.unit.core.story import EventRecorder, a_fresh_story, a_settled_story
 
@@ -20,7 +20,7 @@ PAUSED = a_mirror("public.a", runs=False)
 
 
 def goes_through(
-    story: EventRecorder, state: State, config: LiveConfig | Unreadable, *, lasts: float, every: float = 0.5
+    story: EventRecorder, state: State, config: MirrorConfig | Unreadable, *, lasts: float, every: float = 0.5
 ) -> None:
     """Passes as often as they come, for so many seconds."""
     for _ in range(round(lasts / every)):
@@ -114,7 +114,7 @@ def test_first_contact_costs_two_writes() -> None:
 # What bounds it.
 
 
-def the_edit_is_lost(story: EventRecorder, config: LiveConfig) -> None:
+def the_edit_is_lost(story: EventRecorder, config: MirrorConfig) -> None:
     """One cycle: paused, edited, and the mirror runs on as if nothing had been sent."""
     story.sees(State.RUNNING, config)
     story.sees(State.PAUSING, config)

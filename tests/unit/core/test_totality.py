@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Condition, ConditionStatus, MirrorStatus, Step, read_status
 from peerdb_operator.mirror.rules.conditions import UNEVALUATED, ConditionChange, Report, next_status
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import (
     Action,
     Adopt,
@@ -26,6 +25,7 @@ from peerdb_operator.mirror.rules.finalize import drop_sent, release_cause
 from peerdb_operator.mirror.rules.journal import shows_goal
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case
+from peerdb_operator.peerdb.models import MirrorConfig
 from tests.unit.core.builders import Deletion, decision_of, deletion_of
 from tests.unit.core.strategies import cases, deletions
 from tests.unit.core.test_change_reference import assert_harmless
@@ -73,7 +73,7 @@ def commands_what_fits_the_state_and_the_wish(case: Case, decision: Decision) ->
             assert case.state is State.PAUSED
             assert runs
             assert case.history.confirmed, "two looks at PAUSED in this pass"
-            assert isinstance(case.config, LiveConfig)
+            assert isinstance(case.config, MirrorConfig)
             assert_harmless(edit, case.config)
         case _:
             pass

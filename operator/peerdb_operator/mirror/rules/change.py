@@ -9,12 +9,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.config import LiveConfig, SnapshotValues, TableMapping
 from peerdb_operator.mirror.rules.desired import Desired, DesiredSnapshot, DesiredTable
+from peerdb_operator.peerdb.models import MirrorConfig, TableMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,23 @@ class ConfigUpdate:
         """Whether the edit would change nothing."""
         return not self.additions and not self.removals and self.settings.is_empty
 
-    def applied_to(self, config: LiveConfig) -> LiveConfig:
+    def applied_to(self, config: MirrorConfig) -> MirrorConfig:
         """The config once PeerDB has applied this edit to ``config``."""
+        return config.once("after", self, lambda: self._applied_to(config))
+
+    def _applied_to(self, config: MirrorConfig) -> MirrorConfig:
         gone = {table.source for table in self.removals}
         kept = tuple(table for table in config.tables if table.source not in gone)
-        settings = self.settings
-        return LiveConfig(
+        settings, snapshot = self.settings, self.settings.snapshot
+        return MirrorConfig(
             tables=kept + tuple(table.as_mapping() for table in self.additions),
             batch_size=settings.batch_size or config.batch_size,
             idle_timeout=settings.idle_timeout or config.idle_timeout,
-            snapshot=_snapshot_after(config.snapshot, settings.snapshot),
-            env=tuple(sorted({**dict(config.env), **dict(settings.env)}.items())),
+            rows_per_partition=snapshot.rows_per_partition or config.rows_per_partition,
+            partitions_override=snapshot.partitions_override or config.partitions_override,
+            max_parallel_workers=snapshot.max_parallel_workers or config.max_parallel_workers,
+            tables_in_parallel=snapshot.tables_in_parallel or config.tables_in_parallel,
+            env={**config.env, **dict(settings.env)},
         )
 
     def identity(self) -> str:
@@ -102,20 +108,19 @@ def listed(names: list[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def settings_edit(desired: Desired, config: LiveConfig) -> SettingsEdit:
+def settings_edit(desired: Desired, config: MirrorConfig) -> SettingsEdit:
     """The settings that the spec sets and the live config does not have."""
-    env = dict(config.env)
-    snapshot, live = desired.snapshot, config.snapshot
+    snapshot = desired.snapshot
     return SettingsEdit(
         batch_size=_changed(desired.batch_size, config.batch_size),
         idle_timeout=_changed(desired.idle_timeout, config.idle_timeout),
         snapshot=DesiredSnapshot(
-            rows_per_partition=_changed(snapshot.rows_per_partition, live.rows_per_partition),
-            partitions_override=_changed(snapshot.partitions_override, live.partitions_override),
-            max_parallel_workers=_changed(snapshot.max_parallel_workers, live.max_parallel_workers),
-            tables_in_parallel=_changed(snapshot.tables_in_parallel, live.tables_in_parallel),
+            rows_per_partition=_changed(snapshot.rows_per_partition, config.rows_per_partition),
+            partitions_override=_changed(snapshot.partitions_override, config.partitions_override),
+            max_parallel_workers=_changed(snapshot.max_parallel_workers, config.max_parallel_workers),
+            tables_in_parallel=_changed(snapshot.tables_in_parallel, config.tables_in_parallel),
         ),
-        env=tuple((key, value) for key, value in desired.settings if env.get(key) != value),
+        env=tuple((key, value) for key, value in desired.settings if config.env.get(key) != value),
     )
 
 
@@ -130,16 +135,6 @@ def _values(snapshot: DesiredSnapshot) -> list[int | None]:
         snapshot.max_parallel_workers,
         snapshot.tables_in_parallel,
     ]
-
-
-def _snapshot_after(live: SnapshotValues, snapshot: DesiredSnapshot) -> SnapshotValues:
-    return replace(
-        live,
-        rows_per_partition=snapshot.rows_per_partition or live.rows_per_partition,
-        partitions_override=snapshot.partitions_override or live.partitions_override,
-        max_parallel_workers=snapshot.max_parallel_workers or live.max_parallel_workers,
-        tables_in_parallel=snapshot.tables_in_parallel or live.tables_in_parallel,
-    )
 
 
 T = TypeVar("T")
@@ -171,8 +166,12 @@ class TableDiff:
         return bool(self.removed or self.remapped)
 
 
-def diff_tables(desired: Desired, config: LiveConfig) -> TableDiff:
+def diff_tables(desired: Desired, config: MirrorConfig) -> TableDiff:
     """The difference of tables, by source; empty when the spec has no list. No side effects."""
+    return config.once("diff", desired, lambda: _diff_tables(desired, config))
+
+
+def _diff_tables(desired: Desired, config: MirrorConfig) -> TableDiff:
     if desired.tables is None:
         return TableDiff((), (), ())
     live = config.by_source
@@ -185,8 +184,12 @@ def diff_tables(desired: Desired, config: LiveConfig) -> TableDiff:
     )
 
 
-def next_change(desired: Desired, config: LiveConfig, *, edit_bytes: int) -> ConfigUpdate | Blocked | None:
+def next_change(desired: Desired, config: MirrorConfig, *, edit_bytes: int) -> ConfigUpdate | Blocked | None:
     """The next single edit towards the spec, why there is none, or None when nothing differs. No side effects."""
+    return config.once(("change", edit_bytes), desired, lambda: _next_change(desired, config, edit_bytes))
+
+
+def _next_change(desired: Desired, config: MirrorConfig, edit_bytes: int) -> ConfigUpdate | Blocked | None:
     diff = diff_tables(desired, config)
     settings = settings_edit(desired, config)
     if not (diff.added or diff.takes_away) and settings.is_empty:
@@ -212,7 +215,7 @@ def _remapped_names(diff: TableDiff) -> str:
     return listed([f"{table.source} ({listed(list(fields))})" for table, fields in diff.remapped])
 
 
-def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+def _empty_mirror(_desired: Desired, config: MirrorConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
     if config.tables or not diff.added:
         return None
     return Blocked(
@@ -222,7 +225,7 @@ def _empty_mirror(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes
     )
 
 
-def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+def _remapped(_desired: Desired, _config: MirrorConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
     if not diff.remapped:
         return None
     tables = _remapped_names(diff)
@@ -234,7 +237,7 @@ def _remapped(_desired: Desired, _config: LiveConfig, diff: TableDiff, _bytes: i
     )
 
 
-def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+def _shared_destinations(_desired: Desired, config: MirrorConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
     twice = [name for name, count in Counter(table.destination for table in diff.added).items() if count > 1]
     if twice:
         return Blocked(
@@ -253,7 +256,7 @@ def _shared_destinations(_desired: Desired, config: LiveConfig, diff: TableDiff,
     return None
 
 
-def _emptying(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+def _emptying(_desired: Desired, config: MirrorConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
     stays = len(diff.removed) < len(config.tables) or len(_freed(config, diff)) < len(diff.added)
     if stays or not diff.removed:
         return None
@@ -265,7 +268,7 @@ def _emptying(_desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: in
     )
 
 
-def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
+def _freed_destinations(desired: Desired, config: MirrorConfig, diff: TableDiff, _bytes: int) -> Blocked | None:
     freed = _freed(config, diff)
     if desired.skip_snapshot or not freed:
         return None
@@ -278,7 +281,7 @@ def _freed_destinations(desired: Desired, config: LiveConfig, diff: TableDiff, _
     )
 
 
-def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_bytes: int) -> Blocked | None:
+def _oversize(_desired: Desired, _config: MirrorConfig, diff: TableDiff, edit_bytes: int) -> Blocked | None:
     mappings = (*(table.as_mapping() for table in diff.added), *diff.removed)
     large = [table.source for table in mappings if wire_size(table) > edit_bytes]
     if not large:
@@ -290,13 +293,13 @@ def _oversize(_desired: Desired, _config: LiveConfig, diff: TableDiff, edit_byte
     )
 
 
-def _freed(config: LiveConfig, diff: TableDiff) -> tuple[DesiredTable, ...]:
+def _freed(config: MirrorConfig, diff: TableDiff) -> tuple[DesiredTable, ...]:
     """Additions whose destination is still held by a table that is to be removed."""
     held = {table.destination for table in config.tables}
     return tuple(table for table in diff.added if table.destination in held)
 
 
-def _cut(config: LiveConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> ConfigUpdate:
+def _cut(config: MirrorConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> ConfigUpdate:
     """The first request of the difference: never an empty live list, never over the size, freed destinations later."""
     freed = {table.source for table in _freed(config, diff)}
     addable = [table for table in diff.added if table.source not in freed]

@@ -25,11 +25,11 @@ from peerdb_operator.api.status import (
 )
 from peerdb_operator.api.text import on_one_line
 from peerdb_operator.mirror.rules.change import TableDiff, diff_tables
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, Found, Observation, OwnerKind, State, Unknown
+from peerdb_operator.peerdb.models import MirrorConfig
 
 
 class ConditionChange(Enum):
@@ -345,7 +345,7 @@ def _compared(known: TablesStatus | None, desired: Desired, seen: Found, *, acce
     """The numbers of a mirror of ours, as they were where the live tables are not what they will be."""
     if desired.tables is None or (known is None and not accept):
         return known
-    if not seen.state.comparable or not isinstance(seen.config, LiveConfig):
+    if not seen.state.comparable or not isinstance(seen.config, MirrorConfig):
         return known
     return count_tables(diff_tables(desired, seen.config), len(desired.tables))
 

@@ -18,7 +18,7 @@ from peerdb_operator.api.mirror import (
     Statistics,
     TableSpec,
 )
-from peerdb_operator.mirror.rules.config import Column, TableMapping
+from peerdb_operator.peerdb.models import DEFAULT_ENGINE, Column, TableMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class DesiredColumn:
     nullable: bool | None = None
 
     def as_column(self) -> Column:
-        """The column that PeerDB shows once its table has been added; it fills what is left out with zero values."""
+        """The column that PeerDB shows once its table has been added."""
         return Column(
             source=self.source,
             destination=self.destination or "",
@@ -70,27 +70,26 @@ class DesiredTable:
     columns: tuple[DesiredColumn, ...] | None = None
 
     def as_mapping(self) -> TableMapping:
-        """The mapping that PeerDB shows once this table has been added; it fills what is left out with zero values."""
-        blank = TableMapping(self.source, self.destination)
+        """The mapping that is sent, and that PeerDB shows once this table has been added."""
         return TableMapping(
             source=self.source,
             destination=self.destination,
-            exclude=blank.exclude if self.exclude is None else self.exclude,
-            partition_key=self.partition_key or blank.partition_key,
-            engine=self.engine or blank.engine,
-            sharding_key=self.sharding_key or blank.sharding_key,
-            policy_name=self.policy_name or blank.policy_name,
-            partition_by_expr=self.partition_by_expr or blank.partition_by_expr,
-            columns=frozenset(column.as_column() for column in self.columns or ()),
+            exclude=tuple(sorted(self.exclude or ())),
+            partition_key=self.partition_key or "",
+            engine=self.engine or "",
+            sharding_key=self.sharding_key or "",
+            policy_name=self.policy_name or "",
+            partition_by_expr=self.partition_by_expr or "",
+            columns=tuple(sorted((column.as_column() for column in self.columns or ()), key=Column.key)),
         )
 
     def differs_from(self, live: TableMapping) -> tuple[str, ...]:
         """The spec's names of the set fields whose live value is another."""
         pairs: tuple[tuple[str, object, object], ...] = (
             ("destination", self.destination, live.destination),
-            ("exclude", self.exclude, live.exclude),
+            ("exclude", self.exclude, frozenset(live.exclude)),
             ("partitionKey", self.partition_key, live.partition_key),
-            ("engine", self.engine, live.engine),
+            ("engine", self.engine, live.engine or DEFAULT_ENGINE),
             ("shardingKey", self.sharding_key, live.sharding_key),
             ("policyName", self.policy_name, live.policy_name),
             ("partitionByExpr", self.partition_by_expr, live.partition_by_expr),
@@ -99,13 +98,13 @@ class DesiredTable:
         return named if self.columns is None else named + _column_differences(self.columns, live.columns)
 
 
-def _column_differences(desired: tuple[DesiredColumn, ...], live: frozenset[Column]) -> tuple[str, ...]:
+def _column_differences(desired: tuple[DesiredColumn, ...], live: tuple[Column, ...]) -> tuple[str, ...]:
     """The set fields that differ, and the live columns that the list lacks although PeerDB treats them specially.
 
     Columns match by source name. PeerDB treats a column that is not in its list like an entry without any field.
     """
     by_source: dict[str, list[Column]] = {}
-    for column in sorted(live, key=Column.key):
+    for column in sorted(set(live), key=Column.key):
         by_source.setdefault(column.source, []).append(column)
     found: list[str] = []
     for wanted in desired:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
     Absent,
@@ -26,6 +25,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unknown,
     Unreadable,
 )
+from peerdb_operator.peerdb.models import MirrorConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,8 @@ def same_paused_config(before: Reading, after: Reading) -> bool:
         and isinstance(after, Found)
         and before.state is State.PAUSED
         and after.state is State.PAUSED
-        and isinstance(before.config, LiveConfig)
-        and isinstance(after.config, LiveConfig)
+        and isinstance(before.config, MirrorConfig)
+        and isinstance(after.config, MirrorConfig)
         and before.config.fingerprint == after.config.fingerprint
     )
 
@@ -246,7 +246,7 @@ def _stopped_for(history: History, state: State, now: float) -> float:
 
 
 def _streak(streak: Streak | None, seen: Found) -> Streak | None:
-    if not isinstance(seen.config, LiveConfig):
+    if not isinstance(seen.config, MirrorConfig):
         # A light look says nothing about the config: it does not lengthen a run, nor break one of the same state.
         return (
             streak if seen.config is ConfigGap.NOT_ASKED and streak is not None and streak.word == seen.word else None

@@ -14,10 +14,10 @@ from typing import assert_never
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Correction, MirrorStatus, Operation, Step
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.limits import HOUR, Limits, doubling
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, State, Unreadable
+from peerdb_operator.peerdb.models import MirrorConfig
 
 TWICE = 2
 KEPT_CORRECTIONS = 8
@@ -58,7 +58,7 @@ def judge(operation: Operation, seen: Found, history: History, limits: Limits, n
             gap = resume_gap(history, limits)
             return _judge_harmless(operation, seen.state is State.RUNNING, history, limits, now, gap=gap)
         case Step.EDIT:
-            if not isinstance(seen.config, LiveConfig):
+            if not isinstance(seen.config, MirrorConfig):
                 return Finding.WAIT
             if seen.state is State.RUNNING:
                 return _judge_edit_running(operation, seen.config, limits, now)
@@ -69,9 +69,9 @@ def judge(operation: Operation, seen: Found, history: History, limits: Limits, n
             assert_never(never)
 
 
-def shows_goal(operation: Operation, config: LiveConfig | ConfigGap | Unreadable) -> bool:
+def shows_goal(operation: Operation, config: MirrorConfig | ConfigGap | Unreadable) -> bool:
     """Whether the live config is the one that an edit, or the edit behind a pause, was to bring about."""
-    return operation.may_be_queued and isinstance(config, LiveConfig) and config.fingerprint == operation.to
+    return operation.may_be_queued and isinstance(config, MirrorConfig) and config.fingerprint == operation.to
 
 
 def _judge_pause(operation: Operation, seen: Found, history: History, limits: Limits, now: float) -> Finding:
@@ -99,7 +99,7 @@ def _judge_harmless(
     return Finding.RESEND if now - sent_at >= gap else Finding.WAIT
 
 
-def _judge_edit_running(operation: Operation, config: LiveConfig, limits: Limits, now: float) -> Finding:
+def _judge_edit_running(operation: Operation, config: MirrorConfig, limits: Limits, now: float) -> Finding:
     if config.fingerprint == operation.to:
         return Finding.EFFECTIVE
     patience = limits.proof_after if operation.accepted else limits.forget
@@ -107,7 +107,7 @@ def _judge_edit_running(operation: Operation, config: LiveConfig, limits: Limits
 
 
 def _judge_edit_paused(
-    operation: Operation, config: LiveConfig, history: History, limits: Limits, now: float
+    operation: Operation, config: MirrorConfig, history: History, limits: Limits, now: float
 ) -> Finding:
     age = now - operation.sent_at
     streak = history.streak
@@ -128,7 +128,7 @@ def for_generation(bounds: Bounds, generation: int) -> Bounds:
     return Bounds(generation=generation, settled=bounds.settled)
 
 
-def blocked_by(bounds: Bounds, edit: ConfigUpdate, config: LiveConfig, limits: Limits, now: float) -> Blocked | None:
+def blocked_by(bounds: Bounds, edit: ConfigUpdate, config: MirrorConfig, limits: Limits, now: float) -> Blocked | None:
     """Why this edit may not be tried yet, or None."""
     waits = 0.0 if bounds.not_before is None else bounds.not_before - now
     if not 0.0 < waits <= limits.retry_longest:

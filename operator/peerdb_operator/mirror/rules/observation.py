@@ -10,7 +10,7 @@ from enum import Enum, StrEnum, auto
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.times import parse_time
-from peerdb_operator.mirror.rules.config import LiveConfig
+from peerdb_operator.peerdb.models import MirrorConfig
 
 
 class State(StrEnum):
@@ -98,7 +98,7 @@ class Found:
     word: str
     created_at: str
     at: float
-    config: LiveConfig | Unreadable | ConfigGap = ConfigGap.NOT_ASKED
+    config: MirrorConfig | Unreadable | ConfigGap = ConfigGap.NOT_ASKED
     owner: Owner = Owner(OwnerKind.NOT_ASKED)
     progress: Progress | None = None
     supported: bool = True

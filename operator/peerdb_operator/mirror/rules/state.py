@@ -18,13 +18,13 @@ from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_statu
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
 from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED, Verdict, blocked, stalled
-from peerdb_operator.mirror.rules.config import LiveConfig
 from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History, patience_is_over
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
+from peerdb_operator.peerdb.models import MirrorConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +211,10 @@ class Case:
         return self.seen.owner
 
     @property
-    def config(self) -> LiveConfig | None:
+    def config(self) -> MirrorConfig | None:
         """The live config, if it was read."""
         config = self.seen.config
-        return config if isinstance(config, LiveConfig) else None
+        return config if isinstance(config, MirrorConfig) else None
 
     @property
     def why_unreadable(self) -> str:

@@ -1,0 +1,213 @@
+"""The bodies of PeerDB's replies, and what is read from them.
+
+Unknown fields are ignored, unknown enum words and numbers are kept as text, ``null`` means absent. 64-bit integers
+arrive as strings.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+
+from peerdb_operator.peerdb.models import MirrorConfig, ReportedConfig, Word, without_nulls
+from peerdb_operator.peerdb.redaction import one_line
+
+
+class Wire(BaseModel):
+    """Base of all bodies: camelCase on the wire, snake_case here, either accepted; ``null`` is absent."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+    _null_is_absent = model_validator(mode="before")(without_nulls)
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) else value
+
+
+State = Annotated[Word, AfterValidator(lambda word: word.removeprefix("STATUS_"))]
+Milliseconds = Annotated[int, BeforeValidator(_whole)]  # a double on the wire
+
+
+class LogLevel(StrEnum):
+    """Which rows ``POST mirrors/logs`` returns."""
+
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotProgress:
+    """Sums over all copies of the mirror, finished ones included: they grow while a copy makes progress."""
+
+    tables: int
+    partitions_completed: int
+    partitions_total: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorStatusReply:
+    """``POST mirrors/status``. ``state`` is PeerDB's word without ``STATUS_``, an open set; ``created_at`` as sent.
+
+    What follows ``created_at`` is empty unless the config was asked for. ``is_cdc`` is then a fact, and ``config`` is
+    set exactly when it is True; ``snapshot`` is set when it was asked for and PeerDB has one.
+    """
+
+    name: str
+    state: str
+    created_at: str
+    is_cdc: bool | None = None
+    config: MirrorConfig | None = None
+    snapshot: SnapshotProgress | None = None
+
+
+class _Clone(Wire):
+    num_partitions_completed: int = 0
+    num_partitions_total: int = 0
+    num_rows_synced: int = 0
+
+
+class _SnapshotStatus(Wire):
+    clones: tuple[_Clone, ...] = ()
+
+    def progress(self) -> SnapshotProgress:
+        return SnapshotProgress(
+            tables=len(self.clones),
+            partitions_completed=sum(c.num_partitions_completed for c in self.clones),
+            partitions_total=sum(c.num_partitions_total for c in self.clones),
+            rows=sum(c.num_rows_synced for c in self.clones),
+        )
+
+
+class _CdcStatus(Wire):
+    config: ReportedConfig
+    snapshot_status: _SnapshotStatus | None = None
+
+
+class StatusBody(Wire):
+    """``POST mirrors/status`` as it comes; one of the two kinds of detail is there when it was asked for."""
+
+    flow_job_name: str
+    current_flow_state: State
+    created_at: str
+    cdc_status: _CdcStatus | None = None
+    qrep_status: dict[str, Any] | None = None
+
+    def to_reply(self) -> MirrorStatusReply:
+        """The same, flat."""
+        cdc = self.cdc_status
+        if cdc is None:
+            is_cdc = None if self.qrep_status is None else False
+            return MirrorStatusReply(self.flow_job_name, self.current_flow_state, self.created_at, is_cdc)
+        return MirrorStatusReply(
+            name=self.flow_job_name,
+            state=self.current_flow_state,
+            created_at=self.created_at,
+            is_cdc=True,
+            config=cdc.config,
+            snapshot=None if cdc.snapshot_status is None else cdc.snapshot_status.progress(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMirror:
+    """One row of ``GET mirrors/list``; ``state`` as in a status, ``created_at_ms`` epoch milliseconds."""
+
+    name: str
+    state: str
+    created_at_ms: int
+    is_cdc: bool
+
+
+class _ListedMirrorBody(Wire):
+    name: str
+    status: State
+    created_at: Milliseconds
+    is_cdc: bool
+
+
+class ListBody(Wire):
+    """``GET mirrors/list``, in no particular order."""
+
+    mirrors: tuple[_ListedMirrorBody, ...]
+
+    def to_rows(self) -> list[ListedMirror]:
+        """The rows in PeerDB's order."""
+        return [ListedMirror(row.name, row.status, row.created_at, row.is_cdc) for row in self.mirrors]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One line of PeerDB's log. ``mirror_name`` is a mirror or ``clone_<mirror>_<schema>_<table>_<run>``, in which
+    PeerDB writes names as ``name_in_copies`` does (PeerDB v0.37 flow/workflows/snapshot_flow.go cloneTable).
+
+    ``message`` is one line of at most 1,000 characters, scrubbed of what looks like a secret; ``time`` is seconds.
+    """
+
+    id: int
+    mirror_name: str
+    message: str
+    time: float
+
+
+class _LogRowBody(Wire):
+    id: int
+    flow_name: str
+    error_message: str
+    error_timestamp: float  # milliseconds
+
+    def to_row(self) -> LogRow:
+        message = one_line(self.error_message, 1000)
+        return LogRow(self.id, self.flow_name, message, self.error_timestamp / 1000)
+
+
+class LogsBody(Wire):
+    """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
+
+    errors: tuple[_LogRowBody, ...]
+
+    def to_rows(self) -> list[LogRow]:
+        """The rows in PeerDB's order."""
+        return [row.to_row() for row in self.errors]
+
+
+class _Tag(Wire):
+    key: str
+    value: str = ""
+
+
+class TagsBody(Wire):
+    """``GET flows/tags/{name}``, in random order."""
+
+    flow_name: str
+    tags: tuple[_Tag, ...]
+
+    def to_dict(self) -> dict[str, str]:
+        """Key to value."""
+        return {tag.key: tag.value for tag in self.tags}
+
+
+class VersionBody(Wire):
+    """``GET version``."""
+
+    version: str
+
+
+class _Setting(Wire):
+    name: str
+
+
+class SettingsBody(Wire):
+    """``GET dynamic_settings``: all there are, set or not (PeerDB v0.37 flow/cmd/settings.go)."""
+
+    settings: tuple[_Setting, ...]
+
+
+class InstanceBody(Wire):
+    """``GET instance/info``."""
+
+    status: Word
