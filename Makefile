@@ -14,6 +14,10 @@ WORKERS ?= 4
 PEERDB_TRANSCRIPTS ?=
 export PEERDB_TRANSCRIPTS
 export PYTHONPATH := operator:.
+# Every run starts hundreds of Pythons: without bytecode on file each of them compiles all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+# Programs in Go live for moments here: they need not collect their garbage often.
+export GOGC ?= 400
 
 # A pin keeps its extras: pip counts coverage[toml] and coverage as two requirements, and tries a newer release of the one that has no pin.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
