@@ -100,7 +100,7 @@ def set_up(folder: Path, cluster: ControlPlane, sim: SimulatorProcess, helm: Pat
     programs.mkdir()
     for program in PROGRAMS:
         script = programs / program
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{STANDIN}" {program} "$@"\n', encoding="utf-8")
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{STANDIN}" {program} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
     environ = {
         "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
