@@ -103,7 +103,7 @@ def test_a_path_counts_as_a_value_only_when_it_is_one() -> None:
         ("most 6 hours", LIMITS.retry_longest),
         ("PAUSING for 5 minutes", LIMITS.deadline_pausing),
         ("SETUP or MODIFYING for 10", LIMITS.deadline_setup),
-        ("by somebody else for 15", LIMITS.deadline_terminating),
+        ("RESYNC or TERMINATING for 15", LIMITS.deadline_terminating),
         ("partition or row for 30", LIMITS.deadline_snapshot),
         ("In the first 30 s nothing", LIMITS.outage_quiet),
         ("After 5 minutes, and at once", LIMITS.outage_unknown),

@@ -572,6 +572,13 @@ DELETIONS: tuple[Defect, ...] = (
         "Drop(DropFlags(statistics=True), operation, first=False)",
     ),
     Defect(
+        "deletion, section 7",
+        "a drop that nobody works on is under way for ever",
+        DELETION,
+        "    if case.now - since < case.limits.deadline_terminating:",
+        "    if True:",
+    ),
+    Defect(
         "deletion, I6",
         "one 404 ends a drop",
         MEMORY,

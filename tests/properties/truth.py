@@ -171,11 +171,10 @@ TRUTHS: dict[str, ConditionChange] = {
         (facts.body["metadata"].get("annotations") or {}).get("peerdb.io/reconcile") == "disabled"
     ),
     "ConfigUnreadable": lambda facts: facts.closed or facts.wedged,
-    "Dropping": lambda facts: facts.closed and facts.status is Status.TERMINATING,  # nobody is left who could end it
 }
 
 MAY_BE_OPEN = {
-    "AdoptionConflict", "NameConflict", "MirrorTerminated", "MirrorOrphaned", "ReconcileDisabled", "Dropping",
+    "AdoptionConflict", "NameConflict", "MirrorTerminated", "MirrorOrphaned", "ReconcileDisabled",
 }  # fmt: skip
 NEVER_OURS = {
     "AdoptionConflict", "NameConflict", "MirrorNotOwned", "InvalidSpec", "ReconcileDisabled", "MirrorFailed",
@@ -191,7 +190,6 @@ SHAPES = {
     **dict.fromkeys(("Running", "RunningWithErrors", "Paused", "Completed"), ("True", "True", "", "")),
     "PausedWithPendingChanges": ("True", "False", "", ""),
     "ReconcileDisabled": ("Unknown", "Unknown", "", ""),
-    "Dropping": ("False", "False", "True", ""),
     **dict.fromkeys(
         ("MirrorFailed", "MirrorTerminated", "MirrorOrphaned", "UnsupportedMirror"), ("False", "Unknown", "", "True")
     ),

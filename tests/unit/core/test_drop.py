@@ -11,7 +11,7 @@ from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.decision import Decision, Drop
 from peerdb_operator.mirror.rules.desired import DropFlags
 from peerdb_operator.mirror.rules.limits import Limits
-from peerdb_operator.mirror.rules.observation import Observation, State
+from peerdb_operator.mirror.rules.observation import Found, Observation, State
 from tests.unit.core.builders import (
     CREATED,
     NOW,
@@ -103,17 +103,46 @@ def test_nothing_is_sent_while_peerdb_is_at_it(operation: Operation | None) -> N
     assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, 4.0)
 
 
-@pytest.mark.parametrize(("error", "words"), [(None, "reachable"), (("slot is active", NOW), "slot is active")])
-def test_a_drop_that_takes_too_long_is_told_with_the_mirrors_newest_error(
-    error: tuple[str, float] | None, words: str
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, "workflow still in Temporal"),
+        (("slot is active", NOW - 901), "its newest error: slot is active; its log shows no failed try since"),
+        (("slot is active", NOW), "its newest error: slot is active; are both its databases reachable?"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("look", "operation", "since"),
+    [
+        (a_look(State.TERMINATING), a_sent_drop(), 900),
+        (a_look(), a_sent_drop(age=900), 9999),
+        (a_look(State.RESYNC), a_sent_drop(age=9999), 900),
+    ],
+)
+def test_a_drop_that_takes_too_long_is_told_with_the_newest_error_and_the_way_out(
+    look: Found, operation: Operation, since: float, error: tuple[str, float] | None, words: str
 ) -> None:
-    decision = dropping(
-        a_look(State.TERMINATING), a_sent_drop(), word_since=NOW - 900, previous_word="RUNNING", error=error
-    )
-    assert reason_of(decision) is Reason.DROPPING
+    decision = dropping(look, operation, word=look.word, word_since=NOW - since, previous_word="PAUSED", error=error)
+    assert reason_of(decision) is Reason.PROGRESS_DEADLINE_EXCEEDED
     assert decision.verdict is not None
     assert "more than 15 minutes" in decision.verdict.message
     assert words in decision.verdict.message
+    assert "deletionPolicy: Retain" in decision.verdict.message
+
+
+@pytest.mark.parametrize(
+    ("look", "operation", "since"),
+    [
+        (a_look(State.TERMINATING), a_sent_drop(age=9999), 899),
+        (a_look(), a_sent_drop(age=899), 9999),
+        (a_look(State.RESYNC), a_sent_drop(age=9999), 899),
+    ],
+)
+def test_a_drop_is_not_overdue_before_the_mirror_has_shown_one_state_for_a_quarter_of_an_hour(
+    look: Found, operation: Operation, since: float
+) -> None:
+    decision = dropping(look, operation, word=look.word, word_since=NOW - since, previous_word="PAUSED")
+    assert reason_of(decision) is Reason.DROPPING
 
 
 def test_a_mirror_that_peerdb_cannot_drop_is_told_and_asked_for_every_ten_minutes() -> None:

@@ -238,7 +238,8 @@ def under_way(case: Case) -> Decision | None:
     if case.state is not State.TERMINATING:
         return None
     age = case.now - case.in_state_since()
-    return case.plan("dropping", Wait(growing_requeue(age, case.limits)), _dropping(case, _late(case, age)))
+    reported = _overdue(case, case.in_state_since()) or _dropping(case)
+    return case.plan("dropping", Wait(growing_requeue(age, case.limits)), reported)
 
 
 def repeat(case: Case) -> Decision | None:
@@ -246,7 +247,8 @@ def repeat(case: Case) -> Decision | None:
     operation = case.journal.operation
     if operation is None or not drop_sent(case):
         return None
-    reported = _terminated(case) or _orphaned(case) or _dropping(case)
+    since = max(operation.sent_at, case.in_state_since())
+    reported = _terminated(case) or _orphaned(case) or _overdue(case, since) or _dropping(case)
     period = HOPELESS_REPEAT if reported.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
     age = case.now - max(operation.sent_at, case.history.sent_at)
     if abs(age) < period:
@@ -298,16 +300,28 @@ def _rate(limits: Limits) -> str:
     return f"this operator drops at most {mirrors} at once and one more every {period}"
 
 
-def _dropping(case: Case, late: str = "") -> Verdict:
-    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay{late}')
+def _dropping(case: Case) -> Verdict:
+    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay')
 
 
-def _late(case: Case, age: float) -> str:
-    if age < case.limits.deadline_terminating:
-        return ""
-    error = f"; its newest error: {case.history.error[0]}" if case.history.error is not None else ""
-    minutes = case.limits.deadline_terminating / 60
-    return f". It has been at it for more than {minutes:.0f} minutes{error}; are both its databases reachable?"
+def _overdue(case: Case, since: float) -> Verdict | None:
+    """A drop that does not end: PeerDB repeats its clean-up for hours, and answers 200 also if nobody is at it."""
+    if case.now - since < case.limits.deadline_terminating:
+        return None
+    error = case.history.error
+    newest = f"; its newest error: {error[0]}" if error is not None else ""
+    tried = error is not None and error[1] >= since
+    advice = (
+        "are both its databases reachable?"
+        if tried
+        else "its log shows no failed try since: are PeerDB's workers up, is its workflow still in Temporal?"
+    )
+    return verdict(
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
+        f"PeerDB was asked more than {case.limits.deadline_terminating / MINUTE:.0f} minutes ago to drop the mirror "
+        f'"{case.desired.mirror}" and still shows it {case.state.capitalize()}{newest}; {advice} To let the object go '
+        "without waiting, set spec.deletionPolicy: Retain",
+    )
 
 
 def _terminated(case: Case) -> Verdict | None:
