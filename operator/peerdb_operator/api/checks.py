@@ -38,8 +38,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "too_short": "must have at least {min_length} entry; leave the field out if there is nothing to list",
     "too_long": "must have at most {max_length} entries, got {actual_length}",
     "list_type": "must be a list, got {got}",
+    "tuple_type": "must be a list, got {got}",
     "dict_type": "must be a map, got {got}",
     "model_type": "must be an object, got {got}",
+    "dataclass_type": "must be an object, got {got}",
 }
 
 _JSON_KINDS: Final = ((bool, "true or false"), (int | float, "a number"), (str, "a string"), (list, "a list"),

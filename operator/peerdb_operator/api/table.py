@@ -5,13 +5,14 @@ tool would report a difference.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from peerdb_operator.api.schema import MODEL_CONFIG, described
+from peerdb_operator.api.schema import VALUE_CONFIG, described
 from peerdb_operator.api.text import PLAIN_PATTERN, PLAIN_TEXT, Plain
 
 SOURCE_PATTERN: Final = r"^[^.]+\.[^.]+$"
@@ -60,12 +61,12 @@ def require_unique(what: str, values: Iterable[str]) -> None:
         raise PydanticCustomError("duplicate", 'has {what} "{value}" twice (items {first} and {second})', context)
 
 
-def _unique_columns(columns: "list[ColumnSpec]") -> "list[ColumnSpec]":
+def _unique_columns(columns: "tuple[ColumnSpec, ...]") -> "tuple[ColumnSpec, ...]":
     require_unique("sourceName", (column.source_name for column in columns))
     return columns
 
 
-def _unique_names(names: list[str]) -> list[str]:
+def _unique_names(names: tuple[str, ...]) -> tuple[str, ...]:
     require_unique("column", names)
     return names
 
@@ -92,10 +93,11 @@ _Position = Annotated[int, Field(strict=True, ge=1, le=MAX_COLUMNS)]
 _Flag = Annotated[bool, Field(strict=True)]
 
 
-class ColumnSpec(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
     """How one column arrives at the destination."""
 
-    model_config = MODEL_CONFIG
+    __pydantic_config__: ClassVar[ConfigDict] = VALUE_CONFIG
 
     source_name: Annotated[_Listed, described("Column in the source table.", changes=_NOT_IN_PLACE)]
     destination_name: Annotated[
@@ -133,10 +135,11 @@ class ColumnSpec(BaseModel):
     ] = None
 
 
-class TableSpec(BaseModel):
+@dataclass(frozen=True, slots=True)
+class TableSpec:
     """A replicated table; the source identifies it."""
 
-    model_config = MODEL_CONFIG
+    __pydantic_config__: ClassVar[ConfigDict] = VALUE_CONFIG
 
     source: Annotated[
         _Source,
@@ -156,7 +159,7 @@ class TableSpec(BaseModel):
         ),
     ]
     exclude: Annotated[
-        Annotated[list[_Listed], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_names)] | None,
+        Annotated[tuple[_Listed, ...], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_names)] | None,
         described(
             "Columns of the source that are not replicated.", unset="none", changes=_NOT_IN_PLACE, list_type="set"
         ),
@@ -202,7 +205,7 @@ class TableSpec(BaseModel):
         described("PARTITION BY expression of the ClickHouse table.", unset="none", changes=_NOT_IN_PLACE),
     ] = None
     columns: Annotated[
-        Annotated[list[ColumnSpec], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_columns)] | None,
+        Annotated[tuple[ColumnSpec, ...], Field(max_length=MAX_COLUMNS), AfterValidator(_unique_columns)] | None,
         described(
             "Columns that arrive under another name, type or place than PeerDB would choose: all of them, for a column "
             "that is missing here counts as chosen by PeerDB. Of a column, only the fields that it sets are compared "

@@ -31,8 +31,7 @@ from peerdb_operator.mirror.rules.decision import Decision, Drop, Pause, Release
 from peerdb_operator.mirror.rules.journal import Journal, after_unproven, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, OwnerKind
-from peerdb_operator.mirror.translate import cdc_flow_config_update
-from peerdb_operator.peerdb.client import CdcFlowConfigUpdate, PeerDBClient, RequestedState
+from peerdb_operator.peerdb.client import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.ports import Clock
 
 UNDER_MAINTENANCE = "MAINTENANCE"
@@ -103,14 +102,13 @@ class Actor:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""
         if (refusal := await self._still_refuses(work)) is not None:
             return Outcome(work.journal, refusal)
-        update = cdc_flow_config_update(action.edit, skip_snapshot=work.desired.skip_snapshot)
         recorded = replace(plan.journal, operation=action.operation)
         not_sent = self._unsent(work, recorded)
         what = PendingCommand(plan, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)
         await self._command_journal.announce(work, what, write_ahead)
         mirror = work.desired.mirror
         failure = await self._change(
-            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=update)
+            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=action.edit)
         )
         if failure is not None and not failure.sent:
             return Outcome(self._refused(not_sent, action.operation, failure), failure)
@@ -122,7 +120,7 @@ class Actor:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
         mirror = work.desired.mirror
         failure = await self._change(
-            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=CdcFlowConfigUpdate())
+            work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=ConfigUpdate())
         )
         return Outcome(plan.journal if failure is None else work.journal, failure)
 

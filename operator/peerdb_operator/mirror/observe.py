@@ -41,7 +41,6 @@ from peerdb_operator.mirror.rules.observation import (
     Unknown,
     Unreadable,
 )
-from peerdb_operator.mirror.translate import progress
 from peerdb_operator.peerdb.client import MirrorConfig, MirrorStatusReply, PeerDBClient
 from peerdb_operator.ports import Clock
 
@@ -172,7 +171,7 @@ class Observer:
             at=began,
             config=config,
             owner=Owner(OwnerKind.NOT_ASKED) if answers.tags is None else identity.owner(tags.get(OWNER_TAG)),
-            progress=progress(reply.snapshot),
+            progress=reply.snapshot,
             supported=reply.is_cdc is not False,
             heard_at=answers.heard_at,
         )

@@ -22,8 +22,8 @@ from peerdb_operator.mirror.rules.decision import Precheck
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.limits import doubling
 from peerdb_operator.mirror.store import CachedMirror
-from peerdb_operator.mirror.translate import validation_request
 from peerdb_operator.peerdb.client import PeerDBClient
+from peerdb_operator.peerdb.models import validation_request
 from peerdb_operator.peerdb.redaction import without
 from peerdb_operator.ports import Clock
 

@@ -21,7 +21,7 @@ from peerdb_operator.errors import (
     UnexpectedReply,
 )
 from peerdb_operator.peerdb.errors import Target, body_of
-from peerdb_operator.peerdb.models import CdcFlowConfigUpdate, MirrorConfig, RequestedState, name_in_copies
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig, Progress, RequestedState, name_in_copies
 from peerdb_operator.peerdb.replies import (
     InstanceBody,
     ListBody,
@@ -31,7 +31,6 @@ from peerdb_operator.peerdb.replies import (
     LogsBody,
     MirrorStatusReply,
     SettingsBody,
-    SnapshotProgress,
     StatusBody,
     TagsBody,
     VersionBody,
@@ -40,7 +39,7 @@ from peerdb_operator.peerdb.replies import (
 from peerdb_operator.peerdb.transport import Operation, Patience, Reply, Request, Transport
 
 __all__ = [
-    "CdcFlowConfigUpdate",
+    "ConfigUpdate",
     "ListedMirror",
     "LogLevel",
     "LogRow",
@@ -49,10 +48,10 @@ __all__ = [
     "Operation",
     "Patience",
     "PeerDBClient",
+    "Progress",
     "Reply",
     "Request",
     "RequestedState",
-    "SnapshotProgress",
     "Transport",
     "name_in_copies",
 ]
@@ -195,7 +194,7 @@ class PeerDBClient:
         name: str,
         state: RequestedState,
         *,
-        update: CdcFlowConfigUpdate | None = None,
+        update: ConfigUpdate | None = None,
         drop_mirror_stats: bool = False,
         skip_destination_drop: bool = False,
         closed: bool = False,
@@ -255,7 +254,7 @@ def _is_no_answer(error: PeerDBError) -> bool:
     return isinstance(error, PeerDBUnauthorized | PeerDBMisconfigured | UnexpectedReply)
 
 
-def _state_change(state: RequestedState, update: CdcFlowConfigUpdate | None) -> Operation:
+def _state_change(state: RequestedState, update: ConfigUpdate | None) -> Operation:
     if update is not None:  # an empty update disarms one that PeerDB has not applied yet
         return Operation.EDIT if update.to_json() else Operation.DISARM
     match state:

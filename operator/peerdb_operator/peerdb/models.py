@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from operator import itemgetter
@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     TypeAdapter,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -122,6 +123,12 @@ def _tables(value: object, read: ValidatorFunctionWrapHandler) -> tuple[TableMap
     return tables
 
 
+RowsPerPartition = Annotated[int, Field(alias="snapshotNumRowsPerPartition")]
+PartitionsOverride = Annotated[int, Field(alias="snapshotNumPartitionsOverride")]
+MaxParallelWorkers = Annotated[int, Field(alias="snapshotMaxParallelWorkers")]
+TablesInParallel = Annotated[int, Field(alias="snapshotNumTablesInParallel")]
+
+
 @dataclass(frozen=True)
 class MirrorConfig:
     """What can be edited of ``cdcStatus.config``: as PeerDB reports it, or as it will be after an update.
@@ -135,10 +142,10 @@ class MirrorConfig:
     tables: Annotated[tuple[TableMapping, ...], WrapValidator(_tables), Field(alias="tableMappings")]
     batch_size: Annotated[int, Field(alias="maxBatchSize")]
     idle_timeout: Annotated[int, Field(alias="idleTimeoutSeconds")]  # seconds
-    rows_per_partition: Annotated[int, Field(alias="snapshotNumRowsPerPartition")] = 0
-    partitions_override: Annotated[int, Field(alias="snapshotNumPartitionsOverride")] = 0
-    max_parallel_workers: Annotated[int, Field(alias="snapshotMaxParallelWorkers")] = 0
-    tables_in_parallel: Annotated[int, Field(alias="snapshotNumTablesInParallel")] = 0
+    rows_per_partition: RowsPerPartition = 0
+    partitions_override: PartitionsOverride = 0
+    max_parallel_workers: MaxParallelWorkers = 0
+    tables_in_parallel: TablesInParallel = 0
     env: dict[str, str] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     _made: dict[object, tuple[object, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
@@ -192,30 +199,95 @@ ReportedConfig = Annotated[MirrorConfig, WrapValidator(_config)]
 """A config in a body; the context of its validation is the config that the mirror had before, if one is known."""
 
 
+def _as_sent(tables: tuple[TableMapping, ...]) -> list[Mapping[str, Any]]:
+    return [table.to_json() for table in tables]
+
+
 @dataclass(frozen=True, slots=True)
-class CdcFlowConfigUpdate:
+class ConfigUpdate:
     """``cdcFlowConfigUpdate`` (PeerDB v0.37 protos/flow.proto). Zero and empty leave things as they are.
 
     An update without any field is still an update: it takes the place of one that waits unseen in the mirror's queue.
+    A removal must be the mapping that PeerDB reported, which cleans up by what it is sent. ``skip_snapshot``: the rows
+    that an added table has are not copied.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+
+    additions: Annotated[tuple[TableMapping, ...], Field(alias="additionalTables"), PlainSerializer(_as_sent)] = ()
+    removals: Annotated[tuple[TableMapping, ...], Field(alias="removedTables"), PlainSerializer(_as_sent)] = ()
     batch_size: int = 0
     idle_timeout: int = 0  # seconds
-    additional_tables: tuple[TableMapping, ...] = ()
-    removed_tables: tuple[TableMapping, ...] = ()
-    updated_env: Mapping[str, str] = field(default_factory=dict)
-    snapshot_num_rows_per_partition: int = 0
-    snapshot_num_partitions_override: int = 0
-    snapshot_max_parallel_workers: int = 0
-    snapshot_num_tables_in_parallel: int = 0
-    skip_initial_snapshot_for_table_additions: bool = False
+    rows_per_partition: RowsPerPartition = 0
+    partitions_override: PartitionsOverride = 0
+    max_parallel_workers: MaxParallelWorkers = 0
+    tables_in_parallel: TablesInParallel = 0
+    env: Annotated[dict[str, str], Field(alias="updatedEnv")] = field(default_factory=dict)
+    skip_snapshot: Annotated[bool, Field(alias="skipInitialSnapshotForTableAdditions")] = False
+
+    @property
+    def sets_anything(self) -> bool:
+        """Whether it changes a setting."""
+        return replace(self, additions=(), removals=(), skip_snapshot=False) != ConfigUpdate()
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something, under PeerDB's names."""
-        said = {to_camel(f.name): value for f in fields(self) if (value := getattr(self, f.name))}
-        for tables in said.keys() & {"additionalTables", "removedTables"}:
-            said[tables] = [mapping.to_json() for mapping in said[tables]]
+        said: dict[str, Any] = _UPDATE.dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
         return said
+
+    def applied_to(self, config: MirrorConfig) -> MirrorConfig:
+        """The config once PeerDB has applied this update to ``config``."""
+        return config.once("after", self, lambda: self._applied_to(config))
+
+    def _applied_to(self, config: MirrorConfig) -> MirrorConfig:
+        gone = {table.source for table in self.removals}
+        return MirrorConfig(
+            tables=(*(table for table in config.tables if table.source not in gone), *self.additions),
+            batch_size=self.batch_size or config.batch_size,
+            idle_timeout=self.idle_timeout or config.idle_timeout,
+            rows_per_partition=self.rows_per_partition or config.rows_per_partition,
+            partitions_override=self.partitions_override or config.partitions_override,
+            max_parallel_workers=self.max_parallel_workers or config.max_parallel_workers,
+            tables_in_parallel=self.tables_in_parallel or config.tables_in_parallel,
+            env={**config.env, **self.env},
+        )
+
+
+_UPDATE: Final = TypeAdapter(ConfigUpdate)
+_VALIDATED_KEYS: Final = (
+    "sourceName",
+    "destinationName",
+    "publicationName",
+    "replicationSlotName",
+    "cdcStagingPath",
+    "snapshotStagingPath",
+    "softDeleteColName",
+    "syncedAtColName",
+    "script",
+    "system",
+)
+
+
+def validation_request(update: ConfigUpdate, live: MirrorConfig, name: str, *, copy: bool) -> dict[str, Any]:
+    """``connectionConfigs`` that ask PeerDB about the additions alone, under a name that no mirror has."""
+    return {
+        **{key: live.raw[key] for key in _VALIDATED_KEYS if key in live.raw},
+        "flowJobName": name,
+        "tableMappings": _as_sent(update.additions),
+        "env": {**live.env, **update.env},
+        "doInitialSnapshot": copy,
+        "initialSnapshotOnly": False,
+        "resync": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy has come, in sums over all its tables: completed partitions, and rows."""
+
+    partitions: int
+    rows: int
+    partitions_total: int = 0
 
 
 _NOT_IN_COPIES = re.compile("[^a-zA-Z0-9_]+")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from peerdb_operator.peerdb.models import MirrorConfig, ReportedConfig, Word, without_nulls
+from peerdb_operator.peerdb.models import MirrorConfig, Progress, ReportedConfig, Word, without_nulls
 from peerdb_operator.peerdb.redaction import one_line
 
 
@@ -40,16 +40,6 @@ class LogLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotProgress:
-    """Sums over all copies of the mirror, finished ones included: they grow while a copy makes progress."""
-
-    tables: int
-    partitions_completed: int
-    partitions_total: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class MirrorStatusReply:
     """``POST mirrors/status``. ``state`` is PeerDB's word without ``STATUS_``, an open set; ``created_at`` as sent.
 
@@ -62,7 +52,7 @@ class MirrorStatusReply:
     created_at: str
     is_cdc: bool | None = None
     config: MirrorConfig | None = None
-    snapshot: SnapshotProgress | None = None
+    snapshot: Progress | None = None
 
 
 class _Clone(Wire):
@@ -74,10 +64,9 @@ class _Clone(Wire):
 class _SnapshotStatus(Wire):
     clones: tuple[_Clone, ...] = ()
 
-    def progress(self) -> SnapshotProgress:
-        return SnapshotProgress(
-            tables=len(self.clones),
-            partitions_completed=sum(c.num_partitions_completed for c in self.clones),
+    def progress(self) -> Progress:
+        return Progress(
+            partitions=sum(c.num_partitions_completed for c in self.clones),
             partitions_total=sum(c.num_partitions_total for c in self.clones),
             rows=sum(c.num_rows_synced for c in self.clones),
         )

@@ -8,18 +8,18 @@ import pytest
 
 from peerdb_operator.errors import PeerDBError, PeerDBNotFound, UnexpectedReply
 from peerdb_operator.peerdb.client import (
-    CdcFlowConfigUpdate,
+    ConfigUpdate,
     ListedMirror,
     LogLevel,
     LogRow,
     Patience,
     PeerDBClient,
+    Progress,
     Reply,
     Request,
     RequestedState,
-    SnapshotProgress,
 )
-from peerdb_operator.peerdb.models import Column, MirrorConfig, TableMapping
+from peerdb_operator.peerdb.models import Column, MirrorConfig, TableMapping, validation_request
 from tests.unit.clients.peerdb_fakes import FakeTransport, a_client, a_refusal, a_reply, run
 
 CREATED = "2026-08-21T10:00:00.123456Z"
@@ -153,7 +153,7 @@ def test_snapshot_progress_is_summed_over_all_copies_when_asked_for() -> None:
 
     assert transport.only.body is not None
     assert transport.only.body["excludeSnapshotStatus"] is False
-    assert reply.snapshot == SnapshotProgress(tables=2, partitions_completed=5, partitions_total=13, rows=1000007)
+    assert reply.snapshot == Progress(partitions=5, rows=1000007, partitions_total=13)
 
 
 def test_a_query_replication_mirror_is_told_apart() -> None:
@@ -444,7 +444,7 @@ def test_validation_sends_the_whole_config(short: bool, patience: Patience) -> N
 
 def state_changes() -> list[tuple[Any, dict[str, Any], Patience]]:
     running, paused, gone = RequestedState.RUNNING, RequestedState.PAUSED, RequestedState.TERMINATING
-    edit = CdcFlowConfigUpdate(batch_size=5)
+    edit = ConfigUpdate(batch_size=5)
     return [
         (lambda c: c.change_state("m", paused), {"requestedFlowState": "STATUS_PAUSED"}, Patience.PLAIN),
         (lambda c: c.change_state("m", running), {"requestedFlowState": "STATUS_RUNNING"}, Patience.PLAIN),
@@ -457,7 +457,7 @@ def state_changes() -> list[tuple[Any, dict[str, Any], Patience]]:
             Patience.PLAIN,
         ),
         (
-            lambda c: c.change_state("m", running, update=CdcFlowConfigUpdate()),
+            lambda c: c.change_state("m", running, update=ConfigUpdate()),
             {"requestedFlowState": "STATUS_RUNNING", "flowConfigUpdate": {"cdcFlowConfigUpdate": {}}},
             Patience.PLAIN,
         ),
@@ -500,21 +500,41 @@ def test_the_settings_that_peerdb_knows_are_read_by_name_set_or_not() -> None:
         run(a_client({})[0].dynamic_settings())
 
 
+def test_a_check_speaks_of_the_additions_alone_with_the_mirrors_peers_publication_and_env() -> None:
+    live = read_config(a_config(publicationName="pub", env={"A": "1", "B": "2"}, resync=True))
+    update = ConfigUpdate(additions=(TableMapping("public.b", "b"),), removals=live.tables, env={"A": "9"})
+    kept = {
+        key: value
+        for key, value in live.raw.items()
+        if key.endswith(("Name", "Path", "script", "system")) and key != "flowJobName"
+    }
+    assert validation_request(update, live, "precheck_1", copy=True) == {
+        **kept,
+        "flowJobName": "precheck_1",
+        "tableMappings": [{"sourceTableIdentifier": "public.b", "destinationTableIdentifier": "b"}],
+        "env": {"A": "9", "B": "2"},
+        "doInitialSnapshot": True,
+        "initialSnapshotOnly": False,
+        "resync": False,
+    }
+    assert kept["publicationName"] == "pub"
+
+
 def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -> None:
     [removed] = read_config(a_config(tableMappings=[a_mapping(engine=9)])).tables
     columns = (Column("v", nullable=True),)
     added = TableMapping("public.new", "new", exclude=("secret",), engine="CH_ENGINE_NULL", columns=columns)
-    update = CdcFlowConfigUpdate(
+    update = ConfigUpdate(
         batch_size=1,
         idle_timeout=2,
-        additional_tables=(added,),
-        removed_tables=(removed,),
-        updated_env={"K": "v"},
-        snapshot_num_rows_per_partition=3,
-        snapshot_num_partitions_override=4,
-        snapshot_max_parallel_workers=5,
-        snapshot_num_tables_in_parallel=6,
-        skip_initial_snapshot_for_table_additions=True,
+        additions=(added,),
+        removals=(removed,),
+        env={"K": "v"},
+        rows_per_partition=3,
+        partitions_override=4,
+        max_parallel_workers=5,
+        tables_in_parallel=6,
+        skip_snapshot=True,
     )
 
     assert update.to_json() == {
@@ -537,7 +557,7 @@ def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -
         "snapshotNumTablesInParallel": 6,
         "skipInitialSnapshotForTableAdditions": True,
     }
-    assert CdcFlowConfigUpdate().to_json() == {}
+    assert ConfigUpdate().to_json() == {}
 
 
 def test_calls_run_side_by_side() -> None:

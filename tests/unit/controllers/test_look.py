@@ -20,17 +20,9 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
 )
 from peerdb_operator.mirror.observe import Identity, Manner, Observed, Observer, Reads, unknown
-from peerdb_operator.mirror.rules.observation import (
-    ConfigGap,
-    Found,
-    NotFound,
-    OwnerKind,
-    Progress,
-    Unknown,
-    Unreadable,
-)
+from peerdb_operator.mirror.rules.observation import ConfigGap, Found, NotFound, OwnerKind, Unknown, Unreadable
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.peerdb.models import MirrorConfig, encode_json
+from peerdb_operator.peerdb.models import MirrorConfig, Progress, encode_json
 from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables

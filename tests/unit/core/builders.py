@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from peerdb_operator.api.constants import FINALIZER
-from peerdb_operator.api.mirror import RunState
+from peerdb_operator.api.mirror import AddedTables, RunState, SnapshotSpec, TableSpec
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Condition, ConditionStatus, MirrorStatus, Operation, Step, TablesStatus
-from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import Decision
-from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
+from peerdb_operator.mirror.rules.desired import Desired, mapping_of
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
@@ -32,7 +32,7 @@ from peerdb_operator.mirror.rules.observation import (
     Unreadable,
 )
 from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
-from peerdb_operator.peerdb.models import MirrorConfig, TableMapping
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig, TableMapping
 
 T = TypeVar("T")
 
@@ -55,10 +55,10 @@ def made(kind: Callable[..., T], defaults: Mapping[str, object], fields: Mapping
     return kind(**{**defaults, **fields})
 
 
-def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> DesiredTable:
+def a_wish(source: str = "public.orders", destination: str = "", **fields: object) -> TableSpec:
     """A table of a spec; the destination defaults to the table's own name."""
     names = {"source": source, "destination": destination or source.partition(".")[2] or source}
-    return made(DesiredTable, names, fields)
+    return made(TableSpec, names, fields)
 
 
 def a_mapping(source: str = "public.orders", destination: str = "", **fields: object) -> TableMapping:
@@ -67,7 +67,7 @@ def a_mapping(source: str = "public.orders", destination: str = "", **fields: ob
     return made(TableMapping, names, fields)
 
 
-def a_mirror(*tables: str | DesiredTable, runs: bool = True, **fields: object) -> Desired:
+def a_mirror(*tables: str | TableSpec, runs: bool = True, skip_snapshot: bool = False, **fields: object) -> Desired:
     """The wish of a Mirror: ``public.intent`` alone unless tables are named, Running unless told otherwise."""
     wishes = tuple(a_wish(table) if isinstance(table, str) else table for table in tables or ("public.orders",))
     defaults: dict[str, object] = {
@@ -75,6 +75,7 @@ def a_mirror(*tables: str | DesiredTable, runs: bool = True, **fields: object) -
         "generation": GENERATION,
         "state": RunState.RUNNING if runs else RunState.PAUSED,
         "tables": wishes,
+        "snapshot": SnapshotSpec(added_tables=AddedTables.SKIP if skip_snapshot else AddedTables.SNAPSHOT),
     }
     return made(Desired, defaults, fields)
 
@@ -258,7 +259,7 @@ def edit_to(mirror: Desired, config: MirrorConfig) -> ConfigUpdate:
     live = {table.source for table in config.tables}
     wished = {wish.source for wish in mirror.tables or ()}
     return ConfigUpdate(
-        additions=tuple(wish for wish in mirror.tables or () if wish.source not in live),
+        additions=tuple(mapping_of(wish) for wish in mirror.tables or () if wish.source not in live),
         removals=tuple(table for table in config.tables if table.source not in wished),
     )
 

@@ -18,9 +18,9 @@ from peerdb_operator.mirror.rules.conditions import AWAY
 from peerdb_operator.mirror.rules.desired import Desired, DropFlags
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
 from peerdb_operator.mirror.rules.journal import Journal
-from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, Progress, State, Unknown
+from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, State, Unknown
 from peerdb_operator.mirror.rules.state import Case, Claims, MirrorObject, MirrorState
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import MirrorConfig, Progress
 from tests.unit.core.builders import (
     CREATED,
     GENERATION,

@@ -8,7 +8,7 @@ import pytest
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Correction
-from peerdb_operator.mirror.rules.change import ConfigUpdate
+from peerdb_operator.mirror.rules.change import identity
 from peerdb_operator.mirror.rules.journal import (
     KEPT_CORRECTIONS,
     after_proven,
@@ -19,10 +19,11 @@ from peerdb_operator.mirror.rules.journal import (
     corrections_of,
     for_generation,
 )
-from tests.unit.core.builders import GENERATION, LIMITS, NOW, a_config, a_wish, settled_bounds
+from peerdb_operator.peerdb.models import ConfigUpdate
+from tests.unit.core.builders import GENERATION, LIMITS, NOW, a_config, a_mapping, settled_bounds
 
 LIVE = a_config("public.a")
-EDIT = ConfigUpdate(additions=(a_wish("public.b"),))
+EDIT = ConfigUpdate(additions=(a_mapping("public.b"),))
 GOAL = EDIT.applied_to(LIVE).fingerprint
 MINUTE = 60.0
 
@@ -114,7 +115,7 @@ def test_three_corrections_within_an_hour_are_a_loop() -> None:
 
 def test_a_loop_holds_only_the_difference_that_loops() -> None:
     bounds = after_corrections([NOW - 20, NOW - 10, NOW])
-    other = ConfigUpdate(additions=(a_wish("public.z"),))
+    other = ConfigUpdate(additions=(a_mapping("public.z"),))
     assert blocked_by(bounds, other, LIVE, LIMITS, NOW) is None
 
 
@@ -128,11 +129,11 @@ def test_a_loop_that_goes_on_waits_twice_as_long() -> None:
 
 
 def test_a_loop_is_remembered_for_longer_than_its_own_wait() -> None:
-    slow = settled_bounds(attempts=7, corrections=(Correction(EDIT.identity(), NOW - 5 * 3600.0),))
-    assert corrections_of(slow, EDIT.identity(), LIMITS, NOW) == 1
-    assert corrections_of(replace(slow, attempts=0), EDIT.identity(), LIMITS, NOW) == 0
-    first = settled_bounds(attempts=2, corrections=(Correction(EDIT.identity(), NOW - 3600.0 - 599.0),))
-    assert corrections_of(first, EDIT.identity(), LIMITS, NOW) == 1
+    slow = settled_bounds(attempts=7, corrections=(Correction(identity(EDIT), NOW - 5 * 3600.0),))
+    assert corrections_of(slow, identity(EDIT), LIMITS, NOW) == 1
+    assert corrections_of(replace(slow, attempts=0), identity(EDIT), LIMITS, NOW) == 0
+    first = settled_bounds(attempts=2, corrections=(Correction(identity(EDIT), NOW - 3600.0 - 599.0),))
+    assert corrections_of(first, identity(EDIT), LIMITS, NOW) == 1
 
 
 def test_only_the_newest_corrections_are_kept() -> None:

@@ -6,17 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from peerdb_operator.api.mirror import TableSpec
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.change import (
-    Blocked,
-    ConfigUpdate,
-    describe_conflict,
-    diff_tables,
-    next_change,
-    wire_size,
-)
-from peerdb_operator.mirror.rules.desired import Desired, DesiredTable
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.mirror.rules.change import Blocked, describe_conflict, diff_tables, next_change, wire_size
+from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig
 from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish, an_empty_config
 
 ROOMY = 512 * 1024
@@ -54,12 +48,12 @@ def test_tables_are_left_alone_when_the_spec_has_no_list() -> None:
 
 def test_one_edit_carries_additions_removals_and_settings() -> None:
     edit = the_edit(a_mirror("public.a", "public.c", batch_size=7), a_config("public.a", "public.b"))
-    assert (added(edit), removed(edit), edit.settings.batch_size) == (["public.c"], ["public.b"], 7)
+    assert (added(edit), removed(edit), edit.batch_size) == (["public.c"], ["public.b"], 7)
 
 
 def test_settings_alone_are_edited_when_the_mirror_has_no_table() -> None:
     edit = the_edit(a_mirror(tables=None, batch_size=7), an_empty_config())
-    assert edit.settings.batch_size == 7
+    assert edit.batch_size == 7
 
 
 def test_nothing_is_added_when_the_mirror_is_empty() -> None:
@@ -89,10 +83,10 @@ def test_another_desired_state_or_another_limit_is_compared_anew() -> None:
     ("wish", "field"),
     [
         (a_wish("public.a", "elsewhere"), "destination"),
-        (a_wish("public.a", exclude=frozenset({"x"})), "exclude"),
+        (a_wish("public.a", exclude=("x",)), "exclude"),
     ],
 )
-def test_the_whole_difference_waits_when_a_live_table_is_mapped_anew(wish: DesiredTable, field: str) -> None:
+def test_the_whole_difference_waits_when_a_live_table_is_mapped_anew(wish: TableSpec, field: str) -> None:
     refusal = the_refusal(a_mirror(wish, "public.new"), a_config("public.a"))
     assert refusal.reason is Reason.TABLE_CHANGE_REJECTED
     assert f"public.a ({field})" in refusal.message
@@ -129,6 +123,13 @@ def test_a_freed_destination_takes_two_cycles_when_additions_are_not_copied() ->
     assert (added(first), removed(first)) == ([], ["public.b"])
     second = the_edit(mirror, first.applied_to(live))
     assert (added(second), removed(second)) == (["public.new"], [])
+
+
+def test_an_edit_says_whether_added_tables_are_copied_only_if_it_adds_any() -> None:
+    live = a_config("public.a", "public.b")
+    assert the_edit(a_mirror("public.a", "public.c", skip_snapshot=True), live).skip_snapshot
+    assert not the_edit(a_mirror("public.a", "public.c"), live).skip_snapshot
+    assert not the_edit(a_mirror("public.a", skip_snapshot=True), live).skip_snapshot
 
 
 @pytest.mark.parametrize("skip", [True, False])
@@ -177,13 +178,13 @@ def test_an_update_over_the_size_is_split_one_cycle_each() -> None:
 def test_settings_go_first_when_they_leave_no_room_for_tables() -> None:
     mirror = a_mirror("public.a", "public.b", settings=(("KEY", "v" * 700),))
     first = the_edit(mirror, a_config("public.a"), edit_bytes=800)
-    assert (added(first), first.settings.env) == ([], (("KEY", "v" * 700),))
+    assert (added(first), first.env) == ([], {"KEY": "v" * 700})
     second = the_edit(mirror, first.applied_to(a_config("public.a")), edit_bytes=800)
     assert added(second) == ["public.b"]
 
 
 def test_an_addition_is_refused_when_its_mapping_alone_is_over_the_size() -> None:
-    large = a_wish("public.b", exclude=frozenset(f"column{number}" for number in range(100)))
+    large = a_wish("public.b", exclude=tuple(f"column{number}" for number in range(100)))
     refusal = the_refusal(a_mirror("public.a", large), a_config("public.a"), edit_bytes=1024)
     assert refusal.reason is Reason.EDIT_TOO_LARGE
     assert "public.b alone is larger than 1 KiB" in refusal.message
@@ -191,12 +192,12 @@ def test_an_addition_is_refused_when_its_mapping_alone_is_over_the_size() -> Non
 
 def test_an_addition_that_just_fits_goes_out() -> None:
     wish = a_wish("public.b")
-    size = wire_size(wish.as_mapping())
+    size = wire_size(a_mapping("public.b"))
     assert added(the_edit(a_mirror("public.a", wish), a_config("public.a"), edit_bytes=size)) == ["public.b"]
 
 
 def test_a_removal_is_refused_when_its_mapping_alone_is_over_the_size() -> None:
-    large = a_mapping("public.b", exclude=frozenset(f"column{number}" for number in range(100)))
+    large = a_mapping("public.b", exclude=tuple(f"column{number}" for number in range(100)))
     refusal = the_refusal(a_mirror("public.a"), a_config("public.a", large), edit_bytes=1024)
     assert refusal.reason is Reason.EDIT_TOO_LARGE
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from peerdb_operator.api.mirror import DeletionPolicy, RunState, parse_spec
+from peerdb_operator.api.mirror import (
+    AddedTables,
+    ColumnSpec,
+    DeletionPolicy,
+    Engine,
+    RunState,
+    SnapshotSpec,
+    TableSpec,
+    parse_spec,
+)
 from peerdb_operator.mirror.rules.desired import (
     Desired,
-    DesiredColumn,
-    DesiredSnapshot,
-    DesiredTable,
     DropFlags,
     desired_from,
+    differences,
+    mapping_of,
 )
 from peerdb_operator.peerdb.models import Column, TableMapping
 from tests.unit.core.builders import a_mapping, a_wish
 
-FULL_SPEC: dict[str, object] = {
+FULL_SPEC: dict[str, Any] = {
     "state": "Paused",
     "tables": [
         {
@@ -50,18 +60,18 @@ FULL_SPEC: dict[str, object] = {
 
 
 def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
-    table = DesiredTable(
+    table = TableSpec(
         source="public.orders",
         destination="orders",
-        exclude=frozenset({"card"}),
+        exclude=("card",),
         partition_key="id",
-        engine="CH_ENGINE_MERGE_TREE",
+        engine=Engine.MERGE_TREE,
         sharding_key="region",
         policy_name="hot",
         partition_by_expr="toYYYYMM(at)",
         columns=(
-            DesiredColumn("id", destination="key", destination_type="UInt64", ordering=1),
-            DesiredColumn("at", partitioning=2, nullable=True),
+            ColumnSpec("id", destination_name="key", destination_type="UInt64", ordering=1),
+            ColumnSpec("at", partitioning=2, nullable_enabled=True),
         ),
     )
     assert desired_from(parse_spec(FULL_SPEC), "orders", 5) == Desired(
@@ -71,9 +81,14 @@ def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
         tables=(table,),
         batch_size=7,
         idle_timeout=8,
-        snapshot=DesiredSnapshot(1, 2, 3, 4),
+        snapshot=SnapshotSpec(
+            rows_per_partition=1,
+            partitions_override=2,
+            max_parallel_workers=3,
+            tables_in_parallel=4,
+            added_tables=AddedTables.SKIP,
+        ),
         settings=(("A", "1"), ("B", "2")),
-        skip_snapshot=True,
         deletion_policy=DeletionPolicy.RETAIN,
         drop=DropFlags(statistics=True, keep_destination=True),
     )
@@ -92,29 +107,38 @@ def test_added_tables_are_copied_unless_the_spec_says_otherwise() -> None:
 
 def test_a_table_leaves_its_options_to_peerdb_when_only_its_names_are_given() -> None:
     spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders"}]})
-    assert desired_from(spec, "orders", 1).tables == (DesiredTable("public.orders", "orders"),)
+    assert desired_from(spec, "orders", 1).tables == (TableSpec("public.orders", "orders"),)
 
 
 def test_an_added_table_shows_peerdbs_zero_values_when_nothing_is_set() -> None:
-    assert a_wish("public.orders").as_mapping() == a_mapping("public.orders")
+    assert mapping_of(a_wish("public.orders")) == a_mapping("public.orders")
 
 
 def test_an_added_table_shows_what_the_spec_sets() -> None:
     fields: dict[str, object] = {
-        "exclude": frozenset({"x"}),
+        "exclude": ("x",),
         "partition_key": "id",
-        "engine": "CH_ENGINE_NULL",
         "sharding_key": "s",
         "policy_name": "p",
         "partition_by_expr": "e",
     }
     columns = (
-        DesiredColumn("id"),
-        DesiredColumn("at", destination="at", destination_type="Date", ordering=1, partitioning=2, nullable=False),
+        ColumnSpec("id"),
+        ColumnSpec("at", "at", "Date", ordering=1, partitioning=2, nullable_enabled=False),
     )
     shown = (Column("at", "at", "Date", 1, 2), Column("id"))
-    added = a_wish("public.orders", "t", columns=columns, **fields).as_mapping()
-    assert added == a_mapping("public.orders", "t", columns=shown, **{**fields, "exclude": ("x",)})
+    added = mapping_of(a_wish("public.orders", "t", engine=Engine.NULL, columns=columns, **fields))
+    assert added == a_mapping("public.orders", "t", engine="CH_ENGINE_NULL", columns=shown, **fields)
+
+
+def test_a_table_is_added_with_what_the_spec_sets_and_nothing_else() -> None:
+    spec = FULL_SPEC["tables"][0]
+    names = {"source": "sourceTableIdentifier", "destination": "destinationTableIdentifier"}
+    sent = {names.get(name, name): value for name, value in spec.items()}
+    at, key = spec["columns"][1], spec["columns"][0]
+    [table] = desired_from(parse_spec(FULL_SPEC), "orders", 1).tables or ()
+    assert mapping_of(table).to_json() == {**sent, "engine": "CH_ENGINE_MERGE_TREE", "columns": [at, key]}
+    assert mapping_of(a_wish("public.a")).to_json() == {names["source"]: "public.a", names["destination"]: "a"}
 
 
 def test_fields_that_the_spec_leaves_out_never_differ() -> None:
@@ -128,22 +152,22 @@ def test_fields_that_the_spec_leaves_out_never_differ() -> None:
         partition_by_expr="e",
         columns=(Column("id"),),
     )
-    assert a_wish("public.orders").differs_from(live) == ()
+    assert differences(a_wish("public.orders"), live) == ()
 
 
 @pytest.mark.parametrize(
     ("name", "field", "value"),
     [
-        ("exclude", "exclude", frozenset({"x"})),
+        ("exclude", "exclude", ("x",)),
         ("partitionKey", "partition_key", "id"),
-        ("engine", "engine", "CH_ENGINE_NULL"),
+        ("engine", "engine", Engine.NULL),
         ("shardingKey", "sharding_key", "s"),
         ("policyName", "policy_name", "p"),
         ("partitionByExpr", "partition_by_expr", "e"),
     ],
 )
 def test_a_set_field_differs_under_the_name_that_users_write(name: str, field: str, value: object) -> None:
-    assert a_wish("public.orders", "orders", **{field: value}).differs_from(a_mapping("public.orders")) == (name,)
+    assert differences(a_wish("public.orders", "orders", **{field: value}), a_mapping("public.orders")) == (name,)
 
 
 DESCRIBED = {
@@ -155,7 +179,7 @@ DESCRIBED = {
 }
 
 
-def a_table_with(*columns: dict[str, object]) -> DesiredTable:
+def a_table_with(*columns: dict[str, object]) -> TableSpec:
     """A table of a spec that lists these columns."""
     spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders", "columns": list(columns)}]})
     [table] = desired_from(spec, "orders", 1).tables or ()
@@ -169,26 +193,26 @@ def live_with(*columns: Column) -> TableMapping:
 
 def test_fields_that_a_column_of_the_spec_leaves_out_never_differ() -> None:
     live = live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))
-    assert a_table_with({"sourceName": "id"}).differs_from(live) == ()
+    assert differences(a_table_with({"sourceName": "id"}), live) == ()
 
 
 @pytest.mark.parametrize("field", DESCRIBED)
 def test_a_set_field_of_a_column_differs_under_the_name_that_users_write(field: str) -> None:
     table = a_table_with({"sourceName": "id", field: DESCRIBED[field]})
-    assert table.differs_from(live_with(Column("id"))) == (f"columns[id].{field}",)
-    assert table.differs_from(live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))) == ()
+    assert differences(table, live_with(Column("id"))) == (f"columns[id].{field}",)
+    assert differences(table, live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))) == ()
 
 
 def test_a_column_that_keeps_its_name_equals_one_that_is_named_like_its_source() -> None:
     same = a_table_with({"sourceName": "id", "destinationName": "id"})
-    assert same.differs_from(live_with(Column("id"))) == ()
-    assert same.differs_from(live_with(Column("id", "id"))) == ()
+    assert differences(same, live_with(Column("id"))) == ()
+    assert differences(same, live_with(Column("id", "id"))) == ()
 
 
 def test_columns_are_matched_by_source_name_whatever_their_order() -> None:
     table = a_table_with({"sourceName": "id", "ordering": 1}, {"sourceName": "at", "ordering": 2})
-    assert table.differs_from(live_with(Column("at", ordering=2), Column("id", ordering=1))) == ()
-    assert table.differs_from(live_with(Column("at", ordering=1), Column("id", ordering=2))) == (
+    assert differences(table, live_with(Column("at", ordering=2), Column("id", ordering=1))) == ()
+    assert differences(table, live_with(Column("at", ordering=1), Column("id", ordering=2))) == (
         "columns[id].ordering",
         "columns[at].ordering",
     )
@@ -196,27 +220,27 @@ def test_columns_are_matched_by_source_name_whatever_their_order() -> None:
 
 def test_a_column_that_peerdb_does_not_list_has_what_peerdb_chooses_by_itself() -> None:
     plain = a_table_with({"sourceName": "id", "destinationName": "id", "nullableEnabled": False})
-    assert plain.differs_from(live_with()) == ()
-    assert a_table_with({"sourceName": "id", "ordering": 1}).differs_from(live_with()) == ("columns[id].ordering",)
+    assert differences(plain, live_with()) == ()
+    assert differences(a_table_with({"sourceName": "id", "ordering": 1}), live_with()) == ("columns[id].ordering",)
 
 
 def test_a_live_column_that_the_list_of_the_spec_lacks_differs_if_peerdb_treats_it_specially() -> None:
     listed = a_table_with({"sourceName": "id", "ordering": 1})
     live = live_with(Column("id", ordering=1), Column("at", destination_type="Date"), Column("x"), Column("y", "y"))
-    assert listed.differs_from(live) == ("columns[at]",)
-    assert a_table_with().differs_from(live_with(Column("at", nullable=True))) == ("columns[at]",)
+    assert differences(listed, live) == ("columns[at]",)
+    assert differences(a_table_with(), live_with(Column("at", nullable=True))) == ("columns[at]",)
 
 
 def test_a_column_that_peerdb_lists_twice_equals_only_if_both_entries_do() -> None:
     table = a_table_with({"sourceName": "id", "ordering": 1})
-    assert table.differs_from(live_with(Column("id", ordering=1), Column("id", ordering=1, nullable=True))) == ()
-    assert table.differs_from(live_with(Column("id", ordering=1), Column("id", ordering=2))) == (
+    assert differences(table, live_with(Column("id", ordering=1), Column("id", ordering=1, nullable=True))) == ()
+    assert differences(table, live_with(Column("id", ordering=1), Column("id", ordering=2))) == (
         "columns[id].ordering",
     )
 
 
 def test_another_destination_differs() -> None:
-    assert a_wish("public.orders", "new").differs_from(a_mapping("public.orders", "old")) == ("destination",)
+    assert differences(a_wish("public.orders", "new"), a_mapping("public.orders", "old")) == ("destination",)
 
 
 @pytest.mark.parametrize("statistics", [True, False])

@@ -5,19 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
-
-from peerdb_operator.mirror.rules.change import (
-    ConfigUpdate,
-    SettingsEdit,
-    listed,
-    precheck_key,
-    settings_edit,
-    wire_size,
-)
-from peerdb_operator.mirror.rules.desired import DesiredSnapshot
-from peerdb_operator.peerdb.models import Column, MirrorConfig
-from tests.unit.core.builders import a_config, a_mapping, a_mirror, a_wish
+from peerdb_operator.api.mirror import AddedTables, SnapshotSpec
+from peerdb_operator.mirror.rules.change import identity, in_words, listed, precheck_key, settings_edit, wire_size
+from peerdb_operator.peerdb.models import Column, ConfigUpdate, MirrorConfig
+from tests.unit.core.builders import a_config, a_mapping, a_mirror
 
 LIVE = a_config(
     "public.a", "public.b", batch_size=10, idle_timeout=20, rows_per_partition=1, partitions_override=2,
@@ -26,55 +17,48 @@ LIVE = a_config(
 
 
 def test_an_edit_adds_at_the_end_and_keeps_the_rest() -> None:
-    edit = ConfigUpdate(additions=(a_wish("public.c"),), removals=(a_mapping("public.a"),))
+    edit = ConfigUpdate(additions=(a_mapping("public.c"),), removals=(a_mapping("public.a"),))
     assert [table.source for table in edit.applied_to(LIVE).tables] == ["public.b", "public.c"]
 
 
 def test_an_edit_changes_only_the_settings_it_carries() -> None:
-    edit = ConfigUpdate(
-        settings=SettingsEdit(batch_size=11, snapshot=DesiredSnapshot(max_parallel_workers=9), env=(("A", "1"),))
-    )
+    edit = ConfigUpdate(batch_size=11, max_parallel_workers=9, env={"A": "1"})
     expected = replace(LIVE, batch_size=11, max_parallel_workers=9, env={"A": "1"})
     assert edit.applied_to(LIVE) == expected
 
 
 def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> None:
-    edit = ConfigUpdate(settings=SettingsEdit(5, 6, DesiredSnapshot(5, 6, 7, 8), (("B", "2"),)))
+    edit = ConfigUpdate((), (), 5, 6, 5, 6, 7, 8, {"B": "2"})
     applied = edit.applied_to(replace(LIVE, env={"A": "1", "B": "1"}))
     assert applied == MirrorConfig(LIVE.tables, 5, 6, 5, 6, 7, 8, {"A": "1", "B": "2"})
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        ConfigUpdate(additions=(a_wish(),)),
-        ConfigUpdate(removals=(a_mapping(),)),
-        ConfigUpdate(settings=SettingsEdit(env=(("A", "1"),))),
-    ],
-)
-def test_an_edit_is_not_empty_when_it_carries_anything(edit: ConfigUpdate) -> None:
-    assert not edit.is_empty
-    assert ConfigUpdate().is_empty
-
-
 def test_identity_is_the_difference_itself_whatever_else_the_config_holds() -> None:
-    one = ConfigUpdate(additions=(a_wish("public.a"), a_wish("public.b")), removals=(a_mapping("public.c"),))
+    one = ConfigUpdate(additions=(a_mapping("public.a"), a_mapping("public.b")), removals=(a_mapping("public.c"),))
     turned = ConfigUpdate(additions=one.additions[::-1], removals=one.removals)
-    assert turned.identity() == one.identity()
-    assert ConfigUpdate(additions=one.additions).identity() != one.identity()
-    assert (
-        ConfigUpdate(settings=SettingsEdit(batch_size=1)).identity()
-        != ConfigUpdate(settings=SettingsEdit(idle_timeout=1)).identity()
-    )
+    assert identity(turned) == identity(one)
+    assert identity(ConfigUpdate(additions=one.additions)) != identity(one)
+    assert identity(ConfigUpdate(batch_size=1)) != identity(ConfigUpdate(idle_timeout=1))
+
+
+def test_identity_keeps_its_bytes_so_that_corrections_are_counted_over_an_upgrade() -> None:
+    columns = (Column("id", "key", ordering=1),)
+    added = a_mapping("public.b", "b", exclude=("y", "x"), engine="CH_ENGINE_NULL", columns=columns)
+    edit = ConfigUpdate(
+        (added, a_mapping("public.a")), (a_mapping("public.c"),), batch_size=7, rows_per_partition=5,
+        env={"B": "2", "A": "1"},
+    )  # fmt: skip
+    assert identity(edit) == "292c5ebeaca5f4ae6d771b74693c6dfe"
+    assert identity(ConfigUpdate(removals=(a_mapping("public.c"),))) == "42a92317ef9ee55b0516f3e03ca61375"
 
 
 def test_an_edit_is_told_in_words() -> None:
-    many = tuple(a_wish(f"public.t{number}") for number in range(7))
-    edit = ConfigUpdate(many, (a_mapping("public.old"),), SettingsEdit(batch_size=1))
-    assert edit.names() == (
+    many = tuple(a_mapping(f"public.t{number}") for number in range(7))
+    edit = ConfigUpdate(many, (a_mapping("public.old"),), batch_size=1)
+    assert in_words(edit) == (
         "add public.t0, public.t1, public.t2, public.t3, public.t4 and 2 more, remove public.old, change settings"
     )
-    assert ConfigUpdate().names() == "nothing"
+    assert in_words(ConfigUpdate()) == "nothing"
     assert listed(list("abcde")) == "a, b, c, d, e"
 
 
@@ -82,27 +66,27 @@ def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> N
     mirror = a_mirror(
         batch_size=10,
         idle_timeout=99,
-        snapshot=DesiredSnapshot(rows_per_partition=1, tables_in_parallel=9),
+        snapshot=SnapshotSpec(rows_per_partition=1, tables_in_parallel=9),
         settings=(("A", "1"), ("B", "2")),
     )
     live = replace(LIVE, env={"A": "1", "B": "old", "PINNED": "x"})
-    expected = SettingsEdit(None, 99, DesiredSnapshot(tables_in_parallel=9), (("B", "2"),))
+    expected = ConfigUpdate(idle_timeout=99, tables_in_parallel=9, env={"B": "2"})
     assert settings_edit(mirror, live) == expected
 
 
 def test_no_setting_is_edited_when_the_spec_sets_none() -> None:
-    assert settings_edit(a_mirror(), LIVE).is_empty
+    assert settings_edit(a_mirror(), LIVE) == ConfigUpdate()
 
 
 def test_a_precheck_answers_for_one_generation_its_additions_and_whether_they_are_copied() -> None:
-    mirror, edit = a_mirror(), ConfigUpdate(additions=(a_wish("public.a"), a_wish("public.b")))
+    mirror, edit = a_mirror(), ConfigUpdate(additions=(a_mapping("public.a"), a_mapping("public.b")))
     key = precheck_key(edit, mirror)
     assert precheck_key(replace(edit, additions=edit.additions[::-1]), mirror) == key
     assert precheck_key(replace(edit, removals=(a_mapping(),)), mirror) == key
     others = [
         precheck_key(replace(edit, additions=edit.additions[:1]), mirror),
         precheck_key(edit, replace(mirror, generation=99)),
-        precheck_key(edit, replace(mirror, skip_snapshot=True)),
+        precheck_key(edit, replace(mirror, snapshot=SnapshotSpec(added_tables=AddedTables.SKIP))),
     ]
     assert key not in others
 

@@ -15,16 +15,8 @@ from peerdb_operator.mirror.rules.history import (
     same_owner,
     same_paused_config,
 )
-from peerdb_operator.mirror.rules.observation import (
-    Absent,
-    Found,
-    NotFound,
-    Observation,
-    Progress,
-    Reading,
-    State,
-    Unknown,
-)
+from peerdb_operator.mirror.rules.observation import Absent, Found, NotFound, Observation, Reading, State, Unknown
+from peerdb_operator.peerdb.models import Progress
 from tests.unit.core.builders import (
     CREATED,
     LIMITS,

@@ -9,7 +9,8 @@ from peerdb_operator.api.status import Bounds, Step
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Observe, Pause
 from peerdb_operator.mirror.rules.desired import Desired
-from peerdb_operator.mirror.rules.observation import Progress, State, Unreadable
+from peerdb_operator.mirror.rules.observation import State, Unreadable
+from peerdb_operator.peerdb.models import Progress
 from tests.unit.core.builders import (
     GENERATION,
     LONG_AGO,

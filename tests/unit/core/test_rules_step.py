@@ -6,7 +6,7 @@ import pytest
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Operation, Step
-from peerdb_operator.mirror.rules.change import precheck_key
+from peerdb_operator.mirror.rules.change import identity, precheck_key
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate
 from peerdb_operator.mirror.rules.desired import Desired
@@ -281,7 +281,7 @@ def test_an_edit_goes_out_once_with_the_fingerprints_around_it() -> None:
 
 def test_an_edit_of_a_settled_generation_is_noted_as_a_correction() -> None:
     settled = at_rest(MORE, STANDS, **READY).journal.bounds
-    assert [each.difference for each in settled.corrections] == [edit_to(MORE, LIVE).identity()]
+    assert [each.difference for each in settled.corrections] == [identity(edit_to(MORE, LIVE))]
     assert at_rest(MORE, STANDS, Bounds(GENERATION), **READY).journal.bounds.corrections == ()
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.change import ConfigUpdate
 from peerdb_operator.mirror.rules.decision import SendUpdate
 from peerdb_operator.mirror.rules.observation import State, Unreadable
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig
 from tests.unit.core.builders import NO_WORKERS, a_config, a_light_look, a_mirror, a_wish, an_outage
 from tests.unit.core.story import EventRecorder, a_fresh_story, a_settled_story
 

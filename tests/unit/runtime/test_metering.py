@@ -18,7 +18,7 @@ from peerdb_operator.errors import (
 )
 from peerdb_operator.peerdb.client import LogLevel, Operation, PeerDBClient, Reply, Request, RequestedState
 from peerdb_operator.peerdb.http import READ_SECONDS
-from peerdb_operator.peerdb.models import CdcFlowConfigUpdate
+from peerdb_operator.peerdb.models import ConfigUpdate
 from peerdb_operator.telemetry.families import PEERDB_SECONDS, QUEUE_WAIT, RECONCILE_SECONDS, Family
 from peerdb_operator.telemetry.metering import KubeWrite, MeteredTransport, WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
@@ -73,13 +73,13 @@ def test_a_request_is_counted_by_the_call_that_sends_it(
     [
         (RequestedState.PAUSED, None, "state_change_pause"),
         (RequestedState.RUNNING, None, "state_change_resume"),
-        (RequestedState.RUNNING, CdcFlowConfigUpdate(batch_size=5), "state_change_edit"),
-        (RequestedState.RUNNING, CdcFlowConfigUpdate(), "state_change_disarm"),
+        (RequestedState.RUNNING, ConfigUpdate(batch_size=5), "state_change_edit"),
+        (RequestedState.RUNNING, ConfigUpdate(), "state_change_disarm"),
         (RequestedState.TERMINATING, None, "state_change_drop"),
     ],
 )
 def test_a_command_is_counted_by_what_the_client_really_sends(
-    state: RequestedState, update: CdcFlowConfigUpdate | None, operation: str
+    state: RequestedState, update: ConfigUpdate | None, operation: str
 ) -> None:
     metrics = Metrics()
 

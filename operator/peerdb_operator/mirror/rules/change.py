@@ -1,98 +1,57 @@
-"""One update of a mirror: what it carries, what the config is afterwards, how large it is.
-
-Owns the values; ``change`` decides which edit is sent.
-"""
+"""The difference between a spec and a live mirror, and the next update that makes it smaller, or why none may."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.rules.desired import Desired, DesiredSnapshot, DesiredTable
-from peerdb_operator.peerdb.models import MirrorConfig, TableMapping
+from peerdb_operator.api.table import TableSpec
+from peerdb_operator.mirror.rules.desired import Desired, differences, mapping_of
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig, TableMapping
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsEdit:
-    """The settings part of an edit; ``None`` and absent keys stay unchanged (PeerDB reads 0 as "unchanged" too)."""
+def identity(edit: ConfigUpdate) -> str:
+    """A hash of the difference itself, whatever else the config holds (32 hex digits); ``status.bounds`` keeps it."""
+    snapshot = (edit.rows_per_partition, edit.partitions_override, edit.max_parallel_workers, edit.tables_in_parallel)
+    plain = [
+        _keys(edit.additions),
+        sorted(table.source for table in edit.removals),
+        [
+            edit.batch_size or None,
+            edit.idle_timeout or None,
+            [value or None for value in snapshot],
+            sorted(edit.env.items()),
+        ],
+    ]
+    return _hash(plain)
 
-    batch_size: int | None = None
-    idle_timeout: int | None = None
-    snapshot: DesiredSnapshot = field(default_factory=DesiredSnapshot)
-    env: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be set."""
-        return self == SettingsEdit()
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigUpdate:
-    """One update: additions, removals and settings together."""
-
-    additions: tuple[DesiredTable, ...] = ()
-    removals: tuple[TableMapping, ...] = ()
-    settings: SettingsEdit = SettingsEdit()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the edit would change nothing."""
-        return not self.additions and not self.removals and self.settings.is_empty
-
-    def applied_to(self, config: MirrorConfig) -> MirrorConfig:
-        """The config once PeerDB has applied this edit to ``config``."""
-        return config.once("after", self, lambda: self._applied_to(config))
-
-    def _applied_to(self, config: MirrorConfig) -> MirrorConfig:
-        gone = {table.source for table in self.removals}
-        kept = tuple(table for table in config.tables if table.source not in gone)
-        settings, snapshot = self.settings, self.settings.snapshot
-        return MirrorConfig(
-            tables=kept + tuple(table.as_mapping() for table in self.additions),
-            batch_size=settings.batch_size or config.batch_size,
-            idle_timeout=settings.idle_timeout or config.idle_timeout,
-            rows_per_partition=snapshot.rows_per_partition or config.rows_per_partition,
-            partitions_override=snapshot.partitions_override or config.partitions_override,
-            max_parallel_workers=snapshot.max_parallel_workers or config.max_parallel_workers,
-            tables_in_parallel=snapshot.tables_in_parallel or config.tables_in_parallel,
-            env={**config.env, **dict(settings.env)},
-        )
-
-    def identity(self) -> str:
-        """A hash of the difference itself, whatever else the config holds (32 hex digits)."""
-        settings = self.settings
-        plain = [
-            sorted(json.dumps(table.as_mapping().key()) for table in self.additions),
-            sorted(table.source for table in self.removals),
-            [settings.batch_size, settings.idle_timeout, _values(settings.snapshot), list(settings.env)],
-        ]
-        return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
-
-    def names(self) -> str:
-        """The edit in words, for messages: at most five names of a kind."""
-        parts = []
-        if self.additions:
-            parts.append(f"add {listed([table.source for table in self.additions])}")
-        if self.removals:
-            parts.append(f"remove {listed([table.source for table in self.removals])}")
-        if not self.settings.is_empty:
-            parts.append("change settings")
-        return ", ".join(parts) or "nothing"
+def in_words(edit: ConfigUpdate) -> str:
+    """The edit for messages: at most five names of a kind."""
+    parts = []
+    if edit.additions:
+        parts.append(f"add {listed([table.source for table in edit.additions])}")
+    if edit.removals:
+        parts.append(f"remove {listed([table.source for table in edit.removals])}")
+    if edit.sets_anything:
+        parts.append("change settings")
+    return ", ".join(parts) or "nothing"
 
 
 def precheck_key(edit: ConfigUpdate, desired: Desired) -> str:
     """What a precheck's answer belongs to: the generation, the additions, and whether they are copied."""
-    plain = [
-        desired.generation,
-        desired.skip_snapshot,
-        sorted(json.dumps(table.as_mapping().key()) for table in edit.additions),
-    ]
+    return _hash([desired.generation, desired.skip_snapshot, _keys(edit.additions)])
+
+
+def _keys(tables: tuple[TableMapping, ...]) -> list[str]:
+    return sorted(json.dumps(table.key()) for table in tables)
+
+
+def _hash(plain: list[object]) -> str:
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
 
 
@@ -108,36 +67,22 @@ def listed(names: list[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def settings_edit(desired: Desired, config: MirrorConfig) -> SettingsEdit:
+def settings_edit(desired: Desired, config: MirrorConfig) -> ConfigUpdate:
     """The settings that the spec sets and the live config does not have."""
     snapshot = desired.snapshot
-    return SettingsEdit(
+    return ConfigUpdate(
         batch_size=_changed(desired.batch_size, config.batch_size),
         idle_timeout=_changed(desired.idle_timeout, config.idle_timeout),
-        snapshot=DesiredSnapshot(
-            rows_per_partition=_changed(snapshot.rows_per_partition, config.rows_per_partition),
-            partitions_override=_changed(snapshot.partitions_override, config.partitions_override),
-            max_parallel_workers=_changed(snapshot.max_parallel_workers, config.max_parallel_workers),
-            tables_in_parallel=_changed(snapshot.tables_in_parallel, config.tables_in_parallel),
-        ),
-        env=tuple((key, value) for key, value in desired.settings if config.env.get(key) != value),
+        rows_per_partition=_changed(snapshot.rows_per_partition, config.rows_per_partition),
+        partitions_override=_changed(snapshot.partitions_override, config.partitions_override),
+        max_parallel_workers=_changed(snapshot.max_parallel_workers, config.max_parallel_workers),
+        tables_in_parallel=_changed(snapshot.tables_in_parallel, config.tables_in_parallel),
+        env={key: value for key, value in desired.settings if config.env.get(key) != value},
     )
 
 
-def _changed(value: int | None, live: int) -> int | None:
-    return None if value is None or value == live else value
-
-
-def _values(snapshot: DesiredSnapshot) -> list[int | None]:
-    return [
-        snapshot.rows_per_partition,
-        snapshot.partitions_override,
-        snapshot.max_parallel_workers,
-        snapshot.tables_in_parallel,
-    ]
-
-
-T = TypeVar("T")
+def _changed(value: int | None, live: int) -> int:
+    return 0 if value is None or value == live else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +101,9 @@ class Blocked:
 class TableDiff:
     """The tables of the spec against the live ones."""
 
-    added: tuple[DesiredTable, ...]
+    added: tuple[TableMapping, ...]
     removed: tuple[TableMapping, ...]
-    remapped: tuple[tuple[DesiredTable, tuple[str, ...]], ...]
+    remapped: tuple[tuple[TableSpec, tuple[str, ...]], ...]
 
     @property
     def takes_away(self) -> bool:
@@ -176,9 +121,9 @@ def _diff_tables(desired: Desired, config: MirrorConfig) -> TableDiff:
         return TableDiff((), (), ())
     live = config.by_source
     sources = {table.source for table in desired.tables}
-    remapped = ((table, table.differs_from(live[table.source])) for table in desired.tables if table.source in live)
+    remapped = ((table, differences(table, live[table.source])) for table in desired.tables if table.source in live)
     return TableDiff(
-        added=tuple(table for table in desired.tables if table.source not in live),
+        added=tuple(mapping_of(table) for table in desired.tables if table.source not in live),
         removed=tuple(table for table in config.tables if table.source not in sources),
         remapped=tuple((table, fields) for table, fields in remapped if fields),
     )
@@ -192,13 +137,13 @@ def next_change(desired: Desired, config: MirrorConfig, *, edit_bytes: int) -> C
 def _next_change(desired: Desired, config: MirrorConfig, edit_bytes: int) -> ConfigUpdate | Blocked | None:
     diff = diff_tables(desired, config)
     settings = settings_edit(desired, config)
-    if not (diff.added or diff.takes_away) and settings.is_empty:
+    if not (diff.added or diff.takes_away) and settings == ConfigUpdate():
         return None
     for check in (_empty_mirror, _remapped, _shared_destinations, _emptying, _freed_destinations, _oversize):
         refusal = check(desired, config, diff, edit_bytes)
         if refusal is not None:
             return refusal
-    return _cut(config, diff, settings, edit_bytes)
+    return _cut(desired, config, diff, settings, edit_bytes)
 
 
 def describe_conflict(diff: TableDiff) -> str:
@@ -282,8 +227,7 @@ def _freed_destinations(desired: Desired, config: MirrorConfig, diff: TableDiff,
 
 
 def _oversize(_desired: Desired, _config: MirrorConfig, diff: TableDiff, edit_bytes: int) -> Blocked | None:
-    mappings = (*(table.as_mapping() for table in diff.added), *diff.removed)
-    large = [table.source for table in mappings if wire_size(table) > edit_bytes]
+    large = [table.source for table in (*diff.added, *diff.removed) if wire_size(table) > edit_bytes]
     if not large:
         return None
     return Blocked(
@@ -293,30 +237,33 @@ def _oversize(_desired: Desired, _config: MirrorConfig, diff: TableDiff, edit_by
     )
 
 
-def _freed(config: MirrorConfig, diff: TableDiff) -> tuple[DesiredTable, ...]:
+def _freed(config: MirrorConfig, diff: TableDiff) -> tuple[TableMapping, ...]:
     """Additions whose destination is still held by a table that is to be removed."""
     held = {table.destination for table in config.tables}
     return tuple(table for table in diff.added if table.destination in held)
 
 
-def _cut(config: MirrorConfig, diff: TableDiff, settings: SettingsEdit, edit_bytes: int) -> ConfigUpdate:
+def _cut(
+    desired: Desired, config: MirrorConfig, diff: TableDiff, settings: ConfigUpdate, edit_bytes: int
+) -> ConfigUpdate:
     """The first request of the difference: never an empty live list, never over the size, freed destinations later."""
     freed = {table.source for table in _freed(config, diff)}
     addable = [table for table in diff.added if table.source not in freed]
     replaces_all = len(diff.removed) == len(config.tables)
-    budget = edit_bytes - sum(len(key) + len(value) + 16 for key, value in settings.env)
-    additions, budget = _take([(table, wire_size(table.as_mapping())) for table in addable], budget)
+    budget = edit_bytes - sum(len(key) + len(value) + 16 for key, value in settings.env.items())
+    additions, budget = _take(addable, budget)
     removable = () if replaces_all else diff.removed
-    removals, _ = _take([(table, wire_size(table)) for table in removable], budget)
-    return ConfigUpdate(tuple(additions), tuple(removals), settings)
+    removals, _ = _take(removable, budget)
+    skips = desired.skip_snapshot and bool(additions)
+    return replace(settings, additions=additions, removals=removals, skip_snapshot=skips)
 
 
-def _take(sized: Iterable[tuple[T, int]], budget: int) -> tuple[list[T], int]:
-    """As many leading items as fit into the budget, and what is left of it."""
-    taken: list[T] = []
-    for item, size in sized:
+def _take(tables: Sequence[TableMapping], budget: int) -> tuple[tuple[TableMapping, ...], int]:
+    """As many leading tables as fit into the budget, and what is left of it."""
+    taken = 0
+    for size in map(wire_size, tables):
         if size > budget:
             break
-        taken.append(item)
+        taken += 1
         budget -= size
-    return taken, budget
+    return tuple(tables[:taken]), budget

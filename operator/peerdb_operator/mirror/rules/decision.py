@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from peerdb_operator.api.status import Operation
-from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.conditions import Verdict
 from peerdb_operator.mirror.rules.desired import DropFlags
 from peerdb_operator.mirror.rules.journal import Journal
+from peerdb_operator.peerdb.models import ConfigUpdate
 
 
 @dataclass(frozen=True, slots=True)

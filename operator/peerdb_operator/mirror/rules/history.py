@@ -19,13 +19,12 @@ from peerdb_operator.mirror.rules.observation import (
     Observation,
     Owner,
     OwnerKind,
-    Progress,
     Reading,
     State,
     Unknown,
     Unreadable,
 )
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import MirrorConfig, Progress
 
 
 @dataclass(frozen=True, slots=True)

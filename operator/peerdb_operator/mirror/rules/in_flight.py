@@ -11,13 +11,14 @@ from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
-from peerdb_operator.mirror.rules.change import ConfigUpdate, next_change
+from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.rules.decision import Decision, Disarm, Wait
 from peerdb_operator.mirror.rules.journal import Finding, Journal, after_proven, after_unproven, judge, shows_goal
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue
 from peerdb_operator.mirror.rules.steps import compare
+from peerdb_operator.peerdb.models import ConfigUpdate
 
 TOLD = {
     Step.PAUSE: (Reason.PAUSING, "the mirror is asked to pause"),

@@ -13,11 +13,11 @@ from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Correction, MirrorStatus, Operation, Step
-from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.change import Blocked, identity, in_words
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.limits import HOUR, Limits, doubling
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, State, Unreadable
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig
 
 TWICE = 2
 KEPT_CORRECTIONS = 8
@@ -134,11 +134,11 @@ def blocked_by(bounds: Bounds, edit: ConfigUpdate, config: MirrorConfig, limits:
     if not 0.0 < waits <= limits.retry_longest:
         # Over, or nothing that this operator ever writes: people edit status by hand.
         return None
-    if corrections_of(bounds, edit.identity(), limits, now) >= limits.corrections:
+    if corrections_of(bounds, identity(edit), limits, now) >= limits.corrections:
         return Blocked(
             Reason.DRIFT_LOOP,
-            f"somebody or something undoes this change in PeerDB again and again ({edit.names()}); find out who edits "
-            "the mirror, or change the spec. The mirror keeps running",
+            f"somebody or something undoes this change in PeerDB again and again ({in_words(edit)}); find out who "
+            "edits the mirror, or change the spec. The mirror keeps running",
             until=bounds.not_before,
         )
     if bounds.goal != edit.applied_to(config).fingerprint:
@@ -146,12 +146,12 @@ def blocked_by(bounds: Bounds, edit: ConfigUpdate, config: MirrorConfig, limits:
     if bounds.refused is not None:
         return Blocked(
             bounds.refused,
-            f"PeerDB refuses the edit ({edit.names()}); change the spec. The mirror keeps running",
+            f"PeerDB refuses the edit ({in_words(edit)}); change the spec. The mirror keeps running",
             until=bounds.not_before,
         )
     return Blocked(
         Reason.EDIT_NOT_APPLIED,
-        f"PeerDB accepted the edit ({edit.names()}) but does not show it; see the mirror's log in PeerDB, or change "
+        f"PeerDB accepted the edit ({in_words(edit)}) but does not show it; see the mirror's log in PeerDB, or change "
         "the spec. The mirror keeps running",
         until=bounds.not_before,
     )
@@ -186,7 +186,7 @@ def after_sending(bounds: Bounds, edit: ConfigUpdate, now: float) -> Bounds:
     """Note an edit that goes out; it is a correction when this generation had been settled before."""
     if bounds.settled != bounds.generation:
         return bounds
-    kept = (*bounds.corrections, Correction(edit.identity(), now))[-KEPT_CORRECTIONS:]
+    kept = (*bounds.corrections, Correction(identity(edit), now))[-KEPT_CORRECTIONS:]
     return replace(bounds, corrections=kept)
 
 

@@ -10,7 +10,7 @@ from enum import Enum, StrEnum, auto
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.times import parse_time
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import MirrorConfig, Progress
 
 
 class State(StrEnum):
@@ -76,15 +76,6 @@ class Owner:
 
     kind: OwnerKind
     value: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a copy has come: completed partitions and rows, summed over all tables."""
-
-    partitions: int
-    rows: int
-    partitions_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
-from peerdb_operator.mirror.rules.change import ConfigUpdate, next_change
+from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.rules.decision import Decision, Resume, Wait
 from peerdb_operator.mirror.rules.journal import Journal, resume_gap
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
 from peerdb_operator.mirror.rules.state import Case
+from peerdb_operator.peerdb.models import ConfigUpdate
 
 TOO_LONG = "the edit took too long; the mirror is resumed and the edit tried again"
 

@@ -16,7 +16,7 @@ from peerdb_operator.api.naming import default_mirror_name
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_status
 from peerdb_operator.api.times import parse_time
-from peerdb_operator.mirror.rules.change import Blocked, ConfigUpdate
+from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED, Verdict, blocked, stalled
 from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
 from peerdb_operator.mirror.rules.desired import Desired
@@ -24,7 +24,7 @@ from peerdb_operator.mirror.rules.history import History, patience_is_over
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
-from peerdb_operator.peerdb.models import MirrorConfig
+from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig
 
 
 @dataclass(frozen=True, slots=True)

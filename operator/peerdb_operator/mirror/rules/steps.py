@@ -11,9 +11,9 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.change import (
     Blocked,
-    ConfigUpdate,
     describe_conflict,
     diff_tables,
+    in_words,
     next_change,
     precheck_key,
 )
@@ -26,6 +26,7 @@ from peerdb_operator.mirror.rules.observation import OwnerKind, State
 from peerdb_operator.mirror.rules.patience import is_unreliable, resume_now, time_left
 from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
+from peerdb_operator.peerdb.models import ConfigUpdate
 
 AT_REST: dict[State, frozenset[str]] = {
     State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
@@ -78,7 +79,7 @@ def pause_to_edit(case: Case) -> Decision | None:
         return _validate(case, case.change)
     assert case.config is not None  # noqa: S101 - an edit is only ever planned against a config
     goal = case.change.applied_to(case.config).fingerprint
-    return replace(_pause(case, "pause to edit", f"paused to {case.change.names()}"), goal=goal)
+    return replace(_pause(case, "pause to edit", f"paused to {in_words(case.change)}"), goal=goal)
 
 
 def wait_for_config(case: Case) -> Decision | None:
@@ -106,7 +107,7 @@ def edit(case: Case) -> Decision | None:
         return case.plan("confirm", Wait(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
     operation = case.operation(Step.EDIT, from_=case.config.fingerprint, to=change.applied_to(case.config).fingerprint)
     noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
-    reported = verdict(Reason.EDITING, f"sending to PeerDB: {change.names()}")
+    reported = verdict(Reason.EDITING, f"sending to PeerDB: {in_words(change)}")
     return noted.plan("edit", Wait(case.limits.requeue_short), reported, SendUpdate(change, operation), accept=True)
 
 
@@ -182,7 +183,7 @@ def _validate(case: Case, change: ConfigUpdate) -> Decision:
     )
     # A mirror that was Ready is so no more when it is PAUSED for as long as the check takes.
     stopped = action.short and not case.is_pending
-    reported = verdict(Reason.EDITING, f"PeerDB checks whether it can {change.names()}") if stopped else None
+    reported = verdict(Reason.EDITING, f"PeerDB checks whether it can {in_words(change)}") if stopped else None
     return case.plan("precheck", Wait(case.limits.requeue_first), reported, action)
 
 
@@ -207,7 +208,7 @@ def _paused_verdict(case: Case) -> Verdict | None:
         return orphan_verdict(case)
     if isinstance(case.change, ConfigUpdate):
         message = (
-            f"paused as wished; waiting for spec.state Running to {case.change.names()} "
+            f"paused as wished; waiting for spec.state Running to {in_words(case.change)} "
             "(PeerDB resumes a mirror when it edits it)"
         )
         return verdict(Reason.PAUSED_WITH_PENDING_CHANGES, message)
