@@ -118,6 +118,10 @@ class Controller(Protocol):
         """Compare one poll with what is known; returns the uids to wake."""
         ...
 
+    def refusal(self) -> PeerDBError | None:
+        """Why no object is observed although PeerDB answers; None if they are."""
+        ...
+
     async def to_release(self) -> list[str]:
         """Called once per tick: the uids of deleted Mirrors whose drop is held and must not be sent any more."""
         ...

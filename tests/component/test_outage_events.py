@@ -47,6 +47,53 @@ def test_an_outage_that_all_mirrors_meet_and_its_end_are_one_event_each() -> Non
     assert last.startswith("PeerDB answers again, after PeerDBUnavailable for ")
 
 
+OLD = ("Warning", "UnsupportedPeerDB")
+VERSION_IS_READ = 1500.0
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_peerdb_that_is_too_old_for_all_mirrors_and_its_upgrade_are_one_event_each(*, restarts: bool) -> None:
+    simulation, operator = a_fleet()
+    simulation.engine.turn(version="stable-v0.30.1")
+    if restarts:
+        operator.kill()
+        operator.start()
+    simulation.run(VERSION_IS_READ)
+    assert reasons(simulation) == {"UnsupportedPeerDB"}
+    simulation.engine.turn(version="stable-v0.37.4")
+    simulation.run(VERSION_IS_READ)
+    assert reasons(simulation) == {"Running"}
+    assert told(simulation) == [("operator-0", *OLD), ("operator-0", *BACK)]
+    first, last = (str(one.patch["message"]) for one in simulation.cluster.events())
+    assert first.startswith("no Mirror is observed or changed: this PeerDB is stable-v0.30.1")
+    assert last.startswith("PeerDB answers again, after UnsupportedPeerDB for ")
+
+
+def test_drops_that_wait_for_peerdb_are_no_event_of_each_mirror() -> None:
+    simulation, _ = a_fleet()
+    simulation.network.away = True
+    simulation.run(5)
+    for number in range(MANY):
+        simulation.cluster.delete(f"m{number}")
+    simulation.run(400)
+    assert reasons(simulation) == {"DropBlocked"}
+    assert told(simulation) == [("operator-0", *AWAY)]
+    simulation.network.away = False
+    simulation.run(60)
+    assert [one for one in told(simulation) if one[0] == "operator-0"] == [("operator-0", *AWAY), ("operator-0", *BACK)]
+    assert {reason for name, _, reason in told(simulation) if name != "operator-0"} == {
+        "DropHeld", "Dropping", "Dropped",
+    }  # fmt: skip
+
+
+def test_a_drop_that_waits_although_peerdb_answers_others_is_an_event_of_its_mirror() -> None:
+    simulation, _ = a_fleet(2)
+    simulation.cluster.delete("m0")
+    simulation.engine.turn(bad_gateway=True, fault_path="mirrors/status")
+    simulation.run(100)
+    assert told(simulation) == [("m0", "Warning", "DropBlocked")]
+
+
 def test_an_outage_shorter_than_the_quiet_time_is_no_event() -> None:
     simulation, _ = a_fleet()
     simulation.network.away = True

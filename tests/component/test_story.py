@@ -100,15 +100,6 @@ def test_a_held_drop_is_told_from_the_rate_limit_to_the_end() -> None:
     assert reported(simulation, 1) == [("Warning", "DropHeld"), ("Normal", "Dropping"), ("Normal", "Dropped")]
 
 
-def test_a_drop_that_waits_for_peerdb_says_so() -> None:
-    simulation, _ = a_world()
-    simulation.network.away = True
-    simulation.cluster.delete("m0")
-    simulation.run(60)
-
-    assert ("Warning", "DropBlocked") in reported(simulation)
-
-
 @pytest.mark.parametrize(("patch", "why"), [({"deletionPolicy": "Retain"}, "Retain")])
 def test_a_release_is_told_with_its_cause(patch: dict[str, str], why: str) -> None:
     simulation, _ = a_world()

@@ -77,6 +77,9 @@ class RecordingController:
         write("fleet", mirrors=None if look.mirrors is None else len(look.mirrors), error=error)
         return []
 
+    def refusal(self) -> None:
+        """PeerDB's version is not asked for."""
+
     async def to_release(self) -> list[str]:
         """Nothing is dropped."""
         return []

@@ -14,7 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.errors import InvalidSpec, KubeConflict, KubeError, KubeNotFound
+from peerdb_operator.errors import (
+    InvalidSpec,
+    KubeConflict,
+    KubeError,
+    KubeNotFound,
+    PeerDBError,
+    UnsupportedPeerDB,
+)
 from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.claims import ClaimReader
 from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
@@ -70,10 +77,11 @@ class MirrorController:
         self._cluster_id, self._listed = cluster_id, False
         self._registry, limits = MirrorStore(), limits_of(settings)
         self._metrics.set_mirror_source(lambda: mirror_samples(self._registry))
-        self._fleet = fleet = FleetReader(self._registry, limits)
+        self._fleet = FleetReader(self._registry, limits)
         meter = WriteMeter(self._metrics, self._tracer)
-        self._reporter = Reporter(kube, self._registry, clock, settings, meter, lambda: fleet.answered_at)
-        observations = Observations(observer=Observer(peerdb, clock), clock=clock, rng=rng, limits=limits)
+        self._reporter = Reporter(kube, self._registry, clock, settings, meter, self._answered_at)
+        self._observer = Observer(peerdb, clock)
+        observations = Observations(observer=self._observer, clock=clock, rng=rng, limits=limits)
         self._claim_reader = ClaimReader(
             registry=self._registry,
             kube=kube,
@@ -171,6 +179,14 @@ class MirrorController:
     def fleet(self, look: FleetPoll) -> list[str]:
         """Take in one tick of the fleet observer; returns the uids whose mirrors are not what they were."""
         return self._fleet.update_from_watch(look, self._clock.now())
+
+    def refusal(self) -> PeerDBError | None:
+        """Why no Mirror is observed although PeerDB answers, if it is too old."""
+        old = self._observer.too_old
+        return None if old is None else UnsupportedPeerDB(old)
+
+    def _answered_at(self) -> float:
+        return self._fleet.answered_at if self._observer.too_old is None else float("-inf")
 
     async def to_release(self) -> list[str]:
         """Held drops whose namespace or CRD goes; returns the uids to wake."""

@@ -20,6 +20,8 @@ WARNINGS = AWAY | {
     Reason.DROP_BLOCKED,
     Reason.INTERNAL_ERROR,
 }
+MET_BY_ALL = AWAY | {Reason.DROP_BLOCKED, Reason.UNSUPPORTED_PEERDB}
+"""What all Mirrors meet at once, unless PeerDB answers others; a drop may also wait for Kubernetes."""
 REPEAT_SECONDS = 600.0
 """The same trouble is told of again after so long."""
 
@@ -85,7 +87,7 @@ class EventRecorder:
         and neither its beginning nor its end is one of each Mirror.
         """
         turn, self.turn = self.turn, None
-        if turn is None and reported.reason in AWAY and not alone:
+        if turn is None and reported.reason in MET_BY_ALL and not alone:
             self.outage = self.outage or Outage(now, before)
             return
         outage, self.outage = self.outage, None
@@ -109,7 +111,7 @@ class EventRecorder:
         """Whether nothing but an outage lies between this verdict and the one before it, in this process or another."""
         if was_away:
             return reported.reason.value == before
-        return before in AWAY and reported.settled and not self.warned and kind_of(reported) == "Normal"
+        return before in MET_BY_ALL and reported.settled and not self.warned and kind_of(reported) == "Normal"
 
     def _is_repeated(self, kind: str, reason: str, message: str, now: float) -> bool:
         if kind == "Normal" and reason != RECOVERED:

@@ -74,7 +74,7 @@ class FleetObserver:
             for uid in self._controller.fleet(look):
                 self._wake(uid)
             if self._outage is not None:
-                await self._outage.observe(error)
+                await self._outage.observe(error or self._controller.refusal())
         except Exception:
             # A bug here must not end the observation of all mirrors: the next tick tries again.
             logger.exception("A look at the fleet ended with an error that nobody classified")

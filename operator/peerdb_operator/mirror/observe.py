@@ -145,7 +145,8 @@ class Observer:
         self._peerdb = peerdb
         self._clock = clock
         self._version_read: float | None = None
-        self._too_old: str | None = None
+        self.too_old: str | None = None
+        """Why nothing is sent to the PeerDB whose version was read last; None if it is new enough."""
 
     async def look(self, mirror: str, identity: Identity, how: Manner) -> Observed:
         """One reading; raises nothing of ours."""
@@ -183,8 +184,8 @@ class Observer:
         if self._version_read is None or now - self._version_read >= VERSION_PERIOD:
             version = await self._peerdb.version()
             self._version_read = now
-            self._too_old = _refusal(version)
-        return self._too_old
+            self.too_old = _refusal(version)
+        return self.too_old
 
 
 class _Asker:

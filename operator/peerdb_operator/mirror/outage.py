@@ -35,7 +35,10 @@ class OutageReporter:
         self._reported_at: dict[str, float] = {}
 
     async def observe(self, error: PeerDBError | None) -> None:
-        """Report an outage that lasts, each of its reasons once, and its end. Raises nothing of ours."""
+        """Report an outage that lasts, each of its reasons once, and its end. Raises nothing of ours.
+
+        A PeerDB that is too old is one: ``error`` says so although the list was read.
+        """
         now = self._clock.now()
         if error is None:
             since, reasons = self._since, self._reported

@@ -16,8 +16,8 @@ from peerdb_operator.api.status import MirrorStatus
 from peerdb_operator.api.text import on_one_line
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, PeerDBError
 from peerdb_operator.kube.port import KubePort
-from peerdb_operator.mirror.events import PendingEvent, kind_of
-from peerdb_operator.mirror.rules.conditions import AWAY, Urgency, Verdict, urgency
+from peerdb_operator.mirror.events import MET_BY_ALL, PendingEvent, kind_of
+from peerdb_operator.mirror.rules.conditions import Urgency, Verdict, urgency
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
@@ -80,8 +80,8 @@ class Reporter:
 
     def _tell_of_own_outage(self, entry: CachedMirror, reported: Verdict | None) -> None:
         """An outage that stays when PeerDB answers the list of mirrors is this Mirror's own."""
-        reason = entry.view.status.ready_reason
-        if reported is not None and reported.reason in AWAY and reported.reason == reason and entry.story.outage:
+        reason, known = entry.view.status.ready_reason, entry.story.outage
+        if reported is not None and reported.reason in MET_BY_ALL and reported.reason == reason and known:
             entry.story.tell(reported, reason, self._clock.now(), alone=self._is_alone(entry))
 
     def _is_alone(self, entry: CachedMirror) -> bool:

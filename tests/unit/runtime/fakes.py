@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from peerdb_operator.errors import KubeNotFound
+from peerdb_operator.errors import KubeNotFound, PeerDBError
 from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.peerdb.transport import Reply, Request
 from peerdb_operator.ports import FleetPoll, Pool, Requeue
@@ -30,6 +30,7 @@ class FakeController:
         self.forgotten: list[str] = []
         self.looks: list[FleetPoll] = []
         self.wakes_on_look: list[str] = []
+        self.refused: PeerDBError | None = None
         self.releases: list[str] = []
         self.was_listed = False
 
@@ -65,6 +66,9 @@ class FakeController:
     def fleet(self, look: FleetPoll) -> list[str]:
         self.looks.append(look)
         return self.wakes_on_look
+
+    def refusal(self) -> PeerDBError | None:
+        return self.refused
 
     async def to_release(self) -> list[str]:
         return self.releases
