@@ -29,6 +29,27 @@ PLANNER: tuple[Defect, ...] = (
         "            return Observed(NotFound(began, began))",
     ),
     Defect(
+        "section 2",
+        "a config that is known is not read again when PeerDB answers something else",
+        "peerdb/client.py",
+        "if known is not None and known.reply == reply:",
+        "if known is not None:",
+    ),
+    Defect(
+        "section 2",
+        "a config that has changed counts as the one before",
+        "peerdb/models.py",
+        "if before is not None and before.raw == value:",
+        "if before is not None:",
+    ),
+    Defect(
+        "rule 9",
+        "a new spec is not compared with a config that the spec before was compared with",
+        "peerdb/models.py",
+        "if made is None or made[0] is not other:",
+        "if made is None:",
+    ),
+    Defect(
         "rule 4",
         "a generation is judged before the owner is read",
         CLAIM,

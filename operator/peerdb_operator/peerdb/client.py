@@ -61,6 +61,7 @@ _Body = TypeVar("_Body", bound=Wire)
 
 class _KnownStatus(NamedTuple):
     reply: Reply
+    body: dict[str, Any]
     status: MirrorStatusReply
 
 
@@ -126,20 +127,20 @@ class PeerDBClient:
         }
         request = Request("POST", "mirrors/status", wanted, operation=Operation.MIRRORS_STATUS_FULL)
         known = self._known.get(name)
-        reply, body = await self._exchange(request, name, None if known is None else known.reply)
-        if known is not None and body is None:
+        reply, body = await self._exchange(request, name, known)
+        if known is not None and body is known.body:
             return known.status
-        read = _status(body or {}, name, request, None if known is None else known.status.config)
+        read = _status(body, name, request, None if known is None else known.status.config)
         if read.cdc_status is None and read.qrep_status is None:
             raise UnexpectedReply(f"mirrors/status for mirror {name} came without cdcStatus, although it was asked for")
         status = read.to_reply()
-        self._known.put(name, _KnownStatus(reply, status))
+        self._known.put(name, _KnownStatus(reply, body, status))
         return status
 
     async def list_mirrors(self) -> list[ListedMirror]:
         """Every mirror PeerDB has, query replication included, in no particular order."""
         request = Request("GET", "mirrors/list", operation=Operation.MIRRORS_LIST)
-        return _read(ListBody, await self._send(request), request).to_rows()
+        return _read(ListBody, await self._send(request), request).mirrors
 
     async def logs(
         self, *, level: LogLevel, num_per_page: int, after_id: int = 0, before_id: int = 0, name: str = ""
@@ -161,7 +162,7 @@ class PeerDBClient:
             },
             operation=Operation.MIRRORS_LOGS,
         )
-        return _read(LogsBody, await self._send(request), request).to_rows()
+        return _read(LogsBody, await self._send(request), request).errors
 
     async def tags(self, name: str) -> dict[str, str]:
         """The tags of one mirror.
@@ -231,15 +232,18 @@ class PeerDBClient:
         return _read(InstanceBody, await self._send(request), request).status.removeprefix("INSTANCE_STATUS_")
 
     async def _send(self, request: Request, mirror: str | None = None) -> dict[str, Any]:
-        return (await self._exchange(request, mirror))[1] or {}
+        return (await self._exchange(request, mirror))[1]
 
     async def _exchange(
-        self, request: Request, mirror: str | None, known: Reply | None = None
-    ) -> tuple[Reply, dict[str, Any] | None]:
-        """The reply and its JSON object; None instead of that for the reply that is known."""
+        self, request: Request, mirror: str | None, known: _KnownStatus | None = None
+    ) -> tuple[Reply, dict[str, Any]]:
+        """The reply and its JSON object, that of ``known`` itself if the reply is the same."""
         try:
             reply = await self._transport.send(request)
-            body = None if reply == known else body_of(reply, Target(request.path, mirror))
+            if known is not None and known.reply == reply:
+                body = known.body
+            else:
+                body = body_of(reply, Target(request.path, mirror))
         except PeerDBError as error:
             self.answered_in_a_row = 0 if _is_no_answer(error) else self.answered_in_a_row + 1
             raise

@@ -46,7 +46,7 @@ def without_nulls(value: object) -> object:
     return value
 
 
-_VALUE: Final = ConfigDict(extra="ignore", alias_generator=to_camel)
+WIRE_VALUE: Final = ConfigDict(extra="ignore", alias_generator=to_camel)
 """For frozen dataclasses, which cost less than models where there are thousands: who reads one takes ``null`` out."""
 
 
@@ -54,7 +54,7 @@ _VALUE: Final = ConfigDict(extra="ignore", alias_generator=to_camel)
 class Column:
     """One column rule of a table mapping; a zero value leaves a field to PeerDB."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
 
     source: Annotated[str, Field(alias="sourceName")] = ""
     destination: Annotated[str, Field(alias="destinationName")] = ""
@@ -80,7 +80,7 @@ class TableMapping:
     ``raw`` is the mapping to the letter as PeerDB reported it; None for one that was built here.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
 
     source: Annotated[str, Field(alias="sourceTableIdentifier")]
     destination: Annotated[str, Field(alias="destinationTableIdentifier")]
@@ -137,7 +137,7 @@ class MirrorConfig:
     object, empty for a config that was not reported.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
 
     tables: Annotated[tuple[TableMapping, ...], WrapValidator(_tables), Field(alias="tableMappings")]
     batch_size: Annotated[int, Field(alias="maxBatchSize")]
@@ -212,7 +212,7 @@ class ConfigUpdate:
     that an added table has are not copied.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _VALUE
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
 
     additions: Annotated[tuple[TableMapping, ...], Field(alias="additionalTables"), PlainSerializer(_as_sent)] = ()
     removals: Annotated[tuple[TableMapping, ...], Field(alias="removedTables"), PlainSerializer(_as_sent)] = ()

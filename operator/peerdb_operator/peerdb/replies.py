@@ -6,12 +6,12 @@ arrive as strings.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from peerdb_operator.peerdb.models import MirrorConfig, Progress, ReportedConfig, Word, without_nulls
+from peerdb_operator.peerdb.models import WIRE_VALUE, MirrorConfig, Progress, ReportedConfig, Word, without_nulls
 from peerdb_operator.peerdb.redaction import one_line
 
 
@@ -26,11 +26,11 @@ class Wire(BaseModel):
 
 
 def _whole(value: object) -> object:
+    """A double on the wire."""
     return int(value) if isinstance(value, float) else value
 
 
 State = Annotated[Word, AfterValidator(lambda word: word.removeprefix("STATUS_"))]
-Milliseconds = Annotated[int, BeforeValidator(_whole)]  # a double on the wire
 
 
 class LogLevel(StrEnum):
@@ -106,27 +106,18 @@ class StatusBody(Wire):
 class ListedMirror:
     """One row of ``GET mirrors/list``; ``state`` as in a status, ``created_at_ms`` epoch milliseconds."""
 
-    name: str
-    state: str
-    created_at_ms: int
-    is_cdc: bool
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
 
-
-class _ListedMirrorBody(Wire):
     name: str
-    status: State
-    created_at: Milliseconds
+    state: Annotated[State, Field(alias="status")]
+    created_at_ms: Annotated[int, BeforeValidator(_whole), Field(alias="createdAt")]
     is_cdc: bool
 
 
 class ListBody(Wire):
     """``GET mirrors/list``, in no particular order."""
 
-    mirrors: tuple[_ListedMirrorBody, ...]
-
-    def to_rows(self) -> list[ListedMirror]:
-        """The rows in PeerDB's order."""
-        return [ListedMirror(row.name, row.status, row.created_at, row.is_cdc) for row in self.mirrors]
+    mirrors: list[ListedMirror]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,31 +128,18 @@ class LogRow:
     ``message`` is one line of at most 1,000 characters, scrubbed of what looks like a secret; ``time`` is seconds.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE_VALUE
+
     id: int
-    mirror_name: str
-    message: str
-    time: float
-
-
-class _LogRowBody(Wire):
-    id: int
-    flow_name: str
-    error_message: str
-    error_timestamp: float  # milliseconds
-
-    def to_row(self) -> LogRow:
-        message = one_line(self.error_message, 1000)
-        return LogRow(self.id, self.flow_name, message, self.error_timestamp / 1000)
+    mirror_name: Annotated[str, Field(alias="flowName")]
+    message: Annotated[str, AfterValidator(lambda text: one_line(text, 1000)), Field(alias="errorMessage")]
+    time: Annotated[float, AfterValidator(lambda milliseconds: milliseconds / 1000), Field(alias="errorTimestamp")]
 
 
 class LogsBody(Wire):
     """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
 
-    errors: tuple[_LogRowBody, ...]
-
-    def to_rows(self) -> list[LogRow]:
-        """The rows in PeerDB's order."""
-        return [row.to_row() for row in self.errors]
+    errors: list[LogRow]
 
 
 class _Tag(Wire):
