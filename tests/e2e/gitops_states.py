@@ -14,9 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from peerdb_operator.api import constants
-from tests.e2e.world import Object, Subject, World
+from tests.e2e.gitops_tool import history
+from tests.e2e.world import Object, Subject, World, eventually
 
 PASSWORD = "right"
+COUNTED = "partitions"
+"""In the message of a copy whose progress was read: the first look at a copy does not ask for it."""
+UNKNOWN_AFTER = 10.0
+"""Seconds of an outage, so many that the operator writes one status before they are over, however slow it is."""
 LONG = 600
 """Seconds that a phase of PeerDB takes which is to be looked at."""
 SLOW: Mapping[str, float] = {"t_snapshot": LONG, "t_add": LONG, "t_drop": LONG}
@@ -52,7 +57,7 @@ class States:
         """Every state, in an order in which none disturbs another; leaves no operator behind."""
         self._declare_all()
         self._keep("first_sight", "orders")
-        with self.world.start_operator(outage_unknown_seconds=2, brake_drops=1):
+        with self.world.start_operator(outage_unknown_seconds=UNKNOWN_AFTER, brake_drops=1):
             self._as_declared()
             self._changed()
             self._not_there()
@@ -69,11 +74,24 @@ class States:
     def _subject(self, name: str) -> Subject:
         return Subject(self.world, name, name)
 
-    def _keep(self, state: str, name: str, reason: str = "", condition: str = "Ready") -> None:
-        """Take the object as soon as it tells this reason."""
+    def _keep(self, state: str, name: str, reason: str = "", condition: str = "Ready", says: str = "") -> None:
+        """Take the object as soon as it tells this reason, in these words; it stays so."""
+        subject = self._subject(name)
         if reason:
-            self._subject(name).wait_reason(reason, condition)
-        self.found[state] = self._subject(name).read()
+            subject.wait_reason(reason, condition)
+        if says:
+            eventually(lambda: says in subject.condition(condition)["message"], f"{condition} says {says}", subject)
+        self.found[state] = subject.read()
+
+    def _keep_first(self, state: str, before: Object, reason: str, condition: str = "Ready") -> None:
+        """Take the first version after ``before`` that tells this reason; the object may be further on by now."""
+        subject = self._subject(before["metadata"]["name"])
+        subject.wait_reason(reason, condition)
+        self.found[state] = next(
+            version
+            for version in history(subject, before["metadata"]["resourceVersion"])
+            if (condition, reason) in {(each["type"], each["reason"]) for each in version["status"]["conditions"]}
+        )
 
     def _apply(self, wishes: Mapping[str, Mapping[str, object]]) -> None:
         """Declare several Mirrors by one ``kubectl apply``."""
@@ -96,7 +114,7 @@ class States:
             self._subject(name).wait_conditions(Ready="True", Synced="True")
         self._keep("running", "orders", "Running")
         self._keep("completed", "completed", "Completed")
-        self._keep("snapshotting", "copying", "Snapshotting")
+        self._keep("snapshotting", "copying", "Snapshotting", says=COUNTED)
         self._unseen()
 
     def _unseen(self) -> None:
@@ -122,10 +140,11 @@ class States:
         self._keep("reconcile_disabled", "frozen", "ReconcileDisabled")
         self._keep("paused_with_pending_changes", "paused", "PausedWithPendingChanges")
         self._keep("table_change_rejected", "rejected", "TableChangeRejected")
-        self._keep("adding_tables", "growing", "AddingTables")
+        self._keep("adding_tables", "growing", "AddingTables", says=COUNTED)
         self.world.sim.knobs(t_stop=LONG)
+        before = self._subject("stopping").read()
         self._apply({"stopping": {"tables": LONGER}})
-        self._keep("pausing_for_an_edit", "stopping", "Pausing")
+        self._keep_first("pausing_for_an_edit", before, "Pausing")
 
     def _not_there(self) -> None:
         """What PeerDB has to say twice, some seconds apart."""
@@ -133,14 +152,16 @@ class States:
         self._keep("failed", "failed", "MirrorFailed")
 
     def _deleted(self) -> None:
+        before = self._subject("dropped").read()
         self._subject("dropped").delete(wait=False)
-        self._keep("dropping", "dropped", "Dropping")
+        self._keep_first("dropping", before, "Dropping")
         self._subject("held").delete(wait=False)
         self._keep("drop_held", "held", "DropHeld")
 
     def _without_peerdb(self) -> None:
+        before = self._subject("orders").read()
         self.world.sim.knobs(bad_gateway=True)
-        self._keep("peerdb_unavailable", "orders", "PeerDBUnavailable", "Synced")
+        self._keep_first("peerdb_unavailable", before, "PeerDBUnavailable", "Synced")
         self._subject("blocked").delete(wait=False)
         self._keep("drop_blocked", "blocked", "DropBlocked")
         self._subject("orders").wait_conditions(Ready="Unknown", Synced="Unknown")

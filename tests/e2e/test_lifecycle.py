@@ -7,6 +7,7 @@ import pytest
 from peerdb_operator.api import constants
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import World, a_table, eventually
+from tests.e2e.writing import Writes
 
 pytestmark = pytest.mark.e2e
 
@@ -39,24 +40,23 @@ def test_a_mirror_is_taken_over_in_three_writes_when_it_carries_no_owner_and_is_
 
 def test_a_mirror_stops_by_one_call_and_two_writes_when_spec_state_becomes_paused(world: World) -> None:
     subject = world.settled([ORDERS])
-    mark = world.cluster.audit_mark()
+    writes = Writes.of(subject)
     subject.wish(state="Paused")
     subject.wait_reason("Paused")
     assert subject.state() == "PAUSED"
     assert [each.state for each in subject.commands()] == ["PAUSED"]
-    assert len(world.writes(mark, subject.name)) <= 2
+    writes.assert_few("Pausing", "Paused")
     assert subject.conditions() == {"Ready": "True", "Synced": "True"}
 
 
 def test_a_mirror_runs_by_one_call_and_two_writes_when_spec_state_becomes_running(world: World) -> None:
     subject = world.settled([ORDERS], {"state": "Paused"})
-    before = world.sim.last_event()
-    mark = world.cluster.audit_mark()
+    writes, before = Writes.of(subject), world.sim.last_event()
     subject.wish(state="Running")
     subject.wait_reason("Running")
     assert subject.state() == "RUNNING"
     assert [(each.state, each.update) for each in subject.commands(before)] == [("RUNNING", None)]
-    assert len(world.writes(mark, subject.name)) <= 2
+    writes.assert_few("Resuming", "Running")
 
 
 def test_kubectl_wait_returns_only_after_the_new_generation_was_judged_when_it_follows_an_edit_at_once(
