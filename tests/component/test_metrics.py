@@ -384,7 +384,7 @@ def test_a_bug_of_ours_is_counted_and_its_mirror_told() -> None:
     simulation.cluster.edit("m0", {"spec": {"batchSize": 77}})
     assert operator.run is not None
     assert operator.run.controller is not None
-    entry = operator.run.controller._registry.get(body["metadata"]["uid"])
+    entry = operator.run.controller._store.get(body["metadata"]["uid"])
     assert entry is not None
     entry.history = None  # type: ignore[assignment]  # what a bug may leave behind
     simulation.run(5)

@@ -177,4 +177,4 @@ def test_a_command_that_is_refused_again_and_again_is_logged_once(caplog: pytest
         simulation.run(120)
 
     firsts = [record.getMessage().partition(":")[0] for record in caplog.records]
-    assert firsts == ["Pause", "Pause failed", "Maintenance", "Pause", "SendUpdate", "Running"]
+    assert firsts == ["Pause failed", "Maintenance", "Pause", "SendUpdate", "Running"]

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
-from peerdb_operator.mirror.events import RECOVERED, REPEAT_SECONDS, EndReason, Milestone
+from peerdb_operator.mirror.execute import DROPPED, RELEASED_OBJECT
 from peerdb_operator.mirror.rules.spec_warnings import WarningReason
+from peerdb_operator.telemetry.events import RECOVERED, REPEAT_SECONDS
+from peerdb_operator.telemetry.transition import Milestone
 from tests.docs.pages import DOCS
 from tests.harness.crdgen import root_schema
 from tests.harness.docs.__main__ import render
@@ -84,6 +86,6 @@ def test_every_reason_of_an_event_is_told() -> None:
     _, _, section = render().partition("\n## Events\n")
     reported = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
 
-    ends, warnings = {end.value for end in EndReason}, {reason.value for reason in WarningReason}
+    ends, warnings = {DROPPED, RELEASED_OBJECT}, {reason.value for reason in WarningReason}
     assert reported == {turn.value for turn in Milestone} | {RECOVERED} | ends | warnings
     assert f"once in {REPEAT_SECONDS / 60:.0f} minutes" in section

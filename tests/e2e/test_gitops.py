@@ -6,7 +6,7 @@ from typing import TypeVar
 import pytest
 
 from peerdb_operator.api import constants
-from peerdb_operator.mirror.report import merge_patch
+from peerdb_operator.mirror.status import merge_patch
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.gitops_tool import ARGO_CD, FLUX, OPERATOR, Brand, Tool, history, owned
 from tests.e2e.world import Object, Subject, World, a_table, eventually

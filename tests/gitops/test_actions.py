@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from peerdb_operator.mirror.report import merge_patch
+from peerdb_operator.mirror.status import merge_patch
 from tests.harness.gitops import fixtures
 from tests.harness.gitops.argolua import Object, acted, discovered
 from tests.harness.gitops.generated import ACTION_NAMES, PRESSED, REQUESTED_AT

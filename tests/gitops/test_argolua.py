@@ -2,7 +2,7 @@
 
 import pytest
 
-from peerdb_operator.mirror.report import merge_patch
+from peerdb_operator.mirror.status import merge_patch
 from tests.harness.gitops.argolua import Health, ScriptError, acted, discovered, health, run
 
 SHUT = [

@@ -235,7 +235,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "journal",
         "an edit is sent before it is recorded",
         ACT,
-        "        await self._command_journal.announce(work, what, write_ahead)\n        mirror",
+        "        await self._command_journal.announce(work, what)\n        mirror",
         "        mirror",
     ),
     Defect(

@@ -16,7 +16,7 @@ BOUNDS, MEMORY, STATUS, LEDGER = (
     "mirror/rules/conditions.py",
     "mirror/rules/journal.py",
 )
-ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/report.py"
+ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/status.py"
 ANNOUNCE, OBSERVED = "mirror/execute.py", "mirror/rules/observation.py"
 PATIENCE, LOOK = "mirror/rules/patience.py", "mirror/observe.py"
 
@@ -304,7 +304,7 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "journal, I8",
         "a drop is sent before it is recorded",
         ACT,
-        "            await self._command_journal.announce_drop(work, what, write_ahead)\n",
+        "            await self._command_journal.announce_drop(work, what)\n",
         "",
     ),
     Defect(
@@ -367,9 +367,9 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "deletion",
         "a drop that was not sent forgets the pause before it",
         ACT,
-        "            what = PendingCommand(plan, action.operation, recorded, work.journal, self._may_still_drop)",
+        "            what = PendingCommand(decision, action.operation, recorded, work.journal, self._may_still_drop)",
         "            unmarked = replace(recorded, operation=None)\n"
-        "            what = PendingCommand(plan, action.operation, recorded, unmarked, self._may_still_drop)",
+        "            what = PendingCommand(decision, action.operation, recorded, unmarked, self._may_still_drop)",
     ),
     Defect(
         "section 2, I4",

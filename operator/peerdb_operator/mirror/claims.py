@@ -14,14 +14,17 @@ from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.errors import KubeConflict, KubeError
 from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
-from peerdb_operator.mirror.report import log_kube_failure, log_kube_success
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.ports import Clock
 from peerdb_operator.settings import NamespaceDeletion
+from peerdb_operator.telemetry.decisions import DecisionLog
 
 logger = logging.getLogger(__name__)
+
+DELETION = "a deletion"
+"""What Kubernetes fails in, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class ClaimReader:
     kube: KubePort
     clock: Clock
     limiter: DropRateLimiter
+    log: DecisionLog
     namespace_deletion: NamespaceDeletion
     peerdb_reliable: Callable[[], bool]
 
@@ -102,9 +106,9 @@ class ClaimReader:
         try:
             going = await self.kube.crd_is_terminating(), await self.kube.namespace_is_terminating(entry.view.namespace)
         except KubeError as error:
-            log_kube_failure(entry, "a deletion", error)
+            self.log.kube_failed(entry.subject, DELETION, error)
             return None, None
-        log_kube_success(entry, "a deletion")
+        self.log.kube_succeeded(entry.subject, DELETION)
         return going
 
 

@@ -1,13 +1,15 @@
-"""Doing what a plan asks for: at most one command to PeerDB in a pass, or one step of Kubernetes metadata.
+"""Every command to PeerDB, and the finalizer: at most one in a reconcile.
 
-Owns the order of recording and sending: pause and resume are sent first (they are harmless to repeat), edits and drops
-are recorded first. Leaves deciding to ``rules`` and prechecks to ``mirror.precheck``.
+A pause or a resume is sent first and recorded after (it is harmless to repeat); an edit or a drop is recorded first.
+Before anything is sent the intent of the object, the age of the observation and, where something was written ahead, the
+journal and the claims of others are checked again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
 from peerdb_operator.api.reasons import Reason
@@ -22,51 +24,86 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
 )
 from peerdb_operator.mirror.claims import ClaimReader, drop_key
-from peerdb_operator.mirror.events import EndReason, Milestone
-from peerdb_operator.mirror.job import Outcome, Work, WriteAhead
 from peerdb_operator.mirror.lookout import Observations
 from peerdb_operator.mirror.observe import Reads
-from peerdb_operator.mirror.report import Reporter
-from peerdb_operator.mirror.rules.decision import Decision, Drop, Pause, Release, Resume, SendUpdate
+from peerdb_operator.mirror.rules.decision import (
+    Adopt,
+    Confirm,
+    Decision,
+    Disarm,
+    Drop,
+    Observe,
+    Pause,
+    Precheck,
+    Release,
+    Resume,
+    SendUpdate,
+)
 from peerdb_operator.mirror.rules.journal import Journal, after_unproven, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, OwnerKind
+from peerdb_operator.mirror.status import StatusWriter
+from peerdb_operator.mirror.work import Outcome, Work
 from peerdb_operator.peerdb.client import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.ports import Clock
+from peerdb_operator.telemetry.events import Event, EventRecorder
 
 UNDER_MAINTENANCE = "MAINTENANCE"
+DROPPED, RELEASED_OBJECT = "Dropped", "Released"
+"""Reasons of the Event at the end of an object."""
 
 
-class Actor:
+class Executor:
     """Carries actions out."""
 
     def __init__(
         self,
+        *,
         peerdb: PeerDBClient,
-        reporter: Reporter,
+        status: StatusWriter,
+        events: EventRecorder,
         observations: Observations,
-        command_journal: CommandJournal,
+        claim_reader: ClaimReader,
         clock: Clock,
         limits: Limits,
     ) -> None:
         self._peerdb = peerdb
-        self._reporter = reporter
+        self._status = status
+        self._events = events
         self._observations = observations
-        self._command_journal = command_journal
+        self._command_journal = CommandJournal(claim_reader=claim_reader, status=status, clock=clock)
         self._clock = clock
         self._limits = limits
 
-    async def pause_or_resume(
-        self, work: Work, plan: Decision, action: Pause | Resume, write_ahead: WriteAhead
-    ) -> Outcome:
+    async def execute(self, work: Work, decision: Decision) -> Outcome:
+        """Carry the action of a decision out; raises ``KubeError``, and ``StaleObservation`` with nothing sent."""
+        match decision.action:
+            case Pause() | Resume() as action:
+                return await self.pause_or_resume(work, decision, action)
+            case SendUpdate() as action:
+                return await self.edit(work, decision, action)
+            case Disarm():
+                return await self.disarm(work, decision)
+            case Drop() as action:
+                return await self.drop(work, decision, action)
+            case Adopt():
+                return await self.adopt(work)
+            case Release() as action:
+                return await self.release(work, decision, action)
+            case Observe() | Confirm() | Precheck() | None:
+                return Outcome(decision.journal)
+            case _ as never:
+                assert_never(never)
+
+    async def pause_or_resume(self, work: Work, decision: Decision, action: Pause | Resume) -> Outcome:
         """Sent first; recorded after, unless the reply says that it was not taken."""
-        operation = action.operation or plan.journal.operation
-        recorded = replace(plan.journal, operation=operation)
+        operation = action.operation or decision.journal.operation
+        recorded = replace(decision.journal, operation=operation)
         announced = isinstance(action, Pause) and work.desired.wants_running and work.entry.status_write_failing
         if announced and operation is not None:
             # The edit that this mirror is stopped for could not be written down, and so not be sent.
-            what = PendingCommand(plan, operation, recorded, work.journal, self._observations.still_shown)
-            await self._command_journal.announce(work, what, write_ahead)
+            what = PendingCommand(decision, operation, recorded, work.journal, self._observations.still_shown)
+            await self._command_journal.announce(work, what)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(work, lambda: self._peerdb.change_state(work.desired.mirror, state))
         if isinstance(action, Resume):
@@ -98,14 +135,14 @@ class Actor:
         work.entry.history = replace(work.entry.history, outcome_unknown=arrived.message)
         return arrived
 
-    async def edit(self, work: Work, plan: Decision, action: SendUpdate, write_ahead: WriteAhead) -> Outcome:
+    async def edit(self, work: Work, decision: Decision, action: SendUpdate) -> Outcome:
         """Recorded first, then sent; a 200 is remembered and written with the next status."""
         if (refusal := await self._still_refuses(work)) is not None:
             return Outcome(work.journal, refusal)
-        recorded = replace(plan.journal, operation=action.operation)
+        recorded = replace(decision.journal, operation=action.operation)
         not_sent = self._unsent(work, recorded)
-        what = PendingCommand(plan, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)
-        await self._command_journal.announce(work, what, write_ahead)
+        what = PendingCommand(decision, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)
+        await self._command_journal.announce(work, what)
         mirror = work.desired.mirror
         failure = await self._change(
             work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=action.edit)
@@ -116,22 +153,22 @@ class Actor:
         sent = _sent_again(work, recorded, replace(action.operation, accepted=failure is None))
         return Outcome(sent, failure)
 
-    async def disarm(self, work: Work, plan: Decision) -> Outcome:
+    async def disarm(self, work: Work, decision: Decision) -> Outcome:
         """An empty update takes the place of one that waits unseen in PeerDB's queue."""
         mirror = work.desired.mirror
         failure = await self._change(
             work, lambda: self._peerdb.change_state(mirror, RequestedState.RUNNING, update=ConfigUpdate())
         )
-        return Outcome(plan.journal if failure is None else work.journal, failure)
+        return Outcome(decision.journal if failure is None else work.journal, failure)
 
-    async def drop(self, work: Work, plan: Decision, action: Drop, write_ahead: WriteAhead) -> Outcome:
+    async def drop(self, work: Work, decision: Decision, action: Drop) -> Outcome:
         """Recorded first; the identical request is repeated until the mirror is gone."""
-        recorded = replace(plan.journal, operation=action.operation)
+        recorded = replace(decision.journal, operation=action.operation)
         if action.first:
             if (refusal := await self._still_refuses(work)) is not None:
                 return Outcome(work.journal, refusal)
-            what = PendingCommand(plan, action.operation, recorded, work.journal, self._may_still_drop)
-            await self._command_journal.announce_drop(work, what, write_ahead)
+            what = PendingCommand(decision, action.operation, recorded, work.journal, self._may_still_drop)
+            await self._command_journal.announce_drop(work, what)
         failure = await self._change(work, lambda: self._terminate(work, action))
         work.entry.history = replace(work.entry.history, sent_at=self._clock.now())
         if failure is None:
@@ -144,7 +181,7 @@ class Actor:
         return Outcome(work.journal, failure)
 
     async def _may_still_drop(self, work: Work) -> bool:
-        return await self._observations.still_owned(work) and not work.needs_long_lane
+        return await self._observations.still_owned(work) and not work.needs_long_pool
 
     async def _terminate(self, work: Work, action: Drop) -> None:
         await self._peerdb.change_state(
@@ -159,31 +196,31 @@ class Actor:
         """Our finalizer first, then our tag: a tag without a finalizer would outlive the object."""
         entry = work.entry
         if not entry.view.has_finalizer:
-            await self._reporter.finalizers(entry, [*entry.view.finalizers, FINALIZER])
+            await self._status.finalizers(entry, [*entry.view.finalizers, FINALIZER])
         look = work.sight.look
         if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS:
             return Outcome(work.journal)
         failure = await self._tag(work, work.sight.tags, work.identity.tag)
-        if failure is None:
-            entry.story.turn = Milestone.TAKEN_OVER
-        return Outcome(work.journal, failure)
+        return Outcome(work.journal, failure, adopted=failure is None)
 
-    async def release(self, work: Work, decision: Decision, action: Release) -> None:
+    async def release(self, work: Work, decision: Decision, action: Release) -> Outcome:
         """Let the object go; the mirror stays as it is."""
         if not work.entry.parted:
-            await self._reporter.tell(work.entry)
             if action.hand_over:
                 await self._hand_over(work)
             kind = "Warning" if action.warns else "Normal"
-            end = EndReason.DROPPED if action.dropped else EndReason.RELEASED
-            await self._reporter.event(work.entry, kind, end.value, decision.note)
+            reason = DROPPED if action.dropped else RELEASED_OBJECT
+            self._events.add(work.entry.subject, Event(kind, reason, decision.note))
+            await self._events.create(work.entry.subject)
             work.entry.parted = True
         left = [finalizer for finalizer in work.entry.view.finalizers if finalizer != FINALIZER]
-        await self._reporter.finalizers(work.entry, left)
+        await self._status.finalizers(work.entry, left)
+        return Outcome(work.journal, released=True)
 
     async def _hand_over(self, work: Work) -> None:
         """Overwrite our tag so that another may take the mirror over; tried once, its failure holds nothing."""
-        look = await self._observations.look(work, Reads.OWNER)
+        await self._observations.look(work, Reads.OWNER)
+        look = work.observation
         if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._observations.is_fresh(work):
             await self._tag(work, work.sight.tags, RELEASED)
 
@@ -270,10 +307,10 @@ class PendingCommand:
     """A command that is about to be sent.
 
     ``operation``: its journal entry, and ``recorded`` the journal with it; ``otherwise``: the journal if it is not sent
-    after all; ``holds``: whether PeerDB still shows what the plan rests on, None where that does not matter.
+    after all; ``holds``: whether PeerDB still shows what the decision rests on, None where that does not matter.
     """
 
-    plan: Decision
+    decision: Decision
     operation: Operation
     recorded: Journal
     otherwise: Journal
@@ -285,13 +322,15 @@ class CommandJournal:
     """Records commands; every method raises ``KubeError``, after which nothing may be sent."""
 
     claim_reader: ClaimReader
+    status: StatusWriter
     clock: Clock
 
-    async def announce(self, work: Work, what: PendingCommand, write_ahead: WriteAhead) -> None:
+    async def announce(self, work: Work, what: PendingCommand) -> None:
         """Record a command."""
         entry = work.entry
         try:
-            await write_ahead(work, what.plan, what.recorded)
+            await self.status.report(work, what.decision, what.recorded)
+            entry.journal = what.recorded
         except KubeUnavailable:
             # Whether it was written is not known; that nothing was sent is.
             entry.journal_overrides[what.operation.id] = what.otherwise
@@ -303,14 +342,14 @@ class CommandJournal:
             entry.journal_overrides[what.operation.id], entry.journal = what.otherwise, None
             raise
 
-    async def announce_drop(self, work: Work, what: PendingCommand, write_ahead: WriteAhead) -> None:
+    async def announce_drop(self, work: Work, what: PendingCommand) -> None:
         """Take a token of the rate limit, then record."""
         drop, now, limiter = drop_key(work.entry, what.operation), self.clock.now(), self.claim_reader.limiter
         if limiter.wait(now) > 0:
             raise KubeConflict(f"{work.entry.view.key}: other drops have reached the rate limit meanwhile")
         limiter.take(drop, now, now)
         try:
-            await self.announce(work, what, write_ahead)
+            await self.announce(work, what)
         except KubeError:
             limiter.give_back(drop)
             raise

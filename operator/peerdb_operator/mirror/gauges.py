@@ -14,6 +14,7 @@ from peerdb_operator.mirror.rules.state import MirrorObject
 from peerdb_operator.mirror.store import MirrorStore
 from peerdb_operator.telemetry.families import CONDITIONS
 from peerdb_operator.telemetry.metrics import UNSEEN, MirrorSample
+from peerdb_operator.telemetry.reconcile_metrics import ReconcileMetrics
 
 OTHER = "Other"
 NOTHING_TOLD = {"Ready": "Unknown", "Synced": "Unknown"}
@@ -21,9 +22,9 @@ STATES = frozenset({*(state.value.capitalize() for state in State if state is no
 REASONS = frozenset({*(reason.value for reason in Reason), ""})
 
 
-def mirror_samples(registry: MirrorStore) -> Iterable[MirrorSample]:
+def mirror_samples(store: MirrorStore, measured: ReconcileMetrics) -> Iterable[MirrorSample]:
     """One sample for each Mirror. Views never change, so the samples may be made later and in another thread."""
-    taken = [(entry.view, entry.timer.standing, entry.error) for entry in registry]
+    taken = [(entry.view, measured.paused_since(entry.view.uid), entry.error) for entry in store]
     return (_sample(view, stopped, None if error is None else error[1]) for view, stopped, error in taken)
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Step
 from peerdb_operator.errors import PeerDBError
-from peerdb_operator.mirror.job import StaleObservation, Work
 from peerdb_operator.mirror.observe import Manner, Observer, Reads, unknown
 from peerdb_operator.mirror.rules.finalize import release_cause
 from peerdb_operator.mirror.rules.history import (
@@ -25,7 +23,6 @@ from peerdb_operator.mirror.rules.history import (
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
     Found,
-    Observation,
     OwnerKind,
     Reading,
     State,
@@ -34,10 +31,10 @@ from peerdb_operator.mirror.rules.observation import (
     may_carry_command,
 )
 from peerdb_operator.mirror.store import CachedMirror
+from peerdb_operator.mirror.work import StaleObservation, Work
 from peerdb_operator.peerdb.redaction import secret_values
 from peerdb_operator.ports import Clock
 
-NOT_ASKED = Unknown(Reason.PEERDB_UNAVAILABLE, "PeerDB was not asked", 0.0)
 SAMPLE_JITTER = 0.2
 
 
@@ -50,15 +47,16 @@ class Observations:
     rng: random.Random
     limits: Limits
 
-    async def first(self, work: Work) -> Observation:
+    async def first(self, work: Work) -> None:
         """The look that a pass begins with, if it needs one."""
         if not self._needs_peerdb(work):
-            return NOT_ASKED
+            return
         if self._only_resumes(work):
-            return await self.look(work, Reads.OWNER)
-        return await self.look(work, Reads.FULL if self._starts_fully(work) else Reads.STATE)
+            await self.look(work, Reads.OWNER)
+        else:
+            await self.look(work, Reads.FULL if self._starts_fully(work) else Reads.STATE)
 
-    async def look(self, work: Work, reads: Reads = Reads.FULL) -> Observation:
+    async def look(self, work: Work, reads: Reads = Reads.FULL) -> None:
         """Look once, and remember."""
         entry = work.entry
         entry.observed_at = self.clock.now()
@@ -73,16 +71,17 @@ class Observations:
         now = self.clock.now()
         operation = work.journal.operation
         dropped = operation is not None and operation.step is Step.DROP
-        entry.history, observation = record_reading(
+        entry.history, work.observation = record_reading(
             entry.history,
             work.sight.look,
             wants_running=work.desired.wants_running,
             gap=absence_gap(self.limits, drop_sent=dropped),
             now=now,
         )
-        if isinstance(observation, Found):
-            entry.peerdb_created_at = observation.created_at
-            if entry.error is not None and observation.is_younger_than(entry.error[1]):
+        work.answered = entry.history.unknown_since is None
+        if isinstance(work.observation, Found):
+            entry.peerdb_created_at = work.observation.created_at
+            if entry.error is not None and work.observation.is_younger_than(entry.error[1]):
                 entry.error = None  # it was that of another mirror, which had this name before
             if reads is Reads.FULL:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
@@ -90,9 +89,8 @@ class Observations:
                 entry.secrets |= secret_values(work.sight.config.env)
                 entry.history = replace(entry.history, error=entry.shown_error())
                 entry.sources = work.sight.config.names_in_copies
-        return observation
 
-    async def confirm(self, work: Work, after: float) -> Observation:
+    async def confirm(self, work: Work, after: float) -> None:
         """Look fully once more, ``after`` seconds later, and remember whether both looks agree.
 
         A precheck may lie between: two looks far apart would show a mirror PAUSED that ran in between.
@@ -101,9 +99,8 @@ class Observations:
             await self.look(work)
         before = work.sight.look
         await self.clock.sleep(after)
-        observation = await self.look(work)
+        await self.look(work)
         work.entry.history = replace(work.entry.history, confirmed=same_paused_config(before, work.sight.look))
-        return observation
 
     async def still_paused_unchanged(self, work: Work) -> bool:
         """Whether an edit may still rest on the newest look: it is fresh, or two more show the same."""
@@ -148,7 +145,7 @@ class Observations:
         if not ours or not self.is_fresh(work, again=again):
             raise StaleObservation(f"{work.entry.view.key}: PeerDB was asked too long ago for a command to rest on it")
 
-    def failed(self, work: Work, failure: PeerDBError) -> Observation:
+    def failed(self, work: Work, failure: PeerDBError) -> None:
         """A command that failed teaches that PeerDB cannot be relied on at this moment.
 
         Looks that succeed between refusals do not start the outage anew: PeerDB under maintenance answers every look.
@@ -158,7 +155,7 @@ class Observations:
             entry.refused_since = None
         elif entry.refused_since is None:
             entry.refused_since = now
-        entry.history, observation = record_reading(
+        entry.history, work.observation = record_reading(
             entry.history,
             unknown(failure, now),
             wants_running=work.desired.wants_running,
@@ -167,7 +164,7 @@ class Observations:
         )
         if entry.refused_since is not None:
             entry.history = replace(entry.history, unknown_since=entry.refused_since)
-        return observation
+        work.answered = False
 
     def _needs_peerdb(self, work: Work) -> bool:
         if work.entry.view.frozen:

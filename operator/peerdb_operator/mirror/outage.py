@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from peerdb_operator.errors import KubeError, PeerDBError
 from peerdb_operator.kube.port import KubePort
-from peerdb_operator.mirror.events import RECOVERED, REPEAT_SECONDS
 from peerdb_operator.ports import Clock
 from peerdb_operator.settings import Settings
+from peerdb_operator.telemetry.events import RECOVERED, REPEAT_SECONDS
 from peerdb_operator.telemetry.metering import KubeWrite, WriteMeter
 
 logger = logging.getLogger(__name__)

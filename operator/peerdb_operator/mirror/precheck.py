@@ -16,12 +16,12 @@ from typing import Any
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import PeerDBError, PeerDBPreconditionFailed, PeerDBRejected, PeerDBUnavailable
-from peerdb_operator.mirror.job import Work
 from peerdb_operator.mirror.rules.change import listed
 from peerdb_operator.mirror.rules.decision import Precheck
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.limits import doubling
 from peerdb_operator.mirror.store import CachedMirror
+from peerdb_operator.mirror.work import Work
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.peerdb.models import validation_request
 from peerdb_operator.peerdb.redaction import without

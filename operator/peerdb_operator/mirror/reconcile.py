@@ -1,200 +1,183 @@
-"""The two kinds of pass: towards the wish, and out of the finalizer.
+"""The loop of one reconcile: observe, decide, observe again as the decision asks for, execute, report.
 
-Owns the loop look → remember → plan, repeated while the plan asks for another look, and what happens around the one
-action that ends it. Leaves the looks to ``mirror.lookout``, the commands to ``mirror.execute``, the writes to
-``mirror.report``.
+Life and deletion take the same way. ``observe`` reads, ``execute`` commands, ``status`` writes.
 """
 
 from __future__ import annotations
 
 import random
-from copy import deepcopy
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import KubeError
 from peerdb_operator.mirror.claims import ClaimReader
-from peerdb_operator.mirror.edit_timer import EditTimers
-from peerdb_operator.mirror.events import Milestone
-from peerdb_operator.mirror.execute import Actor
-from peerdb_operator.mirror.job import Outcome, StaleObservation, Work
-from peerdb_operator.mirror.lookout import NOT_ASKED, Observations
-from peerdb_operator.mirror.observe import Identity, Observed
+from peerdb_operator.mirror.execute import Executor
+from peerdb_operator.mirror.lookout import Observations
 from peerdb_operator.mirror.precheck import Prechecker
-from peerdb_operator.mirror.report import Reporter, log_decision, log_failure, log_success
-from peerdb_operator.mirror.rules.conditions import SETTLED, Report, next_status
+from peerdb_operator.mirror.rules.conditions import SETTLED
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import (
-    Adopt,
     Command,
     Confirm,
     Decision,
-    Disarm,
     Drop,
     Observe,
     Pause,
     Precheck,
-    Release,
     Resume,
     SendUpdate,
     Wait,
 )
-from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.finalize import release_cause
-from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
-from peerdb_operator.mirror.rules.observation import Absent, Observation
+from peerdb_operator.mirror.rules.observation import Absent
 from peerdb_operator.mirror.rules.state import MirrorState
-from peerdb_operator.mirror.store import CachedMirror
-from peerdb_operator.mirror.traces import trace_edit, traced_act
+from peerdb_operator.mirror.status import StatusWriter
+from peerdb_operator.mirror.work import Outcome, StaleObservation, Work
 from peerdb_operator.ports import Clock, Requeue, precheck_key
-from peerdb_operator.telemetry.trace import Tracer
+from peerdb_operator.telemetry.trace import Span, Tracer
+from peerdb_operator.telemetry.transition import Execution, Milestone
 
-MOST_LOOKS = 6
+MOST_OBSERVATIONS = 6
 MOST_STALE = 3
-"""How often a pass looks again because what it has seen is too old for a command, before the next pass does."""
+"""How often a reconcile observes again because its observation is too old for a command, before the next one does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciler:
-    """What passes work with."""
+    """What reconciles work with."""
 
     claim_reader: ClaimReader
     observations: Observations
     prechecker: Prechecker
-    actor: Actor
-    reporter: Reporter
-    edit_timers: EditTimers
+    executor: Executor
+    status: StatusWriter
     tracer: Tracer
     clock: Clock
     rng: random.Random
     limits: Limits
 
-    async def run(self, entry: CachedMirror, desired: Desired, who: Identity) -> Requeue:
-        """One pass."""
+    async def run(self, work: Work) -> Requeue:
+        """One reconcile; raises ``KubeError``."""
+        entry = work.entry
         if entry.view.deleted_at is not None and not entry.view.has_finalizer:
             return Requeue(None)
         entry.history = replace(entry.history, error=entry.shown_error())
-        claims = await self.claim_reader.of(entry, desired)
-        work = Work(entry, desired, who, Observed(NOT_ASKED), entry.current_journal(), claims)
-        observation = await self.observations.first(work)
+        work.claims = await self.claim_reader.of(entry, work.desired)
+        await self.observations.first(work)
         for _ in range(MOST_STALE):
-            observation, decision = await self._decide(work, observation)
+            decision = await self._decide(work)
             if work.checks:
-                # What the pass has found is what the next one finds, with the answer: reported is only what has ended.
+                # What this reconcile has found the next one finds with the answer: only what has ended is reported.
                 entry.journal = None if entry.journal is None else decision.journal
                 ended = decision.verdict is not None
-                due = await self._write(work, observation, decision, decision.journal) if ended else None
-                return self._rest(work, decision.wait, due)
-            if isinstance(decision.action, Drop) and work.needs_long_lane:
-                # The state was not known when the lane was chosen; it is now.
-                return self._rest(work, Wait(0.0), None)
+                due = await self.status.report(work, decision, decision.journal) if ended else None
+                return self._requeue(work, decision.wait, due)
+            if isinstance(decision.action, Drop) and work.needs_long_pool:
+                # The state was not known when the pool was chosen; it is now.
+                return self._requeue(work, Wait(0.0), None)
             try:
-                return await self._end(work, observation, decision)
+                with self._trace(work, decision):
+                    return await self._execute(work, decision)
             except StaleObservation:
-                observation = await self.observations.look(work)
-        return self._rest(work, Wait(self.limits.requeue_first), None)
+                await self.observations.look(work)
+        return self._requeue(work, Wait(self.limits.requeue_first), None)
 
-    async def _decide(self, work: Work, observation: Observation) -> tuple[Observation, Decision]:
-        """Plan, and look and check as the plan asks for, until it asks for something else."""
-        decision = self._plan(work, observation)
-        for _ in range(MOST_LOOKS):
+    async def _decide(self, work: Work) -> Decision:
+        """Decide, and observe and check as the decision asks for, until it asks for something else."""
+        decision = self._decision(work)
+        for _ in range(MOST_OBSERVATIONS):
             match decision.action:
                 case Observe():
-                    observation = await self.observations.look(work)
+                    await self.observations.look(work)
                 case Confirm(after=after):
-                    observation = await self.observations.confirm(work, after)
+                    await self.observations.confirm(work, after)
                 case Precheck() as action:
                     wait = self.prechecker.ask(work, action)
                     if wait is not None:
                         work.checks = True
-                        return observation, replace(decision, wait=Wait(min(wait, self.limits.sample)))
+                        return replace(decision, wait=Wait(min(wait, self.limits.sample)))
                 case _:
                     break
-            decision = self._plan(work, observation)
-        return observation, decision
+            decision = self._decision(work)
+        return decision
 
-    async def _end(self, work: Work, observation: Observation, decision: Decision) -> Requeue:
-        entry = work.entry
-        done = await self._carry_out(work, observation, decision, corrects=_corrects(work, decision))
-        if done is None:
+    async def _execute(self, work: Work, decision: Decision) -> Requeue:
+        """Carry the decision out and report it."""
+        entry, decided_at, corrects = work.entry, self.clock.now(), _corrects(work, decision)
+        try:
+            outcome = await self.executor.execute(work, decision)
+        except (KubeError, StaleObservation):
+            work.execution = self._execution(work, decision, decided_at, None, corrects=corrects)
+            raise
+        work.execution = self._execution(work, decision, decided_at, outcome, corrects=corrects)
+        if outcome.released:
             return Requeue(None)
         wait = decision.wait
         if isinstance(decision.action, Observe | Confirm | Precheck):
-            # The mirror changes faster than it can be looked at: nothing is sent, and a new pass looks again soon.
+            # The mirror changes faster than it can be observed: nothing is sent, and the next reconcile comes soon.
             wait = Wait(self.limits.requeue_first)
-        if done.failure is None:
+        if outcome.failure is None:
             entry.refused_since = None
-            if decision.action is not None:
-                log_success(entry, decision)
         else:
-            entry.story.turn = None
-            log_failure(entry, decision, done.failure)
-            observation = self.observations.failed(work, done.failure)
-            decision = replace(self._plan(work, observation), journal=done.journal)
-            wait = decision.wait
-            if decision.action is None:
-                log_decision(entry, decision)
-            else:
-                wait = Wait(self.limits.requeue_first)  # one action a pass: the next one takes it
+            self.observations.failed(work, outcome.failure)
+            decision = replace(self._decision(work), journal=outcome.journal)
+            # One action a reconcile: the next one takes what is decided now.
+            wait = decision.wait if decision.action is None else Wait(self.limits.requeue_first)
         if entry.journal is not None:
-            entry.journal = done.journal
+            entry.journal = outcome.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
-        self.edit_timers.ended(entry.timer, work.desired, done.journal, _word(work, observation), decision.verdict)
-        due = await self._write(work, observation, decision, done.journal)
-        return self._rest(work, wait, due)
+        due = await self.status.report(work, decision, outcome.journal)
+        return self._requeue(work, wait, due)
 
-    async def _carry_out(
-        self, work: Work, observation: Observation, decision: Decision, *, corrects: bool
-    ) -> Outcome | None:
-        """The action, under its name in the log and in the trace; None when the object is let go."""
-        entry = work.entry
-        # What is told of a command in advance is no news if it is not sent.
-        story = deepcopy(entry.story) if isinstance(decision.action, Command) else entry.story
-        if corrects:
-            entry.story.turn = Milestone.CORRECTED
-        self.edit_timers.decided(entry.timer, work.desired, work.journal, decision.action)
-        trace_edit(self.tracer, work, decision)
-        try:
-            with traced_act(self.tracer, work, decision):
-                log_decision(entry, decision)
-                done = await self._act(work, observation, decision)
-        except (KubeError, StaleObservation):
-            self.edit_timers.ended(entry.timer, work.desired, work.journal, _word(work, observation), None)
-            entry.story = story
-            raise
-        if done is not None and done.failure is not None and not done.failure.sent:
-            entry.story = story
-        return done
+    def _execution(
+        self, work: Work, decision: Decision, decided_at: float, outcome: Outcome | None, *, corrects: bool
+    ) -> Execution:
+        """What happened, for telemetry; ``outcome`` None: Kubernetes or an old observation kept it from happening."""
+        failure = None if outcome is None else outcome.failure
+        milestone = None
+        if outcome is not None and outcome.adopted:
+            milestone = Milestone.TAKEN_OVER
+        elif outcome is not None and corrects and (failure is None or failure.sent):
+            milestone = Milestone.CORRECTED
+        return Execution(
+            action="" if decision.action is None else type(decision.action).__name__,
+            rule=decision.rule,
+            note=decision.note,
+            decided_at=decided_at,
+            wants_running=work.desired.wants_running,
+            state=_state(work),
+            before=work.journal.operation,
+            after=work.journal.operation if outcome is None else outcome.journal.operation,
+            failure=failure,
+            sent=outcome is not None,
+            milestone=milestone,
+            trace=self.tracer.ids(),
+        )
 
-    async def _act(self, work: Work, observation: Observation, decision: Decision) -> Outcome | None:
-        """Carry the action out; None when the object is let go."""
+    def _trace(self, work: Work, decision: Decision) -> AbstractContextManager[Span | None]:
+        """A trace of what is sent; none if nothing is."""
+        if decision.action is None or isinstance(decision.action, Observe | Confirm | Precheck):
+            return nullcontext()
+        view = work.entry.view
+        operation = decision.action.operation if isinstance(decision.action, Command) else None
+        operation = operation or work.journal.operation
+        return self.tracer.trace(
+            "mirror.reconcile",
+            {
+                "k8s.namespace.name": view.namespace,
+                "k8s.mirror.name": view.name,
+                "k8s.mirror.uid": view.uid,
+                "k8s.mirror.generation": work.desired.generation,
+                "peerdb_operator.mirror": work.desired.mirror,
+                "peerdb_operator.action": type(decision.action).__name__,
+                "peerdb_operator.rule": decision.rule,
+                **({} if operation is None else {"peerdb_operator.operation_id": operation.id}),
+            },
+        )
 
-        async def write_ahead(_job: Work, ahead: Decision, journal: Journal) -> None:
-            await self._write(work, observation, ahead, journal)
-            work.entry.journal = journal
-
-        match decision.action:
-            case Pause() | Resume() as action:
-                return await self.actor.pause_or_resume(work, decision, action, write_ahead)
-            case SendUpdate() as action:
-                return await self.actor.edit(work, decision, action, write_ahead)
-            case Disarm():
-                return await self.actor.disarm(work, decision)
-            case Drop() as action:
-                return await self.actor.drop(work, decision, action, write_ahead)
-            case Adopt():
-                return await self.actor.adopt(work)
-            case Release() as action:
-                await self.actor.release(work, decision, action)
-                return None
-            case Observe() | Confirm() | Precheck() | None:
-                return Outcome(decision.journal)
-            case _ as never:
-                assert_never(never)
-
-    def _plan(self, work: Work, observation: Observation) -> Decision:
+    def _decision(self, work: Work) -> Decision:
         entry, now = work.entry, self.clock.now()
         work.claims = self.claim_reader.renewed(entry, work.claims)
         releases = entry.view.deleted_at is not None and release_cause(work.desired, work.claims) is not None
@@ -203,7 +186,7 @@ class Reconciler:
         state = MirrorState(
             entry.view,
             work.desired,
-            observation,
+            work.observation,
             entry.history,
             work.journal,
             work.claims,
@@ -220,14 +203,8 @@ class Reconciler:
             entry.history = replace(entry.history, blocked=blocked)
         return decision
 
-    async def _write(self, work: Work, observation: Observation, decision: Decision, journal: Journal) -> float | None:
-        entry = work.entry
-        report = Report(decision.verdict, journal, decision.accept_tables)
-        following = next_status(entry.view.status, work.desired, observation, entry.history, report, self.clock.now())
-        return await self.reporter.status(entry, following, decision.verdict)
-
-    def _rest(self, work: Work, wait: Wait, due: float | None) -> Requeue:
-        """The plan's wait, or less if a write is due before; a mirror at rest is looked at when its sample is due."""
+    def _requeue(self, work: Work, wait: Wait, due: float | None) -> Requeue:
+        """The decision's wait, or less if a write is due before; a settled mirror waits for its sample."""
         entry, after = work.entry, wait.after
         if after is not None and after >= self.limits.sample:
             after = max(1.0, entry.sample_at - self.clock.now())
@@ -239,10 +216,11 @@ class Reconciler:
         return Requeue(after, wait.backoff, wait.cap, entry.must_resume, wakes)
 
 
-def _word(work: Work, observation: Observation) -> str | None:
+def _state(work: Work) -> str | None:
     """The state seen last: by this process, or else by the one before, as the status tells; None without a mirror."""
-    if work.entry.history.word is not None or isinstance(observation, Absent):
-        return work.entry.history.word
+    word = work.entry.history.word
+    if word is not None or isinstance(work.observation, Absent):
+        return word
     return (work.entry.view.status.state or "").upper() or None
 
 

@@ -13,18 +13,16 @@ from peerdb_operator.api.mirror import DeletionPolicy, RunState, mirror_name_of,
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus, Step
 from peerdb_operator.errors import InvalidSpec, KubeConflict
-from peerdb_operator.mirror.edit_timer import EditTimer
-from peerdb_operator.mirror.events import EventRecorder
-from peerdb_operator.mirror.rules.conditions import ON_THE_WAY, Verdict
+from peerdb_operator.mirror.rules.conditions import ON_THE_WAY
 from peerdb_operator.mirror.rules.desired import Desired, desired_from
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
-from peerdb_operator.mirror.rules.spec_warnings import SpecWarning
 from peerdb_operator.mirror.rules.state import MirrorObject
 from peerdb_operator.peerdb.client import name_in_copies
 from peerdb_operator.peerdb.redaction import secret_values, without
 from peerdb_operator.ports import Pool
+from peerdb_operator.telemetry.transition import Subject
 
 
 @dataclass(slots=True)
@@ -67,20 +65,6 @@ class CachedMirror:
     """The version that the running pass rests on: as it was when the pass began, or as the pass itself wrote it."""
     writing: MirrorStatus | None = None
     """The status on its way to the API server: a watch may deliver it before the answer comes."""
-    story: EventRecorder = field(default_factory=EventRecorder)
-    warnings: frozenset[SpecWarning] = frozenset()
-    """What the object says without effect, as far as it has been said to users."""
-    reported: Verdict | None = None
-    """What the running pass, or the newest one, has found; None when it has found nothing new to say."""
-    timer: EditTimer = field(default_factory=EditTimer)
-    logged: str = ""
-    """The reason of the newest decision in the log."""
-    announced: str = ""
-    """The action that the log has announced, until it is taken."""
-    failing: tuple[str, str] = ("", "")
-    """The newest command and the reason for which it failed, as long as it does."""
-    kube_failing: frozenset[tuple[str, str]] = frozenset()
-    """What Kubernetes fails in and the reason, as long as it does."""
     _wish: Desired | InvalidSpec | None = None
     _last_good: Desired | None = None
     _retains: bool = False
@@ -154,9 +138,11 @@ class CachedMirror:
         )
         return self.desired_for_deletion().wants_running and (pausing or stopped)
 
-    def repeats(self, action: str) -> bool:
-        """Whether this action is tried again after PeerDB, or Kubernetes, has refused it."""
-        return action == self.failing[0] or (bool(self.kube_failing) and action == self.announced)
+    @property
+    def subject(self) -> Subject:
+        """What telemetry calls the object."""
+        view = self.view
+        return Subject(view.namespace, view.name, view.uid, view.generation, view.version, view.mirror)
 
     @property
     def is_looked_at(self) -> bool:

@@ -15,9 +15,10 @@ from pydantic_core import PydanticUndefined
 from peerdb_operator.api import constants
 from peerdb_operator.api.kinds import Mirror
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.mirror.events import kind_of
 from peerdb_operator.mirror.rules.conditions import NEEDS_A_HUMAN, ROWS, ConditionChange, verdict
+from peerdb_operator.mirror.status import report_of
 from peerdb_operator.settings import Settings, flag_of, is_secret, variable_of
+from peerdb_operator.telemetry.events import kind_of
 from tests.harness.docs.table import code, plain, table
 
 AS_IT_WAS = "as it was"
@@ -67,7 +68,8 @@ def _reason_row(reason: Reason) -> tuple[str, ...]:
     row = ROWS[reason]
     always = [truth.value or AS_IT_WAS for truth in (row.ready, row.synced)]
     passing = [_passing(truth) for truth in (row.reconciling, row.stalled)]
-    return (f"[`{reason}`](troubleshooting.md#{reason.lower()})", *always, *passing, kind_of(verdict(reason, "")))
+    event = kind_of(report_of(verdict(reason, "")))
+    return (f"[`{reason}`](troubleshooting.md#{reason.lower()})", *always, *passing, event)
 
 
 def _passing(truth: ConditionChange) -> str:

@@ -297,7 +297,7 @@ class Stage:
 
     def entry(self, name: str = "orders") -> CachedMirror:
         """What the controller remembers of a Mirror."""
-        found = self.controller._registry.get(self.uid(name))
+        found = self.controller._store.get(self.uid(name))
         assert found is not None
         return found
 

@@ -119,7 +119,7 @@ def test_a_bug_is_told_in_the_status_of_its_object_and_heals(caplog: pytest.LogC
     assert "secret" not in str(stage.status())
     assert ("Warning", "InternalError") in stage.reported()
     assert stage.status()["tables"]["summary"] == "1/1"
-    assert "a pass failed" in caplog.text
+    assert "a reconcile failed" in caplog.text
     stage.follow(5.0)
     assert stage.condition() == ("True", "Running")
 
@@ -130,7 +130,7 @@ def test_a_bug_that_cannot_be_told_of_is_logged(error: Exception, caplog: pytest
     stage.peerdb.taps.put(STATUS, Tap(instead=RuntimeError("a bug")))
     stage.kube.taps.put("patch-status", Tap(instead=error))
     assert stage.run().backoff == "InternalError"
-    assert "a pass failed" in caplog.text
+    assert "a reconcile failed" in caplog.text
     stage.follow(5.0)
     assert stage.condition() == ("True", "Running")
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_status
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable
-from peerdb_operator.mirror.events import EventRecorder, PendingEvent
-from peerdb_operator.mirror.report import log_decision, log_kube_failure, log_kube_success, merge_patch
 from peerdb_operator.mirror.rules.conditions import verdict
-from peerdb_operator.mirror.rules.decision import Decision, Observe, Pause, Release, Resume, Wait
+from peerdb_operator.mirror.status import merge_patch, report_of
 from peerdb_operator.peerdb.models import encode_json
 from peerdb_operator.peerdb.transport import Reply
+from peerdb_operator.ports import Requeue
+from peerdb_operator.telemetry.decisions import DecisionLog
+from peerdb_operator.telemetry.events import Event
+from peerdb_operator.telemetry.transition import Execution, Report, Subject, Transition
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
@@ -110,6 +112,14 @@ def test_names_of_any_length_fit_the_status() -> None:
     assert [len(name) for name in stage.status()["tables"]["pending"]] == [256]
 
 
+def create(stage: Stage, *events: Event) -> None:
+    """Have Events of the Mirror created."""
+    recorder, subject = stage.controller._events, stage.entry().subject
+    for event in events:
+        recorder.add(subject, event)
+    stage.do(recorder.create(subject))
+
+
 # -- Events ----------------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +173,7 @@ def test_a_missing_right_to_create_events_is_said_once_until_it_is_given(caplog:
     for refused in (True, True, False, True):
         stage.faults.refuse_events = refused
         caplog.clear()
-        stage.do(stage.controller._reporter.event(stage.entry(), "Normal", "Running", "all is as wished"))
+        create(stage, Event("Normal", "Running", "it runs"))
         said.append([each.levelname for each in caplog.records])
     assert said == [["WARNING"], [], [], ["WARNING"]]
     assert "give the operator the right" in caplog.text
@@ -172,17 +182,15 @@ def test_a_missing_right_to_create_events_is_said_once_until_it_is_given(caplog:
 def test_a_terminating_namespace_that_refuses_events_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     stage = a_settled_stage("a")
     stage.cluster.delete_namespace("data")
-    stage.do(stage.controller._reporter.event(stage.entry(), "Normal", "Released", "let go"))
+    create(stage, Event("Normal", "Released", "let go"))
     assert stage.reported() == []
     assert caplog.records == []
 
 
 def test_an_event_is_created_once_and_fits_kubernetes() -> None:
     stage = a_settled_stage("a")
-    entry = stage.entry()
-    entry.story.pending.append(PendingEvent("Warning", "Released", "x" * 5000))
-    stage.do(stage.controller._reporter.tell(entry))
-    stage.do(stage.controller._reporter.tell(entry))
+    create(stage, Event("Warning", "Released", "x" * 5000))
+    create(stage)
     patched = [one.patch for one in stage.cluster.events()]
     assert [(each["type"], each["reason"], len(each["message"])) for each in patched] == [("Warning", "Released", 1024)]
 
@@ -192,7 +200,7 @@ def test_an_event_is_created_once_and_fits_kubernetes() -> None:
 
 def decisions(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
-        each.getMessage() for each in caplog.records if each.name.endswith("report") and each.levelno == logging.INFO
+        each.getMessage() for each in caplog.records if each.name.endswith("decisions") and each.levelno == logging.INFO
     ]
 
 
@@ -210,14 +218,27 @@ def test_every_decision_is_one_line_with_the_object_and_its_generation(caplog: p
     assert (facts["generation"], facts["mirror"], facts["reason"]) == (2, "orders", "Paused")
 
 
+SUBJECT = Subject("data", "orders", "u-1", 1, 7, "orders")
+
+
+def transition(report: Report | None = None, action: str = "", note: str = "") -> Transition:
+    """A reconcile of one Mirror."""
+    execution = Execution(
+        action=action, rule="r", note=note, decided_at=0.0, wants_running=True, state="RUNNING", before=None, after=None
+    )
+    after = "" if report is None else report.reason
+    return Transition(
+        subject=SUBJECT, before="Running", was_outage=False, after=after, report=report, execution=execution,
+        requeue=Requeue(None), began=0.0, ended=0.0, answered=True,
+    )  # fmt: skip
+
+
 def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: pytest.LogCaptureFixture) -> None:
-    stage = a_settled_stage("a")
     caplog.set_level(logging.INFO)
-    entry = stage.entry()
-    failed = Decision(None, verdict(Reason.MIRROR_FAILED, "it has failed"), Wait(None))
-    for decision in (failed, failed, Decision(None, None, Wait(None)), Decision(Observe(), None, Wait(None))):
-        log_decision(entry, decision)
-    log_decision(entry, Decision(Release(hand_over=False), None, Wait(None), note="look at it"))
+    failed, log = report_of(verdict(Reason.MIRROR_FAILED, "it has failed")), DecisionLog()
+    for each in (transition(failed), transition(failed), transition(), transition(action="Observe")):
+        log.observe(each)
+    log.observe(transition(action="Release", note="look at it"))
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
         ("WARNING", "MirrorFailed: it has failed"),
         ("INFO", "Observe"),
@@ -227,18 +248,13 @@ def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: p
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_verdict_is_logged_at_the_level_of_its_event_once(reason: Reason, caplog: pytest.LogCaptureFixture) -> None:
-    entry = a_settled_stage("a").entry()
     caplog.set_level(logging.INFO)
-    reported = verdict(reason, "why")
-    story = EventRecorder()
-    story.tell(reported, "", 0.0)
-    entry.logged = ""
-    for action in (None, Pause(None), Resume(None)):
-        log_decision(entry, Decision(action, reported, Wait(None)))
-    (event,) = story.pending
+    report, log = report_of(verdict(reason, "why")), DecisionLog()
+    for action in ("", "Pause", "Resume"):
+        log.observe(transition(report, action))
     first, *others = caplog.records
-    assert first.levelname == {"Warning": "WARNING", "Normal": "INFO"}[event.kind]
-    assert {each.levelname for each in others} == {"INFO"}
+    assert first.levelname == ("WARNING" if report.warns else "INFO")
+    assert [each.levelname for each in others] == ["INFO", "INFO"]
 
 
 def test_a_command_that_fails_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -289,25 +305,25 @@ def test_an_outage_of_kubernetes_is_said_once_for_each_mirror_and_cause_and_so_i
     )
     assert [line for line in away if line[0] == "WARNING"] == [
         ("WARNING", "Kubernetes: get-crd: connection refused"),
-        ("WARNING", blocked),
         ("WARNING", "Kubernetes: patch-status: connection refused"),
+        ("WARNING", blocked),
     ]
     assert len(away) <= 5
     assert [message for message in caplog.messages if message.startswith("Kubernetes")] == [
         "Kubernetes: a deletion succeeds again, after KubeUnavailable",
-        "Kubernetes: a pass succeeds again, after KubeUnavailable",
+        "Kubernetes: a reconcile succeeds again, after KubeUnavailable",
     ]
 
 
 def test_another_failure_of_kubernetes_is_said_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    entry = a_settled_stage("a").entry()
     caplog.set_level(logging.DEBUG)
+    log = DecisionLog()
     for error in (KubeUnavailable("no answer"), KubeUnavailable("no answer"), KubeForbidden("403")):
-        log_kube_failure(entry, "a pass", error)
-    log_kube_failure(entry, "a read", KubeForbidden("403"))
+        log.kube_failed(SUBJECT, "a reconcile", error)
+    log.kube_failed(SUBJECT, "a read", KubeForbidden("403"))
     for _ in range(2):
-        log_kube_success(entry, "a pass")
-    log_kube_failure(entry, "a pass", KubeForbidden("403"))
+        log.kube_succeeded(SUBJECT, "a reconcile")
+    log.kube_failed(SUBJECT, "a reconcile", KubeForbidden("403"))
     assert [each.levelname for each in caplog.records] == [
         "WARNING", "DEBUG", "WARNING", "WARNING", "INFO", "WARNING",
     ]  # fmt: skip

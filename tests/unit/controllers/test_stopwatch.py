@@ -11,7 +11,7 @@ from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_sta
 
 def standing(stage: Stage) -> float | None:
     """What a scrape tells of the mirror."""
-    (sample,) = mirror_samples(stage.controller._registry)
+    (sample,) = mirror_samples(stage.controller._store, stage.controller._measured)
     return sample.paused_since
 
 

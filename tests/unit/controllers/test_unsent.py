@@ -316,7 +316,7 @@ def test_a_command_that_cannot_be_written_down_is_announced_in_the_log_once(capl
     assert not [line for line in lines if "succeeds again" in line]
     stage.kube.taps.clear()
     stage.follow(600.0)
-    assert f"Kubernetes: a pass succeeds again, after {REFUSED.reason}" in caplog.text
+    assert f"Kubernetes: a reconcile succeeds again, after {REFUSED.reason}" in caplog.text
 
 
 # -- deletions -------------------------------------------------------------------------------------------------------

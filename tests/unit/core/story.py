@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from peerdb_operator.api.status import MirrorStatus, Operation, read_status
-from peerdb_operator.mirror.rules.conditions import Report, Urgency, next_status, urgency
+from peerdb_operator.mirror.rules.conditions import StatusUpdate, Urgency, next_status, urgency
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import (
     Action,
@@ -155,7 +155,7 @@ class EventRecorder:
             self.journal = replace(self.journal, operation=operation)
 
     def _write(self, decision: Decision) -> None:
-        report = Report(decision.verdict, self.journal, decision.accept_tables)
+        report = StatusUpdate(decision.verdict, self.journal, decision.accept_tables)
         following = next_status(self.status, self.mirror, self.seen, self.history, report, self.now)
         need = urgency(self.status, following, reported=decision.verdict is not None)
         due = {

@@ -25,7 +25,7 @@ from peerdb_operator.mirror.rules.conditions import (
     AWAY,
     ROWS,
     ConditionChange,
-    Report,
+    StatusUpdate,
     Urgency,
     Verdict,
     away,
@@ -85,7 +85,7 @@ def reported(
         a_mirror() if mirror is None else mirror,
         seen,
         a_history(seen) if history is None else history,
-        Report(what, Journal() if journal is None else journal, accept),
+        StatusUpdate(what, Journal() if journal is None else journal, accept),
         now,
     )
 
@@ -272,7 +272,7 @@ def test_an_absent_mirror_is_missing() -> None:
 def test_the_state_stays_when_peerdb_does_not_tell_it() -> None:
     before = reported(RUNNING)
     assert reported(None, before, look=an_outage()).state == "Running"
-    unasked = next_status(before, a_mirror(), None, History(), Report(None, Journal()), NOW)
+    unasked = next_status(before, a_mirror(), None, History(), StatusUpdate(None, Journal()), NOW)
     assert (unasked.state, unasked.state_since) == (before.state, before.state_since)
 
 

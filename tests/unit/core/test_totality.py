@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Condition, ConditionStatus, MirrorStatus, Step, read_status
-from peerdb_operator.mirror.rules.conditions import UNEVALUATED, ConditionChange, Report, next_status
+from peerdb_operator.mirror.rules.conditions import UNEVALUATED, ConditionChange, StatusUpdate, next_status
 from peerdb_operator.mirror.rules.decision import (
     Action,
     Adopt,
@@ -238,7 +238,7 @@ def statuses(draw: st.DrawFn) -> MirrorStatus:
 
 def status_after(case: Case, decision: Decision, before: MirrorStatus) -> MirrorStatus:
     """What a pass with this plan would write."""
-    report = Report(decision.verdict, decision.journal, decision.accept_tables)
+    report = StatusUpdate(decision.verdict, decision.journal, decision.accept_tables)
     return next_status(before, case.desired, case.observation, case.history, report, case.now)
 
 

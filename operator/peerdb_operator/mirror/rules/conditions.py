@@ -178,8 +178,8 @@ class Urgency(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What one pass has to tell; ``verdict`` None leaves the conditions as they are."""
+class StatusUpdate:
+    """What a reconcile writes; ``verdict`` None leaves the conditions as they are."""
 
     verdict: Verdict | None
     journal: Journal
@@ -191,7 +191,7 @@ def next_status(
     desired: Desired,
     observation: Observation | None,
     history: History,
-    report: Report,
+    report: StatusUpdate,
     now: float,
 ) -> MirrorStatus:
     """The status after a pass; ``observation`` None when PeerDB was not asked. No side effects."""
@@ -319,7 +319,7 @@ def _created_at(previous: MirrorStatus, observation: Observation | None, history
 
 
 def _tables(
-    previous: MirrorStatus, desired: Desired, observation: Observation | None, report: Report
+    previous: MirrorStatus, desired: Desired, observation: Observation | None, report: StatusUpdate
 ) -> TablesStatus | None:
     known = previous.tables
     if desired.tables is None and not desired.invalid:
