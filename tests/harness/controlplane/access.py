@@ -18,7 +18,7 @@ from tests.harness.controlplane.commands import kubeconfig_text, write_private
 from tests.harness.controlplane.errors import ControlPlaneError
 
 KUBECTL_SECONDS = 180.0
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "HTTPS_PROXY", "NO_PROXY")
+PASSED_ON = ("GOGC", "PATH", "HOME", "TMPDIR", "LANG", "HTTPS_PROXY", "NO_PROXY")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
