@@ -5,6 +5,7 @@ Owns reading. What has to be true of a page is in the tests beside this file.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections import Counter
@@ -51,7 +52,7 @@ class Page:
     @cached_property
     def tokens(self) -> list[Token]:
         """What the parser makes of it."""
-        return _MARKDOWN.parse(self.text)
+        return _parsed(self.text)
 
     @cached_property
     def headings(self) -> list[str]:
@@ -119,6 +120,12 @@ def commands_of(block: Block) -> list[str]:
     joined = re.sub(r"\\\n\s*", "", block.text)
     bare = (re.sub(r"\s+# .*$", "", line).strip() for line in joined.splitlines())
     return [line for line in bare if line and not line.startswith("#")]
+
+
+@functools.cache
+def _parsed(text: str) -> list[Token]:
+    """One page is read for its own sake and for each link that leads to it; the parser is slow."""
+    return _MARKDOWN.parse(text)
 
 
 def _plain(inline: Token) -> str:
