@@ -41,7 +41,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    mirrors=3, sweeps=1, rounds=1, fleets=(1, 5), calm=1.0, edits=5, alone=1, knobs={"t_stop": 0.3, "t_add": 0.5}
+    mirrors=3, sweeps=1, rounds=1, fleets=(5,), calm=1.0, edits=5, alone=1, knobs={"t_stop": 0.3, "t_add": 0.5}
 )
 
 

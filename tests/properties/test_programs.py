@@ -2,16 +2,20 @@
 
 ``PEERDB_PROGRAMS`` sets how many are played (2,000 unless it is set), shared out among the tests below. A failure
 prints the shrunk program; paste it into ``test_scripts.py`` to keep it. ``PEERDB_SHRINK=0`` shows it as it was found.
+Coverage is not measured here: a line that only chance reaches is not tested, and the tracer doubles the time.
 """
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.properties.programs import EDITS, ENDINGS, HUMANS, OPERATORS, STATES, TROUBLE, Program, programs
 
 PROGRAMS = int(os.environ.get("PEERDB_PROGRAMS", "2000"))
 SHRINK = os.environ.get("PEERDB_SHRINK", "1") != "0"
+
+pytestmark = pytest.mark.no_cover
 
 
 def _share(part: float) -> settings:
