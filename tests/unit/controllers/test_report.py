@@ -34,7 +34,7 @@ JSON_OBJECTS: st.SearchStrategy[dict[str, object]] = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(JSON_OBJECTS, JSON_OBJECTS)
 def test_a_patch_turns_the_old_object_into_the_new_one_by_the_rules_of_rfc_7386(
     old: dict[str, object], new: dict[str, object]
@@ -42,7 +42,7 @@ def test_a_patch_turns_the_old_object_into_the_new_one_by_the_rules_of_rfc_7386(
     assert merged(old, merge_patch(old, new)) == new
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(JSON_OBJECTS)
 def test_a_patch_of_equals_is_empty(old: dict[str, object]) -> None:
     assert merge_patch(old, old) == {}
@@ -295,7 +295,7 @@ def test_an_outage_of_kubernetes_is_said_once_for_each_mirror_and_cause_and_so_i
     stage.cluster.delete("orders")
     stage.deliver()
     stage.faults.away = True
-    stage.follow(3600.0)
+    stage.follow(600.0)
     away = [(each.levelname, each.getMessage()) for each in caplog.records]
     caplog.clear()
     stage.faults.away = False
