@@ -31,7 +31,9 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150.0
 QUICK = {"t_stop": 0.3, "t_add": 1.2, "t_drop": 0.2}
-STEPS = ("Apply", "Pause", "Resume", "Add and remove", "Edit while paused", "A human hand", "Another hand", "Delete")
+STEPS = (
+    "Apply", "Pause", "Resume", "Add and remove", "Edit while paused", "A human hand", "Another hand", "Delete", "Yours"
+)  # fmt: skip
 GENTLE = {
     "GET /v1/version",
     "GET /v1/mirrors/list",
@@ -187,21 +189,6 @@ def assert_left_as_found(peerdb: SimulatorProcess) -> None:
 # -- the simulated PeerDB ----------------------------------------------------------------------------------------------
 
 
-def test_the_demo_ends_with_0_and_leaves_no_process_when_nobody_watches(demos: list[Demo]) -> None:
-    demo = a_demo(demos, "--knobs", json.dumps(QUICK))
-    api, simulator = demo.says(r"API server +(https\S+)"), demo.says(r"simulator +(http\S+)")
-    operator = int(demo.says(r"operator +pid (\d+)"))
-    assert demo.ends() == 0
-    titles = re.findall(r"^\d+\. (.*)$", demo.said, re.MULTILINE)
-    assert [title.startswith(step) for title, step in zip(titles, STEPS, strict=True)] == [True] * len(STEPS)
-    assert "PausedWithPendingChanges" in demo.said
-    assert "Every step converged" in demo.said
-    assert "\x1b" not in demo.said
-    assert nobody_answers(f"{simulator}/v1/version")
-    assert nobody_answers(f"{api}/readyz")
-    assert not runs(operator)
-
-
 def test_the_demo_ends_with_1_and_says_what_it_expected_when_a_step_never_converges(demos: list[Demo]) -> None:
     demo = a_demo(demos, "--knobs", json.dumps({**QUICK, "stuck_addition": True}), "--step-seconds", "9")
     assert demo.ends() == 1
@@ -214,18 +201,7 @@ def test_the_demo_ends_with_1_and_says_what_it_expected_when_a_step_never_conver
     assert "Traceback" not in demo.said
 
 
-def test_everything_ends_when_the_demo_is_told_to_stop_half_way(demos: list[Demo]) -> None:
-    demo = a_demo(demos, "--knobs", json.dumps(QUICK))
-    simulator, operator = demo.says(r"simulator +(http\S+)"), int(demo.says(r"operator +pid (\d+)"))
-    demo.says("kubectl apply")
-    demo.process.terminate()
-    assert demo.ends() == 130
-    assert nobody_answers(f"{simulator}/v1/version")
-    assert not runs(operator)
-    assert "Traceback" not in demo.said
-
-
-def test_the_demo_stays_up_until_ctrl_c_and_ends_with_0_when_it_runs_on_a_terminal() -> None:
+def test_the_demo_walks_to_its_end_and_stays_up_until_ctrl_c_when_it_runs_on_a_terminal() -> None:
     terminal, its_end = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL, *COMMAND, "--knobs", json.dumps(QUICK)],
@@ -249,6 +225,13 @@ def test_the_demo_stays_up_until_ctrl_c_and_ends_with_0_when_it_runs_on_a_termin
     assert process.wait(PATIENCE) == 0
     assert "\x1b[32m" in said
     assert "/_sim/knobs" in said
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", said)
+    titles = re.findall(r"^\d+\. (.*)$", plain, re.MULTILINE)
+    assert [title.startswith(step) for title, step in zip(titles, STEPS, strict=True)] == [True] * len(STEPS)
+    assert "PausedWithPendin" in plain
+    assert "Every step converged" in plain
+    assert nobody_answers(f"{found(r'simulator +(http[^ ]+)', plain)}/v1/version")
+    assert nobody_answers(f"{found(r'API server +(https[^ ]+)', plain).strip()}/readyz")
     assert not runs(operator)
     assert not Path(kubeconfig).exists()
 
@@ -278,16 +261,6 @@ def found(pattern: str, text: str) -> str:
 
 
 # -- somebody's PeerDB -------------------------------------------------------------------------------------------------
-
-
-def test_a_real_mirror_is_only_paused_and_resumed_when_its_owner_agreed(
-    demos: list[Demo], peerdb: SimulatorProcess
-) -> None:
-    demo = a_gentle_demo(demos, peerdb, YES="1")
-    assert demo.ends() == 0, demo.said
-    assert "Every step converged" in demo.said
-    assert [body["requestedFlowState"] for body in commands(peerdb)] == ["STATUS_PAUSED", "STATUS_RUNNING"]
-    assert_left_as_found(peerdb)
 
 
 def test_nothing_is_touched_when_nobody_can_agree(demos: list[Demo], peerdb: SimulatorProcess) -> None:
@@ -326,27 +299,17 @@ def test_the_demo_asks_for_both_when_only_the_address_of_a_real_peerdb_is_given(
     assert "MIRROR" in demo.said
 
 
-def test_a_real_mirror_runs_again_when_the_demo_is_told_to_stop_while_it_is_paused(
+def test_a_real_mirror_runs_again_and_everything_ends_when_the_demo_is_told_to_stop_while_it_is_paused(
     demos: list[Demo], peerdb: SimulatorProcess
 ) -> None:
     peerdb.knobs(t_stop=2.0)
     demo = a_gentle_demo(demos, peerdb, "--yes")
-    wait_until_seen(peerdb, "PAUSING")
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.ends() == 130, demo.said
-    assert seen(peerdb, "PAUSED")
-    assert_left_as_found(peerdb)
-
-
-def test_a_real_mirror_runs_again_when_the_operator_dies_while_it_is_paused(
-    demos: list[Demo], peerdb: SimulatorProcess
-) -> None:
-    demo = a_gentle_demo(demos, peerdb, "--yes")
     operator = int(demo.says(r"operator: pid (\d+)"))
     wait_until_seen(peerdb, "PAUSING")
-    os.kill(operator, signal.SIGKILL)
-    assert demo.ends() == 1, demo.said
-    assert "the operator has ended" in demo.said
+    demo.process.terminate()
+    assert demo.ends() == 130, demo.said
+    assert "Traceback" not in demo.said
+    assert not runs(operator)
     assert seen(peerdb, "PAUSED")
     assert_left_as_found(peerdb)
 
@@ -371,16 +334,32 @@ def brought(cluster: ControlPlane) -> dict[str, str]:
     return {"KUBECONFIG": str(cluster.kubeconfig_of_service_account("default", SOMEBODY)), "PATH": path}
 
 
-def test_a_cluster_is_left_as_it_was_when_the_demo_has_worked_in_it(
+def test_a_real_mirror_and_a_cluster_are_left_as_they_were_when_their_owner_agreed(
     demos: list[Demo], peerdb: SimulatorProcess, cluster: ControlPlane
 ) -> None:
     before = namespaces(cluster)
-    demo = a_gentle_demo(demos, peerdb, "--yes", **brought(cluster))
+    demo = a_gentle_demo(demos, peerdb, YES="1", **brought(cluster))
     assert demo.ends() == 0, demo.said
+    assert "Every step converged" in demo.said
+    assert "\x1b" not in demo.said
+    assert [body["requestedFlowState"] for body in commands(peerdb)] == ["STATUS_PAUSED", "STATUS_RUNNING"]
     assert f"works in the cluster {cluster.url}" in " ".join(demo.said.split())
     assert_left_as_found(peerdb)
     assert namespaces(cluster) == before
     assert cluster.kubectl("get", "crds", "--output=name").stdout == ""
+
+
+def test_a_real_mirror_runs_again_when_the_operator_dies_while_it_is_paused(
+    demos: list[Demo], peerdb: SimulatorProcess, cluster: ControlPlane
+) -> None:
+    demo = a_gentle_demo(demos, peerdb, "--yes", **brought(cluster))
+    operator = int(demo.says(r"operator: pid (\d+)"))
+    wait_until_seen(peerdb, "PAUSING")
+    os.kill(operator, signal.SIGKILL)
+    assert demo.ends() == 1, demo.said
+    assert "the operator has ended" in demo.said
+    assert seen(peerdb, "PAUSED")
+    assert_left_as_found(peerdb)
 
 
 def test_nothing_is_written_to_a_cluster_when_nobody_can_agree(demos: list[Demo], cluster: ControlPlane) -> None:
