@@ -320,5 +320,7 @@ def mirror_of(body: Body) -> str:
 
 def condition(body: Body | None, kind: str) -> Body:
     """One condition of an object; empty if it has none."""
-    conditions = ((body or {}).get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if isinstance(one, dict) and one.get("type") == kind), {})
+    for one in ((body or {}).get("status") or {}).get("conditions") or ():
+        if isinstance(one, dict) and one.get("type") == kind:
+            return one
+    return {}

@@ -154,5 +154,6 @@ def _chance(asked: list[Asked], body: Body, cluster: FakeCluster) -> float | Non
 
 def _is_paused(mirror: Mirror) -> bool:
     """Whether it stands PAUSED and could run: there is a workflow that takes signals."""
-    alive = mirror.workflow is not None and mirror.workflow.phase not in {Phase.CLOSED, Phase.WEDGED}
-    return mirror.row is not None and mirror.row.status is Status.PAUSED and alive
+    if mirror.row is None or mirror.row.status is not Status.PAUSED:
+        return False
+    return mirror.workflow is not None and mirror.workflow.phase not in {Phase.CLOSED, Phase.WEDGED}

@@ -7,6 +7,7 @@ flow/activities/flowable.go DeleteMirrorStats).
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ def well_formed(identifier: str) -> bool:
     return bool(schema and dot and table) and "." not in table
 
 
+@functools.lru_cache(maxsize=1024)
 def rfc3339(moment: float) -> str:
     """A protojson timestamp: UTC, fraction of 0, 3 or 6 digits."""
     micros = round(moment * 1_000_000)
