@@ -161,10 +161,10 @@ def test_the_drop_waits_until_peerdb_is_back_or_the_policy_is_retain_when_peerdb
     assert [each.state for each in running.commands()] == []
 
 
-def test_five_mirrors_are_dropped_and_the_others_held_when_twenty_are_deleted_at_once(make_world: MakeWorld) -> None:
+def test_five_mirrors_are_dropped_and_the_others_held_when_eight_are_deleted_at_once(make_world: MakeWorld) -> None:
     world = make_world("drop-rate")
     world.start_operator()
-    subjects = world.declare_all(20)
+    subjects = world.declare_all(8)
     world.kubectl("delete", constants.PLURAL, "--all", "--wait=false")
     eventually(lambda: sum(subject.find() is None for subject in subjects) == 5, "five are gone")
     held = [subject for subject in subjects if subject.find() is not None]
