@@ -589,8 +589,8 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "a repeated drop has other flags",
         DROP,
-        'Drop(DropFlags.decode(operation.to or ""), operation, first=False)',
-        "Drop(DropFlags(statistics=True), operation, first=False)",
+        'Drop(DropSpec.decode(operation.to or ""), operation, first=False)',
+        "Drop(DropSpec(), operation, first=False)",
     ),
     Defect(
         "deletion, section 7",

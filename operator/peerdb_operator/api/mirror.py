@@ -144,6 +144,19 @@ class DropSpec(BaseModel):
         ),
     ] = DestinationMetadata.DELETE
 
+    def encode(self) -> str:
+        """One word for the journal, so that a repeated drop is the identical request."""
+        return f"statistics={self.statistics},destinationMetadata={self.destination_metadata}"
+
+    @classmethod
+    def decode(cls, word: str) -> "DropSpec":
+        """What a journal's word says; the defaults where it says nothing that is known."""
+        kept = "destinationMetadata=Keep" in word
+        return cls(
+            statistics=Statistics.DELETE if "statistics=Delete" in word else Statistics.KEEP,
+            destination_metadata=DestinationMetadata.KEEP if kept else DestinationMetadata.DELETE,
+        )
+
 
 def _unique_sources(tables: list[TableSpec]) -> list[TableSpec]:
     require_unique("source", (table.source for table in tables))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from peerdb_operator.api.constants import FINALIZER, OWNER_TAG, RELEASED
+from peerdb_operator.api.mirror import DestinationMetadata, Statistics
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation
 from peerdb_operator.errors import (
@@ -187,8 +188,8 @@ class Executor:
         await self._peerdb.change_state(
             work.desired.mirror,
             RequestedState.TERMINATING,
-            drop_mirror_stats=action.flags.statistics,
-            skip_destination_drop=action.flags.keep_destination,
+            drop_mirror_stats=action.flags.statistics is Statistics.DELETE,
+            skip_destination_drop=action.flags.destination_metadata is DestinationMetadata.KEEP,
             closed=work.sight.closed,
         )
 

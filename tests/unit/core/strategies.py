@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.mirror import DeletionPolicy, DestinationMetadata, DropSpec, Statistics
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import REFUSALS, Bounds, Correction, Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.conditions import AWAY
-from peerdb_operator.mirror.rules.desired import Desired, DropFlags
+from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History, PrecheckResult, Streak
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, ConfigGap, Found, Observation, State, Unknown
@@ -83,7 +83,11 @@ def mirrors() -> st.SearchStrategy[Desired]:
         batch_size=st.sampled_from([None, None, 7]),
         skip_snapshot=st.booleans(),
         deletion_policy=st.sampled_from(DeletionPolicy),
-        drop=st.builds(DropFlags, st.booleans(), st.booleans()),
+        drop=st.builds(
+            DropSpec,
+            statistics=st.sampled_from(Statistics),
+            destination_metadata=st.sampled_from(DestinationMetadata),
+        ),
     )
 
 

@@ -10,15 +10,17 @@ from peerdb_operator.api.mirror import (
     AddedTables,
     ColumnSpec,
     DeletionPolicy,
+    DestinationMetadata,
+    DropSpec,
     Engine,
     RunState,
     SnapshotSpec,
+    Statistics,
     TableSpec,
     parse_spec,
 )
 from peerdb_operator.mirror.rules.desired import (
     Desired,
-    DropFlags,
     desired_from,
     differences,
     mapping_of,
@@ -90,7 +92,7 @@ def test_a_wish_has_every_field_when_the_spec_sets_every_field() -> None:
         ),
         settings=(("A", "1"), ("B", "2")),
         deletion_policy=DeletionPolicy.RETAIN,
-        drop=DropFlags(statistics=True, keep_destination=True),
+        drop=DropSpec(statistics=Statistics.DELETE, destination_metadata=DestinationMetadata.KEEP),
     )
 
 
@@ -243,12 +245,16 @@ def test_another_destination_differs() -> None:
     assert differences(a_wish("public.orders", "new"), a_mapping("public.orders", "old")) == ("destination",)
 
 
-@pytest.mark.parametrize("statistics", [True, False])
-@pytest.mark.parametrize("keep", [True, False])
-def test_drop_flags_come_back_from_the_journal(*, statistics: bool, keep: bool) -> None:
-    flags = DropFlags(statistics, keep)
-    assert DropFlags.decode(flags.encode()) == flags
+@pytest.mark.parametrize("statistics", Statistics)
+@pytest.mark.parametrize("metadata", DestinationMetadata)
+def test_what_a_drop_removes_comes_back_from_the_journal(statistics: Statistics, metadata: DestinationMetadata) -> None:
+    drop = DropSpec(statistics=statistics, destination_metadata=metadata)
+    assert DropSpec.decode(drop.encode()) == drop
 
 
-def test_drop_flags_are_the_defaults_when_a_hand_has_broken_the_journal() -> None:
-    assert DropFlags.decode("nonsense") == DropFlags()
+def test_what_a_drop_removes_keeps_its_word_so_that_one_in_flight_survives_an_upgrade() -> None:
+    assert DropSpec().encode() == "statistics=Keep,destinationMetadata=Delete"
+
+
+def test_a_drop_removes_what_it_does_by_default_when_a_hand_has_broken_the_journal() -> None:
+    assert DropSpec.decode("nonsense") == DropSpec()

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from peerdb_operator.api.mirror import DestinationMetadata, DropSpec, Statistics
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.decision import Decision, Drop
-from peerdb_operator.mirror.rules.desired import DropFlags
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, Observation, State
 from tests.unit.core.builders import (
@@ -25,7 +25,7 @@ from tests.unit.core.builders import (
     reason_of,
 )
 
-FLAGS = DropFlags(statistics=True, keep_destination=True)
+FLAGS = DropSpec(statistics=Statistics.DELETE, destination_metadata=DestinationMetadata.KEEP)
 DROPPABLE = [state for state in State if state is not State.TERMINATING]
 
 
@@ -39,7 +39,7 @@ def dropping(
 
 def a_sent_drop(age: float = 1.0) -> Operation:
     """A recorded drop with flags that are no longer those of the spec."""
-    return an_operation(Step.DROP, age=age, to=DropFlags(statistics=True).encode())
+    return an_operation(Step.DROP, age=age, to=DropSpec(statistics=Statistics.DELETE).encode())
 
 
 @pytest.mark.parametrize("state", DROPPABLE)
@@ -76,7 +76,7 @@ def test_a_drop_does_not_wait_for_a_pause(operation: Operation | None) -> None:
 def test_the_identical_request_is_repeated_every_minute(state: State) -> None:
     operation = a_sent_drop(age=60)
     decision = dropping(a_look(state), operation)
-    assert decision.action == Drop(DropFlags(statistics=True), operation, first=False)
+    assert decision.action == Drop(DropSpec(statistics=Statistics.DELETE), operation, first=False)
     assert dropping(a_look(state), operation, sent_at=NOW - 59).action is None
 
 

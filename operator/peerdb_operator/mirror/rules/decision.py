@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from peerdb_operator.api.mirror import DropSpec
 from peerdb_operator.api.status import Operation
 from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.conditions import Verdict
-from peerdb_operator.mirror.rules.desired import DropFlags
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.peerdb.models import ConfigUpdate
 
@@ -79,7 +79,7 @@ class Disarm:
 class Drop:
     """Record ``operation`` if ``first``, then send TERMINATING with ``flags``."""
 
-    flags: DropFlags
+    flags: DropSpec
     operation: Operation
     first: bool
 

@@ -5,17 +5,17 @@ Only fields that the spec sets are ever compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
 
 from peerdb_operator.api.mirror import (
     AddedTables,
     ColumnSpec,
     DeletionPolicy,
-    DestinationMetadata,
+    DropSpec,
     MirrorSpec,
     RunState,
     SnapshotSpec,
-    Statistics,
     TableSpec,
 )
 from peerdb_operator.peerdb.models import DEFAULT_ENGINE, Column, TableMapping
@@ -91,23 +91,8 @@ def _differing_fields(column: ColumnSpec, live: Column) -> tuple[str, ...]:
     return tuple(name for name, asked, shown in pairs if asked is not None and asked != shown)
 
 
-@dataclass(frozen=True, slots=True)
-class DropFlags:
-    """The flags of a drop request: ``statistics`` deletes PeerDB's counters, ``keep_destination`` keeps its table."""
-
-    statistics: bool = False
-    keep_destination: bool = False
-
-    def encode(self) -> str:
-        """One word for the journal, so that a repeated request is the identical one."""
-        statistics = "Delete" if self.statistics else "Keep"
-        metadata = "Keep" if self.keep_destination else "Delete"
-        return f"statistics={statistics},destinationMetadata={metadata}"
-
-    @classmethod
-    def decode(cls, text: str) -> DropFlags:
-        """The flags of a journal entry; anything unreadable means the defaults of the API."""
-        return cls(statistics="statistics=Delete" in text, keep_destination="destinationMetadata=Keep" in text)
+_NO_SNAPSHOT: Final = SnapshotSpec()
+_NO_DROP: Final = DropSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +108,10 @@ class Desired:
     tables: tuple[TableSpec, ...] | None = None
     batch_size: int | None = None
     idle_timeout: int | None = None
-    snapshot: SnapshotSpec = field(default_factory=SnapshotSpec)
+    snapshot: SnapshotSpec = _NO_SNAPSHOT
     settings: tuple[tuple[str, str], ...] = ()
     deletion_policy: DeletionPolicy = DeletionPolicy.DROP
-    drop: DropFlags = field(default_factory=DropFlags)
+    drop: DropSpec = _NO_DROP
     invalid: str = ""
 
     @property
@@ -142,7 +127,6 @@ class Desired:
 
 def desired_from(spec: MirrorSpec, mirror: str, generation: int) -> Desired:
     """What a parsed spec asks for; ``mirror`` is PeerDB's name of it. No side effects."""
-    drop = spec.drop
     return Desired(
         mirror=mirror,
         generation=generation,
@@ -150,11 +134,8 @@ def desired_from(spec: MirrorSpec, mirror: str, generation: int) -> Desired:
         tables=None if spec.tables is None else tuple(spec.tables),
         batch_size=spec.batch_size,
         idle_timeout=spec.idle_timeout_seconds,
-        snapshot=spec.snapshot or SnapshotSpec(),
+        snapshot=spec.snapshot or _NO_SNAPSHOT,
         settings=tuple(sorted((spec.settings or {}).items())),
         deletion_policy=spec.deletion_policy,
-        drop=DropFlags(
-            statistics=drop is not None and drop.statistics is Statistics.DELETE,
-            keep_destination=drop is not None and drop.destination_metadata is DestinationMetadata.KEEP,
-        ),
+        drop=spec.drop or _NO_DROP,
     )

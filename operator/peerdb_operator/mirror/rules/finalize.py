@@ -7,12 +7,12 @@ drops nothing.
 
 from __future__ import annotations
 
-from peerdb_operator.api.mirror import DeletionPolicy
+from peerdb_operator.api.mirror import DeletionPolicy, DropSpec
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.conditions import Verdict, verdict
 from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume, Wait
-from peerdb_operator.mirror.rules.desired import Desired, DropFlags
+from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.gates import untagged_wait
 from peerdb_operator.mirror.rules.history import absence_gap
 from peerdb_operator.mirror.rules.in_flight import close, disarm
@@ -254,7 +254,7 @@ def repeat(case: Case) -> Decision | None:
     if abs(age) < period:
         wait = growing_requeue(age, case.limits) if reported.reason is Reason.DROPPING else period
         return case.plan("drop sent", Wait(min(period - age, wait)), reported)
-    action = Drop(DropFlags.decode(operation.to or ""), operation, first=False)
+    action = Drop(DropSpec.decode(operation.to or ""), operation, first=False)
     return case.plan("repeat drop", Wait(case.limits.requeue_first), reported, action)
 
 
