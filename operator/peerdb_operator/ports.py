@@ -3,13 +3,10 @@
 All times are floats in seconds since the epoch (UTC) unless a name says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
-
-from peerdb_operator.errors import PeerDBError
-from peerdb_operator.peerdb.replies import ListedMirror, LogRow
 
 
 class Clock(Protocol):
@@ -67,18 +64,15 @@ def prechecked_uid(key: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetPoll:
-    """What one poll of PeerDB showed of all its mirrors.
+class Periodic:
+    """Work that a controller wants done every ``period`` seconds, the first time at once; ``run`` returns uids to wake.
 
-    ``began_at`` is when its first request was begun. ``mirrors`` is ``None`` exactly when the list failed,
-    and ``error`` then says why; an empty tuple is a PeerDB without mirrors. ``log_rows`` are the rows that are new
-    since the poll before, oldest first; after a failed logs call the next poll has them.
+    An error in it is logged, and the next period tries again.
     """
 
-    began_at: float
-    mirrors: tuple[ListedMirror, ...] | None
-    log_rows: tuple[LogRow, ...] = ()
-    error: PeerDBError | None = None
+    name: str
+    period: float
+    run: Callable[[], Awaitable[Iterable[str]]]
 
 
 class Controller(Protocol):
@@ -114,16 +108,8 @@ class Controller(Protocol):
         """
         ...
 
-    def fleet(self, look: FleetPoll) -> list[str]:
-        """Compare one poll with what is known; returns the uids to wake."""
-        ...
-
-    def refusal(self) -> PeerDBError | None:
-        """Why no object is observed although PeerDB answers; None if they are."""
-        ...
-
-    async def to_release(self) -> list[str]:
-        """Called once per tick: the uids of deleted Mirrors whose drop is held and must not be sent any more."""
+    def periodic(self) -> tuple[Periodic, ...]:
+        """What is to be done beside reconciles."""
         ...
 
     def known_versions(self) -> dict[str, tuple[int, str]]:

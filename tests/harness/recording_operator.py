@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from peerdb_operator import app
-from peerdb_operator.ports import Controller, FleetPoll, Pool, Requeue
+from peerdb_operator.errors import PeerDBError
+from peerdb_operator.ports import Controller, Periodic, Pool, Requeue
 from peerdb_operator.settings import load_settings
 
 PASS_SECONDS = "test/pass-seconds"
@@ -25,10 +26,11 @@ def write(what: str, **facts: object) -> None:
 
 
 class RecordingController:
-    """Implements ``Controller`` without touching Kubernetes or PeerDB."""
+    """Implements ``Controller`` without a word to Kubernetes; asks PeerDB for its list alone."""
 
     def __init__(self, world: app.World) -> None:
         write("made", cluster_id=world.cluster_id)
+        self._world = world
         self._versions: dict[str, tuple[int, str]] = {}
         self._bodies: dict[str, Mapping[str, Any]] = {}
 
@@ -72,17 +74,16 @@ class RecordingController:
         write("passed", name=name)
         return Requeue(after=None)
 
-    def fleet(self, look: FleetPoll) -> list[str]:
-        error = None if look.error is None else look.error.reason
-        write("fleet", mirrors=None if look.mirrors is None else len(look.mirrors), error=error)
-        return []
+    def periodic(self) -> tuple[Periodic, ...]:
+        return (Periodic("poll of all mirrors", self._world.settings.tick_seconds, self._poll),)
 
-    def refusal(self) -> None:
-        """PeerDB's version is not asked for."""
-
-    async def to_release(self) -> list[str]:
-        """Nothing is dropped."""
-        return []
+    async def _poll(self) -> tuple[()]:
+        if self._versions:
+            try:
+                write("fleet", mirrors=len(await self._world.peerdb.list_mirrors()), error=None)
+            except PeerDBError as error:
+                write("fleet", mirrors=None, error=error.reason)
+        return ()
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         return dict(self._versions)

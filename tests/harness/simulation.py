@@ -1,6 +1,6 @@
 """The whole system in one process on simulated time: PeerDB, API servers, and operators that can die at any step.
 
-Owns the wiring of the real controller, queue, intake, fleet observer and anti-entropy onto fakes, and who knew what
+Owns the wiring of the real controller, queue, intake, periodic work and anti-entropy onto fakes, and who knew what
 when. Leaves to tests what people do, what breaks, and what must hold. The only part of the product's process that is
 not here is kopf: a fake watch delivers events in order.
 
@@ -18,16 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peerdb_operator.mirror.controller import MirrorController
-from peerdb_operator.mirror.fleet_observer import FleetObserver
-from peerdb_operator.mirror.held_drops import HeldDropCheck
-from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.peerdb.client import PeerDBClient
 from peerdb_operator.ports import Requeue
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
-from peerdb_operator.runtime.process import pool_limits
+from peerdb_operator.runtime.process import background, pool_limits
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
-from peerdb_operator.telemetry.metering import MeteredTransport, WriteMeter
+from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.fakeport import FakePort, FakeWatch, KubeFaults
@@ -143,19 +140,14 @@ class Operator:
             kube=kube, controller=controller, watch_handler=watch_handler, wake=queue.wake, clock=clock, rng=chance,
             period=settings.anti_entropy_seconds, metrics=metrics,
         )  # fmt: skip
-        outage = OutageReporter(kube, clock, settings, WriteMeter(metrics))
-        fleet = FleetObserver(peerdb, controller, queue.wake, clock, settings.tick_seconds, metrics, outage)
-
-        held = HeldDropCheck(controller, queue.wake, clock, settings.tick_seconds)
 
         async def main() -> None:
             for body in await kube.first_list(clock):
                 watch_handler.observed(None, body)
             watch_handler.listed()
             queue.start()
-            loop.spawn(run.process, fleet.run(), "fleet")
-            loop.spawn(run.process, held.run(), "held drops")
-            loop.spawn(run.process, entropy.run(), "entropy")
+            for name, coroutine in background(controller, queue, entropy, clock):
+                loop.spawn(run.process, coroutine, name)
             if run.watch is not None and run.alive:
                 run.watch.open()
 

@@ -560,14 +560,14 @@ DELETIONS: tuple[Defect, ...] = (
     Defect(
         "deletion",
         "the rate limit on drops does not count",
-        "mirror/drop_rate_limiter.py",
+        "mirror/claims.py",
         "self._tokens = max(0.0, self._tokens - 1.0)",
         "pass",
     ),
     Defect(
         "deletion",
         "a held drop keeps its namespace Terminating",
-        "mirror/held_drops.py",
+        "mirror/claims.py",
         "        if not held:",
         "        if True:",
     ),

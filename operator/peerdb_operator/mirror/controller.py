@@ -22,19 +22,19 @@ from peerdb_operator.errors import (
     UnsupportedPeerDB,
 )
 from peerdb_operator.kube.port import KubePort
-from peerdb_operator.mirror.claims import ClaimReader
-from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
+from peerdb_operator.mirror.claims import ClaimReader, DropRateLimiter, HeldDrops
 from peerdb_operator.mirror.dynamic_settings import DynamicSettings
 from peerdb_operator.mirror.execute import Executor
-from peerdb_operator.mirror.fleet import FleetReader
+from peerdb_operator.mirror.fleet import FleetObserver, FleetPoll, FleetReader
 from peerdb_operator.mirror.gauges import mirror_samples
-from peerdb_operator.mirror.held_drops import HeldDrops
 from peerdb_operator.mirror.lookout import Observations
 from peerdb_operator.mirror.observe import Identity, Observer
+from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.mirror.precheck import Prechecker
 from peerdb_operator.mirror.reconcile import Reconciler
 from peerdb_operator.mirror.rules.conditions import StatusUpdate, Verdict, next_status, verdict
 from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.spec_warnings import spec_warnings
 from peerdb_operator.mirror.status import MET_BY_ALL, RECONCILE, StatusWriter, report_of
@@ -42,7 +42,7 @@ from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.mirror.tuning import limits_of
 from peerdb_operator.mirror.work import Work
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.ports import CONFLICT, Clock, FleetPoll, Pool, Requeue, prechecked_uid
+from peerdb_operator.ports import CONFLICT, Clock, Periodic, Pool, Requeue, prechecked_uid
 from peerdb_operator.settings import Settings
 from peerdb_operator.telemetry.decisions import DecisionLog
 from peerdb_operator.telemetry.events import EventRecorder
@@ -88,9 +88,8 @@ class MirrorController:
             kube=kube, store=self._store, clock=clock, settings=settings, meter=meter, log=self._log
         )
         self._observer = Observer(peerdb, clock)
-        observations = Observations(observer=self._observer, clock=clock, rng=rng, limits=limits)
         self._claim_reader = ClaimReader(
-            registry=self._store,
+            store=self._store,
             kube=kube,
             clock=clock,
             limiter=DropRateLimiter(settings.brake_drops, settings.brake_seconds),
@@ -98,29 +97,40 @@ class MirrorController:
             namespace_deletion=settings.namespace_deletion,
             peerdb_reliable=lambda: peerdb.answered_in_a_row >= limits.reliable_calls,
         )
-        self._held_drops = HeldDrops(registry=self._store, kube=kube, namespace_deletion=settings.namespace_deletion)
-        self._prechecker = Prechecker(peerdb, clock)
+        self._held_drops = HeldDrops(store=self._store, kube=kube, namespace_deletion=settings.namespace_deletion)
+        self._fleet_observer = FleetObserver(
+            peerdb=peerdb,
+            reader=self._fleet,
+            clock=clock,
+            metrics=self._metrics,
+            outage=OutageReporter(kube, clock, settings, meter),
+            refusal=self._refusal,
+        )
+        self._prechecker, self._settings = Prechecker(peerdb, clock), DynamicSettings(peerdb, clock)
+        self._reconciler = self._make_reconciler(peerdb, rng, tracer, limits)
+
+    def _make_reconciler(self, peerdb: PeerDBClient, rng: random.Random, tracer: Tracer, limits: Limits) -> Reconciler:
+        observations = Observations(observer=self._observer, clock=self._clock, rng=rng, limits=limits)
         executor = Executor(
             peerdb=peerdb,
             status=self._status,
             events=self._events,
             observations=observations,
             claim_reader=self._claim_reader,
-            clock=clock,
+            clock=self._clock,
             limits=limits,
         )
-        self._reconciler = Reconciler(
+        return Reconciler(
             claim_reader=self._claim_reader,
             observations=observations,
             prechecker=self._prechecker,
             executor=executor,
             status=self._status,
             tracer=tracer,
-            clock=clock,
+            clock=self._clock,
             rng=rng,
             limits=limits,
         )
-        self._settings = DynamicSettings(peerdb, clock)
 
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
         """Project a watch event; returns the uid to wake."""
@@ -226,21 +236,24 @@ class MirrorController:
         self._log.warn(entry.subject, warned)
         self._events.warn(entry.subject, warned)
 
-    def fleet(self, look: FleetPoll) -> list[str]:
-        """Take in one poll of all mirrors; returns the uids whose mirrors are not what they were."""
-        return self._fleet.update_from_watch(look, self._clock.now())
+    def periodic(self) -> tuple[Periodic, ...]:
+        """Poll all mirrors, and look after held drops, once per tick."""
+        return (
+            Periodic("poll of all mirrors", self._tick, self._fleet_observer.poll),
+            Periodic("check of held drops", self._tick, self._held_drops.to_release),
+        )
 
-    def refusal(self) -> PeerDBError | None:
+    def compare(self, poll: FleetPoll) -> list[str]:
+        """Take in one poll of all mirrors; returns the uids whose mirrors are not what they were."""
+        return self._fleet.compare(poll, self._clock.now())
+
+    def _refusal(self) -> PeerDBError | None:
         """Why no Mirror is observed although PeerDB answers, if it is too old."""
         old = self._observer.too_old
         return None if old is None else UnsupportedPeerDB(old)
 
     def _answered_at(self) -> float:
         return self._fleet.answered_at if self._observer.too_old is None else float("-inf")
-
-    async def to_release(self) -> list[str]:
-        """Held drops whose namespace or CRD goes; returns the uids to wake."""
-        return await self._held_drops.to_release()
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         """What anti-entropy compares a LIST with."""

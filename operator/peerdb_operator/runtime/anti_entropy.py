@@ -144,18 +144,16 @@ class AntiEntropy:
         self._clock = clock
         self._rng = rng
         self._period = period
+        self.first = min(FIRST_COMPARISON_SECONDS, period)
         self._metrics = metrics or Metrics()
         self._undelivered: dict[str, tuple[int, float]] = {}
 
-    async def run(self) -> None:
-        """Compare for ever."""
-        await self._clock.sleep(min(FIRST_COMPARISON_SECONDS, self._period))
-        while True:
-            await self.compare()
-            await self._clock.sleep(self._period * self._rng.uniform(1 - JITTER, 1 + JITTER))
+    def period(self) -> float:
+        """Seconds to the next comparison."""
+        return self._period * self._rng.uniform(1 - JITTER, 1 + JITTER)
 
     async def compare(self) -> None:
-        """One comparison. Raises nothing but ``CancelledError``."""
+        """One comparison."""
         try:
             # Asked before the list: what appears while it runs must not count as vanished.
             known = {uid: version_number(version) for uid, (_, version) in self._controller.known_versions().items()}
@@ -179,9 +177,6 @@ class AntiEntropy:
             self._metrics.record_comparison(self._clock.now())
         except KubeError as error:
             logger.warning("The Mirrors could not be listed for comparison: %s", error)
-        except Exception:
-            # A bug here must not end the comparison for good: the next period tries again.
-            logger.exception("Comparing with the API server ended with an error that nobody classified")
 
     def watch_stalled(self) -> str | None:
         """A sentence if the watch has not delivered a change for longer than any reconnect takes, else None."""

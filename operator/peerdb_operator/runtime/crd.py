@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from peerdb_operator.api.constants import GROUP, PLURAL
 from peerdb_operator.api.installed import unable_to_hold
 from peerdb_operator.errors import KubeError
-from peerdb_operator.ports import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +33,16 @@ class Source(Protocol):
 class InstalledCrd:
     """Compares the CRD with this operator; ``problem`` feeds the readiness probe."""
 
-    def __init__(self, kube: Source, clock: Clock) -> None:
+    def __init__(self, kube: Source) -> None:
         self._kube = kube
-        self._clock = clock
         self._problem: str | None = None
 
-    async def run(self) -> None:
-        """Compare for ever."""
-        while True:
-            await self._clock.sleep(PERIOD_SECONDS)
-            await self.compare()
-
     async def compare(self) -> None:
-        """One comparison. Raises nothing but ``CancelledError``."""
+        """One comparison."""
         try:
             fields = unable_to_hold(await self._kube.served_schema())
         except KubeError as error:
             logger.debug("The installed CRD could not be read: %s", error)
-            return
-        except Exception:
-            logger.exception("Reading the installed CRD ended with an error that nobody classified")
             return
         more = f" and {len(fields) - _NAMED} more" if len(fields) > _NAMED else ""
         problem = f"{_REMEDY}; it cannot hold {', '.join(fields[:_NAMED])}{more}" if fields else None

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,18 +19,15 @@ from peerdb_operator.api.constants import GROUP, PLURAL, VERSION
 from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.kube.watch import Watch
-from peerdb_operator.mirror.fleet_observer import FleetObserver
-from peerdb_operator.mirror.held_drops import HeldDropCheck
-from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.ports import Clock, Controller, Pool
+from peerdb_operator.ports import Clock, Controller, Periodic, Pool
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.crd import InstalledCrd
 from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, LoopLag, MetricsServer
 from peerdb_operator.runtime.memory import give_back_freed_memory, system_trim
+from peerdb_operator.runtime.periodic import repeat
 from peerdb_operator.runtime.queue import WorkQueue
 from peerdb_operator.settings import Settings
-from peerdb_operator.telemetry.metering import WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -40,6 +37,9 @@ FAILED = 1
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 15.0
+
+CRD, COMPARISON = "comparison with the installed CRD", "comparison with the API server"
+CRD_SECONDS = 60.0
 
 _KIND = f"{PLURAL}.{GROUP}"
 _NOT_SERVED = f"The API server does not serve {_KIND} in version {VERSION}: install the CustomResourceDefinition first"
@@ -72,8 +72,6 @@ class Work:
     controller: Controller
     queue: WorkQueue
     watch_handler: WatchHandler
-    fleet: FleetObserver
-    held: HeldDropCheck
     entropy: AntiEntropy
     watch: Watch
 
@@ -114,18 +112,34 @@ def assemble(parts: Parts, controller: Controller) -> Work:
         namespaces=settings.namespaces,
         rng=parts.rng,
     )
-    outage = OutageReporter(parts.kube, parts.clock, settings, WriteMeter(metrics))
-    fleet = FleetObserver(parts.peerdb, controller, queue.wake, parts.clock, settings.tick_seconds, metrics, outage)
-    held = HeldDropCheck(controller, queue.wake, parts.clock, settings.tick_seconds)
     return Work(
         controller=controller,
         queue=queue,
         watch_handler=watch_handler,
-        fleet=fleet,
-        held=held,
         entropy=entropy,
         watch=watch,
     )
+
+
+def background(
+    controller: Controller, queue: WorkQueue, entropy: AntiEntropy, clock: Clock
+) -> Iterator[tuple[str, Coroutine[object, object, None]]]:
+    """What is done again and again beside reconciles, by name."""
+    for task in controller.periodic():
+        yield task.name, repeat(task.name, _waking(task, queue), _always(task.period), clock)
+    yield COMPARISON, repeat(COMPARISON, entropy.compare, entropy.period, clock, first=entropy.first)
+
+
+def _waking(task: Periodic, queue: WorkQueue) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        for uid in await task.run():
+            queue.wake(uid)
+
+    return run
+
+
+def _always(seconds: float) -> Callable[[], float]:
+    return lambda: seconds
 
 
 class FatalError(Exception):
@@ -144,7 +158,7 @@ class Process:
         self._metrics = MetricsServer(parts.metrics)
         self._stop = asyncio.Event()
         self._lag = LoopLag()
-        self._crd = InstalledCrd(parts.kube, parts.clock)
+        self._crd = InstalledCrd(parts.kube)
         self._work: Work | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
@@ -238,10 +252,9 @@ class Process:
         work.watch_handler.listed()
         work.queue.start()
         # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
-        self._begin(work.fleet.run(), "fleet observer")
-        self._begin(work.held.run(), "check of held drops")
-        self._begin(work.entropy.run(), "comparison with the API server")
-        self._begin(self._crd.run(), "comparison with the installed CRD")
+        for name, coroutine in background(work.controller, work.queue, work.entropy, self._parts.clock):
+            self._begin(coroutine, name)
+        self._begin(repeat(CRD, self._crd.compare, lambda: CRD_SECONDS, self._parts.clock, first=CRD_SECONDS), CRD)
         trim = system_trim()
         if trim is not None:
             self._begin(give_back_freed_memory(trim), "return of freed memory")

@@ -16,11 +16,12 @@ from peerdb_operator.api.constants import ANNOTATION_REQUESTED_AT, FINALIZER, OW
 from peerdb_operator.errors import PeerDBError
 from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.mirror.controller import MirrorController
+from peerdb_operator.mirror.fleet import FleetPoll
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb import transport as wire
 from peerdb_operator.peerdb.client import ListedMirror, LogRow, PeerDBClient, RequestedState
 from peerdb_operator.peerdb.models import encode_json
-from peerdb_operator.ports import FleetPoll, Requeue
+from peerdb_operator.ports import Requeue
 from peerdb_operator.telemetry.metering import MeteredTransport
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.trace import Tracer
@@ -283,12 +284,12 @@ class Stage:
         self.controller.listed()
 
     def tick(self, *rows: LogRow, error: PeerDBError | None = None) -> list[str]:
-        """One tick of the fleet observer as PeerDB would answer it now; returns the uids to wake."""
+        """One poll of all mirrors as PeerDB would answer it now; returns the uids to wake."""
         listed = tuple(
             ListedMirror(row.name, row.status.name, int(row.created_at * 1000), row.is_cdc)
             for row in self.engine.world.rows()
         )
-        return self.controller.fleet(FleetPoll(self.now, None if error else listed, rows, error))
+        return self.controller.compare(FleetPoll(self.now, None if error else listed, rows, error))
 
     # -- objects ---------------------------------------------------------------------------------------------------
 

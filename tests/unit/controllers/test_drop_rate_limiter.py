@@ -2,7 +2,7 @@
 
 import pytest
 
-from peerdb_operator.mirror.drop_rate_limiter import DropRateLimiter
+from peerdb_operator.mirror.claims import DropRateLimiter
 
 NOW = 10_000.0
 

@@ -4,8 +4,8 @@ import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
+from peerdb_operator.mirror.fleet import FleetPoll
 from peerdb_operator.peerdb.client import ListedMirror, LogRow
-from peerdb_operator.ports import FleetPoll
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -83,7 +83,7 @@ def test_a_list_that_is_older_than_the_newest_look_shows_no_other_mirror() -> No
     stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), tags=row.tags, created_at=stage.now)
     stage.tick()
     stage.run()
-    stage.controller.fleet(FleetPoll(began, (old,)))
+    stage.controller.compare(FleetPoll(began, (old,)))
     assert not stage.entry().history.replaced
 
 
@@ -122,8 +122,8 @@ def test_a_list_that_is_older_than_our_newest_command_wakes_nobody() -> None:
     stage.run()
     row = ListedMirror("orders", "PAUSED", 0, is_cdc=True)
     before = FleetPoll(stage.entry().commanded_at, (row,))
-    assert stage.controller.fleet(before) == []
-    assert stage.controller.fleet(FleetPoll(stage.now + 1.0, (row,))) == [stage.uid()]
+    assert stage.controller.compare(before) == []
+    assert stage.controller.compare(FleetPoll(stage.now + 1.0, (row,))) == [stage.uid()]
 
 
 def test_a_mirror_under_way_is_not_woken_by_what_its_pass_sees_itself() -> None:
@@ -217,7 +217,7 @@ def test_an_outage_that_a_look_has_met_ends_with_a_look() -> None:
 
 def test_a_tick_that_says_neither_what_there_is_nor_what_went_wrong_is_nothing() -> None:
     stage = quietly(a_settled_stage("a"))
-    assert stage.controller.fleet(FleetPoll(stage.now, None)) == []
+    assert stage.controller.compare(FleetPoll(stage.now, None)) == []
     assert stage.entry().history.unknown_since is None
 
 

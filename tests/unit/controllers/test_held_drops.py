@@ -26,7 +26,7 @@ def a_stage_with_a_held_drop(namespace_deletion: NamespaceDeletion = NamespaceDe
 
 def to_release(stage: Stage) -> list[str]:
     stage.deliver()
-    return stage.do(stage.controller.to_release())
+    return stage.do(stage.controller._held_drops.to_release())
 
 
 @pytest.mark.parametrize("goes", [FakeCluster.delete_namespace, FakeCluster.delete_crd], ids=["namespace", "CRD"])

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from peerdb_operator.errors import KubeNotFound, PeerDBError
+from peerdb_operator.errors import KubeNotFound
 from peerdb_operator.kube.port import MirrorVersion
 from peerdb_operator.peerdb.transport import Reply, Request
-from peerdb_operator.ports import FleetPoll, Pool, Requeue
+from peerdb_operator.ports import Periodic, Pool, Requeue
 
 
 def a_body(uid: str, version: int = 1, *, generation: int = 1, name: str | None = None) -> dict[str, Any]:
@@ -28,10 +28,7 @@ class FakeController:
         self.versions: dict[str, tuple[int, str]] = {}
         self.observed: list[tuple[str | None, str, str]] = []
         self.forgotten: list[str] = []
-        self.looks: list[FleetPoll] = []
-        self.wakes_on_look: list[str] = []
-        self.refused: PeerDBError | None = None
-        self.releases: list[str] = []
+        self.tasks: tuple[Periodic, ...] = ()
         self.was_listed = False
 
     def observe(self, event_type: str | None, body: Mapping[str, Any]) -> str | None:
@@ -63,15 +60,8 @@ class FakeController:
     async def reconcile(self, _uid: str) -> Requeue:
         return Requeue(after=None)
 
-    def fleet(self, look: FleetPoll) -> list[str]:
-        self.looks.append(look)
-        return self.wakes_on_look
-
-    def refusal(self) -> PeerDBError | None:
-        return self.refused
-
-    async def to_release(self) -> list[str]:
-        return self.releases
+    def periodic(self) -> tuple[Periodic, ...]:
+        return self.tasks
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         return dict(self.versions)

@@ -12,12 +12,12 @@ import pytest
 
 from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.ports import Pool, Requeue
+from peerdb_operator.ports import Periodic, Pool, Requeue
 from peerdb_operator.runtime.anti_entropy import JITTER
-from peerdb_operator.runtime.process import Parts, Work, assemble
+from peerdb_operator.runtime.process import Parts, Work, assemble, background
 from peerdb_operator.settings import Settings
 from tests.harness.fakeloop import FakeClock, run_fake
-from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB, a_body
+from tests.unit.runtime.fakes import FakeCluster, FakeController, FakePeerDB
 
 PASS_SECONDS = 1.0
 MANY = 20
@@ -89,43 +89,35 @@ def test_so_many_passes_run_at_once_as_the_setting_of_their_lane_allows(setting:
     assert controller.most == 3
 
 
-def test_the_fleet_is_looked_at_once_in_each_tick() -> None:
-    controller = FakeController()
-    controller.observe(None, a_body("u1"))
+def test_periodic_work_of_the_controller_wakes_whom_it_names_and_goes_on_after_a_bug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    controller, begins, woken = FakeController(), list[float](), list[int]()
+
+    async def check() -> list[str]:
+        begins.append(asyncio.get_running_loop().time())
+        if len(begins) == 2:
+            raise ZeroDivisionError("our own bug")
+        await asyncio.sleep(25.0 if len(begins) == 3 else 1.0)
+        return ["u1"] if len(begins) == 4 else []
 
     async def script(work: Work) -> None:
-        task = asyncio.create_task(work.fleet.run())
-        await asyncio.sleep(59)
-        task.cancel()
-
-    play(script, controller, settings={"tick_seconds": 20})
-
-    assert len(controller.looks) == 3
-
-
-def test_held_drops_are_checked_once_in_each_tick_and_again_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(FakeController):
-        checks = 0
-
-        async def to_release(self) -> list[str]:
-            self.checks += 1
-            if self.checks == 1:
-                raise ZeroDivisionError("our own bug")
-            return ["u1"]
-
-    controller, woken = Failing(), list[int]()
-
-    async def script(work: Work) -> None:
-        task = asyncio.create_task(work.held.run())
+        tasks = [
+            asyncio.create_task(coroutine)
+            for _, coroutine in background(work.controller, work.queue, work.entropy, FakeClock())
+        ]
         for _ in range(3):
-            await asyncio.sleep(20.5)
+            await asyncio.sleep(29.0)
             woken.append(work.queue.remembered)
-        task.cancel()
+        for task in tasks:
+            task.cancel()
 
-    play(script, controller, settings={"tick_seconds": 20})
+    controller.tasks = (Periodic("check", 20.0, check),)
+    play(script, controller, settings={})
 
-    assert (controller.checks, woken) == (3, [0, 1, 1])
-    assert "our own bug" in caplog.text
+    assert [round(each - begins[0]) for each in begins] == [0, 20, 40, 65, 85]
+    assert woken == [0, 0, 1]
+    assert "The check ended with an error that nobody classified" in caplog.text
 
 
 def test_the_list_is_compared_in_the_rhythm_of_its_setting() -> None:
@@ -133,7 +125,8 @@ def test_the_list_is_compared_in_the_rhythm_of_its_setting() -> None:
     period = 20.0
 
     async def script(work: Work) -> None:
-        task = asyncio.create_task(work.entropy.run())
+        ((_, coroutine),) = background(work.controller, work.queue, work.entropy, FakeClock())
+        task = asyncio.create_task(coroutine)
         await asyncio.sleep(10 * period)
         task.cancel()
 

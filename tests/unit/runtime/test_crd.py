@@ -1,7 +1,5 @@
 """The readiness that an older CRD takes away, and gives back when it is brought up to date."""
 
-import asyncio
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +7,8 @@ from typing import Any
 import pytest
 
 from peerdb_operator.errors import KubeError, KubeForbidden, KubeUnavailable
-from peerdb_operator.runtime.crd import PERIOD_SECONDS, InstalledCrd
-from tests.harness.fakeloop import FakeClock, run_fake
+from peerdb_operator.runtime.crd import InstalledCrd
+from tests.harness.fakeloop import run_fake
 from tests.unit.api.test_installed import schema
 
 
@@ -32,7 +30,7 @@ class FakeSource:
 def test_an_older_crd_is_a_problem_until_it_is_brought_up_to_date(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         source = FakeSource()
-        crd = InstalledCrd(source, FakeClock())
+        crd = InstalledCrd(source)
         assert crd.problem() is None
         source.is_older()
         for _ in range(3):
@@ -54,20 +52,18 @@ def test_only_some_of_many_fields_are_named() -> None:
     async def main() -> None:
         source = FakeSource()
         source.answer = {}
-        crd = InstalledCrd(source, FakeClock())
+        crd = InstalledCrd(source)
         await crd.compare()
         assert re.search(r"cannot hold (status\.\w+, ){4}status\.\w+ and [1-9]\d* more$", str(crd.problem()))
 
     run_fake(main())
 
 
-@pytest.mark.parametrize(
-    "error", [KubeForbidden("no"), KubeUnavailable("away"), KubeError("odd"), KeyError("versions")]
-)
+@pytest.mark.parametrize("error", [KubeForbidden("no"), KubeUnavailable("away"), KubeError("odd")])
 def test_a_crd_that_cannot_be_read_changes_nothing(error: Exception) -> None:
     async def main() -> None:
         source = FakeSource()
-        crd = InstalledCrd(source, FakeClock())
+        crd = InstalledCrd(source)
         for older in (False, True):
             if older:
                 source.is_older()
@@ -75,18 +71,5 @@ def test_a_crd_that_cannot_be_read_changes_nothing(error: Exception) -> None:
             source.answer = error
             await crd.compare()
             assert (crd.problem() is not None) is older
-
-    run_fake(main())
-
-
-def test_the_crd_is_read_every_minute() -> None:
-    async def main() -> None:
-        source = FakeSource()
-        task = asyncio.create_task(InstalledCrd(source, FakeClock()).run())
-        await asyncio.sleep(3 * PERIOD_SECONDS + 1)
-        assert source.asked == 3
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
     run_fake(main())
