@@ -52,6 +52,18 @@ def test_a_drop_whose_workflow_is_gone_ends_in_a_verdict_with_the_way_out_and_ke
     assert simulation.engine.state("m0") is Status.TERMINATING
 
 
+def test_a_drop_that_peerdb_fails_to_take_again_and_again_says_what_is_wrong() -> None:
+    simulation, _ = a_settled_world()
+    simulation.engine.turn(temporal_down=True)
+    simulation.cluster.delete("m0")
+    simulation.run(5 * MINUTES)
+    assert ready_of(simulation) == ("False", "Dropping")
+    assert "context deadline exceeded" in message_of(simulation)
+    simulation.engine.turn(temporal_down=False)
+    simulation.run(3 * MINUTES)
+    assert KEY not in simulation.cluster.mirrors
+
+
 @pytest.mark.parametrize(("knobs", "state"), [({"stuck_drop": True}, "Terminating"), ({"wedged": True}, "Running")])
 def test_a_drop_that_goes_on_after_its_deadline_lets_the_object_go(knobs: dict[str, object], state: str) -> None:
     simulation, _ = an_endless_drop(**knobs)

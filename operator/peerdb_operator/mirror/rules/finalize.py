@@ -248,7 +248,8 @@ def repeat(case: Case) -> Decision | None:
     if operation is None or not drop_sent(case):
         return None
     since = max(operation.sent_at, case.in_state_since())
-    reported = _terminated(case) or _orphaned(case) or _overdue(case, since) or _dropping(case)
+    failed = f"; the newest request failed: {error}" if (error := case.history.outcome_unknown) else ""
+    reported = _terminated(case) or _orphaned(case) or _overdue(case, since) or _dropping(case, failed)
     period = HOPELESS_REPEAT if reported.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
     age = case.now - max(operation.sent_at, case.history.sent_at)
     if abs(age) < period:
@@ -300,8 +301,8 @@ def _rate(limits: Limits) -> str:
     return f"this operator drops at most {mirrors} at once and one more every {period}"
 
 
-def _dropping(case: Case) -> Verdict:
-    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay')
+def _dropping(case: Case, failed: str = "") -> Verdict:
+    return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay{failed}')
 
 
 def _overdue(case: Case, since: float) -> Verdict | None:
