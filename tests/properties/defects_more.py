@@ -416,9 +416,9 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     Defect(
         "rule 13, I10",
         "a mirror stands still for an invalid spec",
-        "mirror/controller.py",
-        "        followed = entry.desired_run_state()",
-        "        followed = None",
+        ENTRY,
+        "return self.desired_run_state() or wish if isinstance(wish, InvalidSpec) else wish",
+        "return wish",
     ),
     Defect(
         "journal",

@@ -269,33 +269,26 @@ class MirrorController:
             self._fleet.mark([other.view.uid for other in self._store.claimants(entry.view.mirror)])
 
     async def _guarded(self, work: Work) -> Requeue:
-        try:
-            return await self._followed(work)
-        except KubeConflict:
-            return await self._refresh(work.entry)
-        except KubeNotFound:
-            self.forget(work.entry.view.uid)
-            return Requeue(None)
-        except KubeError as error:
-            return self._repeated(work.entry, RECONCILE, error)
-        except Exception as error:
-            self._metrics.record_panic()
-            logger.exception("a reconcile failed", extra=work.entry.subject.log_fields)
-            return await self._own_fault(work, error)
-
-    async def _followed(self, work: Work) -> Requeue:
         """Reconcile towards what the object asks for, or report that nothing can be followed."""
         entry = work.entry
-        desired = entry.desired_for_deletion() if entry.view.deleted_at is not None else entry.wish()
-        if not isinstance(desired, InvalidSpec):
+        try:
+            desired = entry.followed()
+            if isinstance(desired, InvalidSpec):
+                await self._report_unobserved(work, verdict(Reason.INVALID_SPEC, desired.message))
+                return Requeue(None)
             work.desired = desired
             return await self._reconciler.run(work)
-        followed = entry.desired_run_state()
-        if followed is not None:
-            work.desired = followed
-            return await self._reconciler.run(work)
-        await self._report_unobserved(work, verdict(Reason.INVALID_SPEC, desired.message))
-        return Requeue(None)
+        except KubeConflict:
+            return await self._refresh(entry)
+        except KubeNotFound:
+            self.forget(entry.view.uid)
+            return Requeue(None)
+        except KubeError as error:
+            return self._repeated(entry, RECONCILE, error)
+        except Exception as error:
+            self._metrics.record_panic()
+            logger.exception("a reconcile failed", extra=entry.subject.log_fields)
+            return await self._own_fault(work, error)
 
     async def _refresh(self, entry: CachedMirror) -> Requeue:
         """The cached object was stale: read it again and start over."""

@@ -81,6 +81,13 @@ class CachedMirror:
         assert self._wish is not None  # noqa: S101 - an entry begins with a raw spec, and so does every generation
         return self._wish
 
+    def followed(self) -> Desired | InvalidSpec:
+        """What a reconcile works towards; ``InvalidSpec`` if nothing of the object can be followed."""
+        if self.view.deleted_at is not None:
+            return self.desired_for_deletion()
+        wish = self.wish()
+        return self.desired_run_state() or wish if isinstance(wish, InvalidSpec) else wish
+
     def desired_for_deletion(self) -> Desired:
         """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
         wish = self.wish()
@@ -149,8 +156,7 @@ class CachedMirror:
         """Whether passes over it ask PeerDB at all."""
         if self.view.frozen:
             return False
-        followed = not isinstance(self.wish(), InvalidSpec) or self.desired_run_state() is not None
-        return followed or self.view.deleted_at is not None
+        return not isinstance(self.followed(), InvalidSpec)
 
     @property
     def intent_holds(self) -> bool:

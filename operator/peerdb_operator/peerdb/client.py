@@ -214,7 +214,7 @@ class PeerDBClient:
             body["skipDestinationDrop"] = True
         patience = Patience.DROP_CLOSED if closed else Patience.PLAIN
         operation = _state_change(state, update)
-        await self._send(Request("POST", "mirrors/state_change", body, patience, operation=operation), name)
+        await self._exchange(Request("POST", "mirrors/state_change", body, patience, operation=operation), name)
 
     async def version(self) -> str:
         """PeerDB's version: a release, ``local-<sha>``, a sha or ``unknown``; not meant to be taken apart."""

@@ -14,7 +14,7 @@ from typing import Final
 from peerdb_operator.errors import KubeConflict, KubeError, KubeForbidden, KubeNotFound, KubeUnavailable, PeerDBError
 from peerdb_operator.peerdb.client import Operation, Reply, Request, Transport
 from peerdb_operator.telemetry.metrics import Metrics
-from peerdb_operator.telemetry.trace import Span, Tracer
+from peerdb_operator.telemetry.trace import Tracer
 
 OTHER: Final = "other"
 CANCELLED: Final = "cancelled"
@@ -40,23 +40,20 @@ class MeteredTransport:
     async def send(self, request: Request) -> Reply:
         operation = request.operation.value
         attributes = {"peerdb_operator.operation": operation, "http.request.method": request.method}
-        with self._tracer.child(f"peerdb {operation}", attributes) as span:
-            return await self._counted(request, span)
-
-    async def _counted(self, request: Request, span: Span) -> Reply:
         loop = asyncio.get_running_loop()
-        began, code = loop.time(), CANCELLED
-        try:
-            traced = span.headers and request.operation in _COMMANDS
-            reply = await self._inner.send(replace(request, headers=span.headers) if traced else request)
-            code = str(reply.status)
-            span.set_attributes({"http.response.status_code": reply.status})
-        except PeerDBError as error:
-            code = error.code or OTHER
-            raise
-        finally:
-            self._metrics.record_request(request.operation.value, code, loop.time() - began)
-        return reply
+        with self._tracer.child(f"peerdb {operation}", attributes) as span:
+            began, code = loop.time(), CANCELLED
+            try:
+                traced = span.headers and request.operation in _COMMANDS
+                reply = await self._inner.send(replace(request, headers=span.headers) if traced else request)
+                code = str(reply.status)
+                span.set_attributes({"http.response.status_code": reply.status})
+            except PeerDBError as error:
+                code = error.code or OTHER
+                raise
+            finally:
+                self._metrics.record_request(operation, code, loop.time() - began)
+            return reply
 
 
 class KubeWrite(Enum):
