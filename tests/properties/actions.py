@@ -328,6 +328,17 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Fails:
+    """PeerDB logs an error of a mirror."""
+
+    mirror: int
+
+    def apply(self, stage: Stage) -> None:
+        """Log it."""
+        stage.engine.world.say(MIRRORS[self.mirror], "failed to push records: no space left", "error")
+
+
+@dataclass(frozen=True)
 class OddWord:
     """PeerDB shows a mirror at rest in a state that no operator knows."""
 
@@ -395,6 +406,8 @@ FAULTS: dict[str, Any] = {
     "lose updates": _knob(update_race="lose"),
     "normalise": _knob(normalise={"batchSize": 777}),
     "stuck addition": _knob(stuck_addition=True),
+    "traffic": _knob(traffic=True),
+    "failing normalize": _knob(traffic=True, failing_normalize=True),
     "failing addition": _knob(failing_addition=True),
     "stuck removal": _knob(stuck_removal=True),
     "stuck drop": _knob(stuck_drop=True),
@@ -420,6 +433,7 @@ HEALS: dict[str, Any] = {
     "bad gateway": _knob(bad_gateway=False),
     "maintenance": _knob(maintenance=False),
     "workers": _knob(workers_down=False),
+    "failing normalize": _knob(failing_normalize=False),
     "temporal": _knob(temporal_down=False),
     "normalise": _knob(normalise={}),
     "stuck addition": _knob(stuck_addition=False),

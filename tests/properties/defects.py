@@ -200,8 +200,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 14, I7",
         "a settled mirror is paused now and then",
         STEP,
-        '    return replace(at_rest, goal="")',
-        '    return _pause(case, "settled", "") if case.now % 7 < 1 else replace(at_rest, goal="")',
+        '    return replace(_running(case, "settled"',
+        '    return _pause(case, "settled", "") if case.now % 7 < 1 else replace(_running(case, "settled"',
     ),
     Defect(
         "journal, I3",

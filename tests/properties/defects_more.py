@@ -16,6 +16,7 @@ BOUNDS, MEMORY, STATUS, LEDGER = (
     "mirror/rules/conditions.py",
     "mirror/rules/journal.py",
 )
+FLOW = "mirror/rules/flow.py"
 ACT, ENTRY, REPORT = "mirror/execute.py", "mirror/store.py", "mirror/status.py"
 ANNOUNCE, OBSERVED = "mirror/execute.py", "mirror/rules/observation.py"
 PATIENCE, LOOK = "mirror/rules/patience.py", "mirror/observe.py"
@@ -169,8 +170,43 @@ PLANNER: tuple[Defect, ...] = (
         "rule 14",
         "errors of a running mirror are not reported",
         STEP,
-        "    if error is not None and case.now - error[1] < case.limits.error_window:\n        return verdict(",
-        "    if False:\n        return verdict(",
+        "    if error is None or due_in is None:\n",
+        "    if True:\n",
+    ),
+    Defect(
+        "rule 14",
+        "a batch from before an error answers it",
+        FLOW,
+        "(batch_end is None or batch_end < answer_to(error[1]))",
+        "batch_end is None",
+    ),
+    Defect(
+        "rule 14",
+        "batches that cannot be read answer an error",
+        "mirror/observe.py",
+        "        except PeerDBError:\n            return None\n",
+        "        except PeerDBError:\n            return math.inf\n",
+    ),
+    Defect(
+        "rule 14",
+        "a new process takes an error in status for answered",
+        ENTRY,
+        "status.flow.verdict == Reason.RUNNING and status.last_error",
+        "status.last_error",
+    ),
+    Defect(
+        "rule 14",
+        "an error that is repeated after a batch keeps the time of the one that the batch answered",
+        FLOW,
+        'if time <= previous.time or (repeats and is_open(("", previous.time), history.batch_end)):',
+        "if time <= previous.time or repeats:",
+    ),
+    Defect(
+        "rule 14",
+        "batches are read in every reconcile",
+        LIMITS,
+        "batches_gap: float = MINUTE",
+        "batches_gap: float = 0.0",
     ),
     Defect("rule 14, I9", "a light look settles a new generation", STEP, "or case.is_pending or", "or"),
 )
@@ -478,8 +514,8 @@ ANOTHER_MIRROR: tuple[Defect, ...] = (
         "section 2",
         "a light look confirms the verdict on a mirror that is not ours",
         STEP,
-        '    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    return case.plan("quiet"',
-        '    return case.plan("quiet"',
+        '    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    return _running(case, "quiet")',
+        '    return _running(case, "quiet")',
     ),
     Defect(
         "section 2",

@@ -195,6 +195,10 @@ class Check(Asked):
     """A validation."""
 
 
+class BatchesRead(Asked):
+    """A question for a mirror's batches."""
+
+
 @dataclass
 class Evidence:
     """All records, oldest first. ``reported`` are called with each new one: a request on arrival, a change at once."""
@@ -289,6 +293,7 @@ _KINDS: dict[str, type[Asked]] = {
     "/v1/mirrors/state_change": Command,
     "/v1/flows/tags": TagWrite,
     "/v1/mirrors/cdc/validate": Check,
+    "/v1/mirrors/cdc/batches": BatchesRead,
 }
 
 

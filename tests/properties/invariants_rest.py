@@ -17,7 +17,7 @@ from tests.properties.invariants import broken
 
 PATIENCE = 120.0
 FIRST_TOKEN = 120.0
-TIMED = {"RunningWithErrors", "EditNotApplied", "DriftLoop", "MirrorOrphaned", "MirrorTerminated"}
+TIMED = {"EditNotApplied", "DriftLoop", "MirrorOrphaned", "MirrorTerminated"}
 
 
 def a_release_leaves_nothing_stopped(evidence: Evidence, change: Change, hands: Hands) -> None:
@@ -53,8 +53,8 @@ def drops_wait_after_a_start(evidence: Evidence, command: Command) -> None:
 
 
 def i7_rest_is_silent(quiet: list[Asked | Change]) -> None:
-    """A settled world gets no request that changes anything, and no write to Kubernetes. Time alone ends some things:
-    the mark that errors leave on a running mirror, and the wait between tries of what PeerDB does not follow.
+    """A settled world gets no request that changes anything, and no write to Kubernetes. Time alone ends one thing:
+    the wait between tries of what PeerDB does not follow.
     """
     timed: set[str] = set()
     for one in quiet:

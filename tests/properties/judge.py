@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from tests.harness.fakecluster import Change
 from tests.harness.simulation import HUMAN, Simulation
+from tests.properties import invariants_flow as flow
 from tests.properties import invariants_rest as rest
 from tests.properties import invariants_tables as tables
 from tests.properties import invariants_told as reported
-from tests.properties.evidence import Asked, Command, Evidence, TagWrite
+from tests.properties.evidence import Asked, BatchesRead, Command, Evidence, TagWrite
 from tests.properties.hands import Hands
 from tests.properties.invariants import i4_commands_rest_on_a_fresh_observation, judge_command
 from tests.properties.invariants_patience import I10
@@ -54,6 +55,8 @@ class Judge:
         if isinstance(one, TagWrite):
             reported.i6_adoption_needs_a_missing_tag(self.evidence, one)
             i4_commands_rest_on_a_fresh_observation(self.evidence, one)
+        if isinstance(one, BatchesRead):
+            flow.batches_are_read_of_failing_mirrors_and_seldom(self.evidence, one)
         if isinstance(one, Command):
             judge_command(self.evidence, one, self.hands)
             rest.drops_wait_after_a_start(self.evidence, one)
@@ -68,5 +71,6 @@ class Judge:
         rest.a_release_leaves_nothing_stopped(evidence, change, hands)
         tables.a_release_leaves_no_edit_behind(evidence, change, hands)
         reported.i8_accepted_edits_are_proven_or_counted(evidence, change, hands)
+        flow.running_needs_a_batch_after_the_newest_error(evidence, change)
         reported.i9_conditions_are_consistent(evidence, change)
         reported.i9_ready_speaks_of_what_was_evaluated(evidence, change)

@@ -135,6 +135,8 @@ TROUBLE: list[st.SearchStrategy[Action]] = [
     st.builds(actions.Fault, st.sampled_from(sorted(set(actions.FAULTS) - set(actions.HEALS)))),
     st.builds(actions.Fault, st.sampled_from(sorted(actions.HEALS)), _lasts),
     st.builds(actions.Orphan, _mirror),
+    st.builds(actions.Fails, _mirror),
+    st.builds(actions.Fault, st.sampled_from(("traffic", "traffic", "failing normalize"))),
     st.builds(actions.OddWord, _mirror, st.sampled_from((5.0, 50.0))),
     st.builds(
         actions.Filled, st.sampled_from(((), ("c",), ("d",), ("x", "z"))), st.sampled_from(((), ("c",), ("c", "d")))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from peerdb_operator.api.constants import OWNER_TAG
+from peerdb_operator.api.times import parse_time
 from tests.harness.fakecluster import Body, FakeCluster
 from tests.harness.peerdb.config import NULL_ENGINE, Table
 from tests.harness.peerdb.mirror import Mirror, Phase, Row
@@ -44,11 +45,14 @@ class Facts:
         self.foreign = bool(self.owner) and not self.ours and self.owner != "released"
         self.filled = simulation.engine.world.databases.filled
         self.older = older_claim(body, cluster) and not self.ours
-        self.now = simulation.now
-        errors = [line for line in simulation.engine.world.journal.lines if line.level == "error"]
-        self.is_failing = any(line.flow == self.name and self.now - line.at < 880.0 for line in errors)
-        names = (self.name, f"clone_{self.name}_")
-        self.errors = [line.at for line in errors if line.flow.startswith(names)]
+        world, names = simulation.engine.world, (self.name, f"clone_{self.name}_")
+        born = max(self.row.created_at if self.row else 0.0, parse_time(body["metadata"]["creationTimestamp"]))
+        end = world.batches.newest_end(self.name)
+        errors = [
+            line for line in world.journal.lines if line.level == "error" and (end is None or line.at > end - 3.0)
+        ]
+        self.is_failing = any(line.flow == self.name and line.at > max(born, end or 0.0) + 1.0 for line in errors)
+        self.may_fail = any(line.flow.startswith(names) for line in errors)
 
     @property
     def wishes(self) -> dict[str, str] | None:
@@ -118,10 +122,6 @@ def _counts_are_right(facts: Facts, reported: Body) -> bool:
     )  # fmt: skip
 
 
-def _recent_errors(facts: Facts) -> bool:
-    return any(facts.now - at < 930.0 for at in facts.errors)
-
-
 def _replaces_all(facts: Facts) -> bool:
     return bool(facts.added) and bool(facts.removed) and not set(facts.tables) - facts.removed
 
@@ -141,7 +141,7 @@ TRUTHS: dict[str, ConditionChange] = {
         facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and not facts.is_failing
     ),
     "RunningWithErrors": lambda facts: (
-        facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and _recent_errors(facts)
+        facts.status is Status.RUNNING and not facts.differs and wants_running(facts.body) and facts.may_fail
     ),
     "Paused": lambda facts: facts.status is Status.PAUSED and not facts.differs and not wants_running(facts.body),
     "PausedWithPendingChanges": lambda facts: (

@@ -191,11 +191,17 @@ class LastError:
 
 
 class FlowStatus(BaseModel):
-    """What is proven against the flow of rows, until something proves the contrary."""
+    """What is proven of the flow of rows, until something proves the contrary."""
 
     model_config = MODEL_CONFIG
 
-    verdict: Annotated[_Word, observed("MirrorOrphaned: no workflow is behind the mirror.")]
+    verdict: Annotated[
+        _Word,
+        observed(
+            "MirrorOrphaned: no workflow is behind the mirror. RunningWithErrors: no batch is known to have ended "
+            "since `lastError`. Running: one has."
+        ),
+    ]
     since: Annotated[Seconds, observed("Since when the operator knows it.")]
     message: Annotated[Annotated[str, Field(max_length=MAX_ERROR)], observed("How it is known.")] = ""
 
@@ -224,9 +230,7 @@ class MirrorStatus(BaseModel):
     ] = None
     operation: Annotated[Operation | None, observed("The command in flight, if any.")] = None
     bounds: Annotated[Bounds | None, observed("What limits repeated edits.")] = None
-    flow: Annotated[FlowStatus | None, observed("What is proven against the flow of rows; absent if nothing is.")] = (
-        None
-    )
+    flow: Annotated[FlowStatus | None, observed("What is proven of the flow of rows; absent if nothing is.")] = None
     last_error: Annotated[LastError | None, observed("The newest error in PeerDB's log of the mirror.")] = None
     conditions: Annotated[
         list[Condition],

@@ -19,6 +19,7 @@ from peerdb_operator.api.times import parse_time
 from peerdb_operator.errors import PeerDBError
 from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.mirror.rules.conditions import AWAY
+from peerdb_operator.mirror.rules.flow import is_open
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.peerdb.client import ListedMirror, LogLevel, LogRow, PeerDBClient
@@ -32,6 +33,8 @@ RUN_ID = re.compile(r"_[0-9a-f]{8}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{
 ROUNDING_MS = 1
 """By how much two forms of one createdAt may differ; no mirror is dropped and created within it."""
 ERROR_LENGTH = 500
+CLOCKS_APART = 86_400.0
+"""By how much PeerDB's clock may be ahead of ours, in seconds."""
 ROWS = 200
 """Rows per page. ``numPerPage`` 0 would return nothing (PeerDB v0.37 flow/cmd/mirror_status.go ListMirrorLogs)."""
 
@@ -127,15 +130,14 @@ class FleetReader:
 
     def _errors(self, rows: Iterable[LogRow], now: float) -> list[str]:
         woken = []
-        window = self._limits.error_window
         for row in rows:
-            # A clock of PeerDB's that is ahead of ours must not make an error the newest for ever.
-            at = min(row.time, now)
+            # PeerDB's clock, whose times are compared with each other. One that is mad must not open an error for ever.
+            at = min(row.time, now + CLOCKS_APART)
             for entry in self._owners(row.mirror_name):
-                fresh = entry.error is not None and now - entry.error[1] < window
+                was_open = is_open(entry.error, entry.history.batch_end)
                 if entry.error is None or at >= entry.error[1]:
                     entry.error = (" ".join(entry.without_secrets(row.message).split())[:ERROR_LENGTH], at)
-                if not fresh and now - at < window:
+                if not was_open and is_open(entry.error, entry.history.batch_end):
                     woken.append(entry.view.uid)
         return woken
 

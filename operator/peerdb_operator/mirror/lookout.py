@@ -16,6 +16,7 @@ from peerdb_operator.mirror.rules.finalize import release_cause
 from peerdb_operator.mirror.rules.history import (
     absence_gap,
     patience_is_over,
+    record_batch_end,
     record_reading,
     same_owner,
     same_paused_config,
@@ -101,6 +102,13 @@ class Observations:
         await self.clock.sleep(after)
         await self.look(work)
         work.entry.history = replace(work.entry.history, confirmed=same_paused_config(before, work.sight.look))
+
+    async def read_batches(self, work: Work) -> None:
+        """Ask when batches of the mirror ended, and remember; errors that came meanwhile count."""
+        entry, asked_at = work.entry, self.clock.now()
+        end = await self.observer.newest_batch_end(work.desired.mirror)
+        history = record_batch_end(entry.history, end, asked_at=asked_at)
+        entry.history = replace(history, error=entry.shown_error())
 
     async def still_paused_unchanged(self, work: Work) -> bool:
         """Whether an edit may still rest on the newest look: it is fresh, or two more show the same."""

@@ -56,6 +56,8 @@ TOGETHER = 1.0
 """Seconds that the answers about status and tags may lie apart; later ones are asked for again, side by side."""
 LONGEST_CREATED_AT = 64
 """What the journal in status can hold of PeerDB's text, which is half as long."""
+BATCHES = 30
+"""How many batches are asked for: so many may wait for the destination before one that ended is out of sight."""
 T = TypeVar("T")
 U = TypeVar("U")
 NO_CONFIG = Unreadable(Reason.UNEXPECTED_REPLY, "its answer about the mirror holds no configuration")
@@ -177,6 +179,13 @@ class Observer:
             heard_at=answers.heard_at,
         )
         return Observed(seen, reply.config, tags)
+
+    async def newest_batch_end(self, mirror: str) -> float | None:
+        """When the newest batch that ended did so; None if none has, or if PeerDB does not say. Raises nothing."""
+        try:
+            return max(await self._peerdb.batch_ends(mirror, limit=BATCHES), default=None)
+        except PeerDBError:
+            return None
 
     async def _outdated(self) -> str | None:
         """Why this PeerDB is too old, or None; asked anew every ten minutes, unreadable versions pass."""

@@ -89,6 +89,8 @@ class Reconciler:
         decision = self._decision(work)
         for _ in range(MOST_OBSERVATIONS):
             match decision.action:
+                case Observe(batches=True):
+                    await self.observations.read_batches(work)
                 case Observe():
                     await self.observations.look(work)
                 case Confirm(after=after):

@@ -15,6 +15,7 @@ from peerdb_operator.api.status import MirrorStatus, Step
 from peerdb_operator.errors import InvalidSpec, KubeConflict
 from peerdb_operator.mirror.rules.conditions import ON_THE_WAY
 from peerdb_operator.mirror.rules.desired import Desired, desired_from
+from peerdb_operator.mirror.rules.flow import answer_to
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
@@ -197,6 +198,8 @@ def recalled(view: MirrorObject) -> History:
     if status.created_at and status.flow is not None and status.flow.verdict == Reason.MIRROR_ORPHANED:
         word = (status.state or "").upper()
         known = replace(known, orphaned=True, orphaned_word=word, sent_at=status.flow.since)
+    if status.flow is not None and status.flow.verdict == Reason.RUNNING and status.last_error is not None:
+        known = replace(known, batch_end=answer_to(status.last_error.time))
     if status.state != "Paused" or (
         status.observed_generation != view.generation and status.ready_reason not in ON_THE_WAY
     ):

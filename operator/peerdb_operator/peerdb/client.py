@@ -23,6 +23,7 @@ from peerdb_operator.errors import (
 from peerdb_operator.peerdb.errors import Target, body_of
 from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig, Progress, RequestedState, name_in_copies
 from peerdb_operator.peerdb.replies import (
+    BatchesBody,
     InstanceBody,
     ListBody,
     ListedMirror,
@@ -163,6 +164,15 @@ class PeerDBClient:
             operation=Operation.MIRRORS_LOGS,
         )
         return _read(LogsBody, await self._send(request), request).errors
+
+    async def batch_ends(self, name: str, *, limit: int) -> list[float]:
+        """When those of one mirror's newest ``limit`` batches ended that have: their rows are in the destination.
+
+        PeerDB has none for a mirror that it does not know.
+        """
+        wanted = {"flowJobName": name, "limit": limit}
+        request = Request("POST", "mirrors/cdc/batches", wanted, operation=Operation.MIRRORS_BATCHES)
+        return _read(BatchesBody, await self._send(request), request).ends()
 
     async def tags(self, name: str) -> dict[str, str]:
         """The tags of one mirror.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from peerdb_operator.peerdb.models import WIRE_VALUE, MirrorConfig, Progress, ReportedConfig, Word, without_nulls
@@ -140,6 +140,22 @@ class LogsBody(Wire):
     """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
 
     errors: list[LogRow]
+
+
+class _Batch(Wire):
+    end_time: AwareDatetime | None = None
+
+
+class BatchesBody(Wire):
+    """``POST mirrors/cdc/batches``, newest first. ``endTime`` is null while a batch is under way, and while its rows
+    wait for the destination (PeerDB v0.37 flow/cmd/mirror_status.go CDCBatches).
+    """
+
+    cdc_batches: tuple[_Batch, ...]
+
+    def ends(self) -> list[float]:
+        """The times that there are, as seconds since the epoch."""
+        return [batch.end_time.timestamp() for batch in self.cdc_batches if batch.end_time is not None]
 
 
 class _Tag(Wire):

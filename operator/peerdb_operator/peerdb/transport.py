@@ -25,6 +25,7 @@ class Operation(StrEnum):
     MIRRORS_STATUS_FULL = "mirrors_status_full"
     MIRRORS_LIST = "mirrors_list"
     MIRRORS_LOGS = "mirrors_logs"
+    MIRRORS_BATCHES = "mirrors_batches"
     TAGS_GET = "tags_get"
     TAGS_SET = "tags_set"
     VALIDATE = "validate"

@@ -401,6 +401,22 @@ def test_logs_of_one_mirror_are_asked_for_by_name() -> None:
     assert transport.only.body == {"flowJobName": "m", "level": "error", "numPerPage": 5, "afterId": 0, "beforeId": 0}
 
 
+def test_a_batch_that_is_under_way_or_waits_for_the_destination_has_no_end() -> None:
+    under_way = {"startLsn": "0", "endLsn": "0", "numRows": "0", "startTime": CREATED, "endTime": None, "batchId": "3"}
+    waiting = {**under_way, "endLsn": "14294664", "numRows": "5", "batchId": "2"}
+    ended = {**waiting, "endTime": "2026-08-21T10:00:00.5Z", "batchId": "1"}
+    client, transport = a_client({"cdcBatches": [under_way, waiting, ended], "total": 3, "page": 1})
+
+    assert run(client.batch_ends("m_x", limit=30)) == [1787306400.5]
+    assert transport.only == Request("POST", "mirrors/cdc/batches", {"flowJobName": "m_x", "limit": 30})
+
+
+@pytest.mark.parametrize("body", [{}, {"cdcBatches": [{"endTime": "soon"}]}, {"cdcBatches": [{"endTime": {}}]}])
+def test_batches_of_an_unknown_shape_are_not_read(body: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedReply):
+        run(a_client(body)[0].batch_ends("m_x", limit=30))
+
+
 def test_tags_are_read_as_a_mapping_whatever_their_order() -> None:
     client, transport = a_client({"flowName": "m_x", "tags": [{"key": "b", "value": ""}, {"key": "a", "value": "1"}]})
 

@@ -10,7 +10,16 @@ import pytest
 
 from peerdb_operator.errors import PeerDBError, PeerDBNotFound
 from peerdb_operator.peerdb.errors import Target, body_of
-from peerdb_operator.peerdb.replies import InstanceBody, ListBody, LogsBody, StatusBody, TagsBody, VersionBody, Wire
+from peerdb_operator.peerdb.replies import (
+    BatchesBody,
+    InstanceBody,
+    ListBody,
+    LogsBody,
+    StatusBody,
+    TagsBody,
+    VersionBody,
+    Wire,
+)
 from peerdb_operator.peerdb.transport import Reply
 
 FILES = sorted(Path(os.environ["PEERDB_TRANSCRIPTS"]).glob("*.jsonl"))
@@ -18,6 +27,7 @@ MODELS: dict[tuple[str, str], type[Wire]] = {
     ("POST", "mirrors/status"): StatusBody,
     ("GET", "mirrors/list"): ListBody,
     ("POST", "mirrors/logs"): LogsBody,
+    ("POST", "mirrors/cdc/batches"): BatchesBody,
     ("GET", "flows/tags"): TagsBody,
     ("GET", "version"): VersionBody,
     ("GET", "instance/info"): InstanceBody,

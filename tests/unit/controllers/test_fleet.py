@@ -6,6 +6,7 @@ from peerdb_operator.api.constants import OWNER_TAG, RELEASED
 from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.mirror.fleet import FleetPoll
 from peerdb_operator.peerdb.client import ListedMirror, LogRow
+from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
@@ -233,7 +234,7 @@ def test_an_outage_before_the_first_verdict_wakes_whoever_has_told_nothing() -> 
 # -- the log ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_in_the_log_is_told_and_fades_after_a_quarter_of_an_hour() -> None:
+def test_an_error_in_the_log_is_reported_until_a_batch_ended_after_it() -> None:
     stage = quietly(a_settled_stage("a"))
     assert stage.tick(a_row(stage, "orders", "  slot\n is gone ")) == [stage.uid()]
     stage.follow(60.0)
@@ -241,7 +242,11 @@ def test_an_error_in_the_log_is_told_and_fades_after_a_quarter_of_an_hour() -> N
     assert stage.status()["lastError"]["message"] == "slot is gone"
     assert stage.tick(a_row(stage, "orders", number=2)) == []
     stage.follow(1000.0)
+    assert stage.condition() == ("True", "RunningWithErrors")
+    stage.engine.world.batches.finish("orders")
+    stage.follow(80.0)
     assert stage.condition() == ("True", "Running")
+    assert stage.tick(a_row(stage, "orders", number=3)) == [stage.uid()]
 
 
 def test_an_error_in_the_log_is_told_without_the_secrets_of_the_mirrors_settings() -> None:
@@ -266,11 +271,28 @@ def test_an_error_that_came_before_the_first_look_is_told_without_secrets_too() 
     assert stage.status()["lastError"]["message"] == "*** was refused"
 
 
-def test_an_error_that_is_older_than_the_window_wakes_nobody() -> None:
+@pytest.mark.parametrize("failure", [AWAY, Reply(404, "application/json", b'{"code": 5, "message": "Not Found"}')])
+def test_batches_that_cannot_be_read_keep_the_error_and_are_asked_for_again(failure: Exception | Reply) -> None:
     stage = quietly(a_settled_stage("a"))
-    assert stage.tick(a_row(stage, "orders", ago=901.0)) == []
-    stage.run()
+    stage.tick(a_row(stage, "orders"))
+    stage.wait(5.0)
+    stage.engine.world.batches.finish("orders")
+    stage.peerdb.taps.put("mirrors/cdc/batches", Tap(instead=failure))
+    stage.follow(50.0)
+    assert stage.condition() == ("True", "RunningWithErrors")
+    stage.follow(80.0)
     assert stage.condition() == ("True", "Running")
+
+
+def test_an_error_that_a_batch_has_answered_wakes_nobody() -> None:
+    stage = quietly(a_settled_stage("a"))
+    row = a_row(stage, "orders")
+    stage.tick(row)
+    stage.wait(5.0)
+    stage.engine.world.batches.finish("orders")
+    stage.follow(60.0)
+    assert stage.condition() == ("True", "Running")
+    assert stage.tick(row) == []
 
 
 def test_an_older_error_does_not_replace_a_newer_one() -> None:
@@ -279,12 +301,24 @@ def test_an_older_error_does_not_replace_a_newer_one() -> None:
     assert stage.entry().error == ("new", stage.now - 1.0)
 
 
-def test_an_error_from_the_future_is_one_of_now() -> None:
+def test_the_time_of_an_error_is_that_of_peerdbs_clock_which_may_be_ahead_of_ours_by_a_day() -> None:
     stage = quietly(a_settled_stage("a"))
+    stage.tick(a_row(stage, "orders", ago=-3600.0))
+    assert stage.entry().error == ("slot is gone", stage.now + 3600.0)
     stage.tick(a_row(stage, "orders", ago=-1e12))
-    assert stage.entry().error == ("slot is gone", stage.now)
-    stage.follow(1000.0)
-    assert stage.condition() == ("True", "Running")
+    assert stage.entry().error == ("slot is gone", stage.now + 86_400.0)
+
+
+def test_an_error_that_comes_while_the_batches_are_read_is_not_answered_by_them() -> None:
+    stage = quietly(a_settled_stage("a"))
+    stage.tick(a_row(stage, "orders"))
+    stage.wait(5.0)
+    stage.engine.world.batches.finish("orders")
+    stage.wait(5.0)
+    stage.peerdb.taps.put("mirrors/cdc/batches", Tap(before=lambda: stage.tick(a_row(stage, "orders", "again"))))
+    stage.run()
+    assert stage.condition() == ("True", "RunningWithErrors")
+    assert stage.message().endswith(": again")
 
 
 def test_a_restart_over_a_mirror_with_a_known_error_writes_nothing() -> None:

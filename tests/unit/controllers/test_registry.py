@@ -333,6 +333,19 @@ def test_an_error_in_status_is_remembered() -> None:
     assert entry_of(a_registry(a_body())).error is None
 
 
+@pytest.mark.parametrize(
+    ("verdict", "end"), [("Running", 1767225602.0), ("RunningWithErrors", None), ("MirrorOrphaned", None), (None, None)]
+)
+def test_an_error_in_status_is_open_unless_status_says_that_a_batch_answered_it(
+    verdict: str | None, end: float | None
+) -> None:
+    time = "2026-01-01T00:00:00Z"
+    flow = {} if verdict is None else {"flow": {"verdict": verdict, "since": time}}
+    entry = entry_of(a_registry(a_body(status={"lastError": {"message": "broken", "time": time}, **flow})))
+    assert entry.history.batch_end == end
+    assert entry_of(a_registry(a_body(status=flow))).history.batch_end is None
+
+
 def test_a_frozen_object_is_not_looked_at() -> None:
     entry = entry_of(a_registry(a_body(annotations={"peerdb.io/reconcile": "disabled"})))
     assert not entry.is_looked_at

@@ -356,16 +356,6 @@ def test_a_mirror_with_a_withheld_difference_has_not_settled() -> None:
     assert decision.journal.bounds.settled is None
 
 
-def test_errors_in_the_log_of_a_running_mirror_are_told_for_a_quarter_of_an_hour() -> None:
-    fresh = at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 899))
-    assert (reason_of(fresh), fresh.wait.after) == (Reason.RUNNING_WITH_ERRORS, 1.0)
-    assert fresh.verdict is not None
-    assert "slot is gone" in fresh.verdict.message
-    assert at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 800)).wait.after == 100.0
-    over = at_rest(AS_IT_IS, RUNS, error=("slot is gone", NOW - 900))
-    assert (reason_of(over), over.wait.after) == (Reason.RUNNING, 300.0)
-
-
 def test_a_mirror_that_runs_unread_is_looked_at_at_the_next_tick() -> None:
     decision = at_rest(AS_IT_IS, a_blind_look(), unreadable_since=NOW)
     assert (decision.verdict, decision.wait.after) == (None, 10.0)

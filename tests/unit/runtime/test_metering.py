@@ -46,6 +46,7 @@ class FakeTransport:
         (lambda client: client.status_with_config("m"), "mirrors_status_full"),
         (lambda client: client.list_mirrors(), "mirrors_list"),
         (lambda client: client.logs(level=LogLevel.ERROR, num_per_page=1), "mirrors_logs"),
+        (lambda client: client.batch_ends("m", limit=1), "mirrors_batches"),
         (lambda client: client.tags("m"), "tags_get"),
         (lambda client: client.set_tags("m", {"key": "value"}), "tags_set"),
         (lambda client: client.validate({}), "validate"),

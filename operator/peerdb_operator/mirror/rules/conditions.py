@@ -12,20 +12,18 @@ from typing import assert_never
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import (
     MAX_CONDITIONS,
-    MAX_ERROR,
     MAX_MESSAGE,
     MAX_PENDING,
     Bounds,
     Condition,
     ConditionStatus,
-    FlowStatus,
-    LastError,
     MirrorStatus,
     TablesStatus,
 )
 from peerdb_operator.api.text import on_one_line
 from peerdb_operator.mirror.rules.change import TableDiff, diff_tables
 from peerdb_operator.mirror.rules.desired import Desired
+from peerdb_operator.mirror.rules.flow import flow_status, last_error
 from peerdb_operator.mirror.rules.history import History
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, Found, Observation, OwnerKind, State, Unknown
@@ -157,7 +155,6 @@ def away(reason: Reason, message: str, *, long: bool) -> Verdict:
     return Verdict(reason, message, ConditionChange.UNKNOWN, ConditionChange.UNKNOWN, ConditionChange.FALSE, stuck)
 
 
-ERROR_REFRESH = 600.0
 MAX_STATE = 64
 MAX_SOURCE = 256
 ALWAYS = ("Ready", "Synced")
@@ -208,8 +205,8 @@ def next_status(
             "tables": _tables(previous, desired, observation, report),
             "operation": report.journal.operation,
             "bounds": None if report.journal.bounds == Bounds() else report.journal.bounds,
-            "flow": _flow(previous.flow, observation, history, now),
-            "last_error": _last_error(previous.last_error, history.error, observation),
+            "flow": flow_status(previous.flow, observation, history, now),
+            "last_error": last_error(previous.last_error, observation, history),
             "conditions": previous.conditions
             if reported is None
             else conditions(previous.conditions, reported, desired.generation, now),
@@ -367,33 +364,3 @@ def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
 def _none_replicates(known: TablesStatus | None) -> TablesStatus | None:
     """The numbers of a mirror that is gone: nothing is about to be added or removed either."""
     return known and TablesStatus(desired=known.desired, summary=f"0/{known.desired}")
-
-
-def _flow(
-    previous: FlowStatus | None, observation: Observation | None, history: History, now: float
-) -> FlowStatus | None:
-    """What is proven against the flow; a pass that saw no mirror, and no absence of one, proves nothing."""
-    if observation is None or isinstance(observation, Unknown):
-        return previous
-    if not isinstance(observation, Found) or not history.orphaned:
-        return None
-    if previous is not None and previous.verdict == Reason.MIRROR_ORPHANED:
-        return previous
-    message = "PeerDB answered a command: workflow execution already completed"
-    return FlowStatus(verdict=Reason.MIRROR_ORPHANED, since=now // 1, message=message)
-
-
-def _last_error(
-    previous: LastError | None, error: tuple[str, float] | None, observation: Observation | None
-) -> LastError | None:
-    """The newest error of this mirror; a repeated one is not written again for a while."""
-    if previous is not None and isinstance(observation, Found) and observation.is_younger_than(previous.time + 1):
-        previous = None
-    if error is None:
-        return previous
-    message, time = on_one_line(error[0])[:MAX_ERROR], error[1] // 1
-    if previous is not None and (
-        time <= previous.time or (previous.message == message and time - previous.time < ERROR_REFRESH)
-    ):
-        return previous
-    return LastError(message=message, time=time)

@@ -14,7 +14,12 @@ from peerdb_operator.peerdb.models import ConfigUpdate
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """Read status with config and the owner tag, then plan again in the same pass."""
+    """Read status with config and the owner tag, then decide again in the same reconcile.
+
+    ``batches``: read instead when the mirror's newest batches ended.
+    """
+
+    batches: bool = False
 
 
 @dataclass(frozen=True, slots=True)

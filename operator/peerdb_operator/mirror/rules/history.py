@@ -102,7 +102,11 @@ class History:
     orphaned_word: str = ""
     """The state that PeerDB showed then; "" if it is ``word``. Another state proves that there is a workflow."""
     error: tuple[str, float] | None = None
-    """Newest error line of the mirror's own log, and its time."""
+    """Newest error line of the mirror's own log, and its time by PeerDB's clock."""
+    batch_end: float | None = None
+    """The latest time, by PeerDB's clock, at which a batch of the mirror is known to have ended."""
+    batches_read_at: float = 0.0
+    """When the mirror's batches were asked for last."""
 
 
 def record_reading(
@@ -133,6 +137,7 @@ def record_reading(
                 goal=history.goal,
                 orphaned=history.orphaned,
                 orphaned_word=_orphaned_word(history),
+                batch_end=history.batch_end,
             )
             return fresh, Unknown(
                 Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
@@ -178,10 +183,20 @@ def _record_found(history: History, seen: Found, *, wants_running: bool, now: fl
     )
 
 
+def record_batch_end(history: History, end: float | None, *, asked_at: float) -> History:
+    """Add one read of the mirror's batches; ``end`` None: none has ended, or PeerDB did not say. No side effects."""
+    ends = [one for one in (history.batch_end, end) if one is not None]
+    return replace(history, batch_end=max(ends, default=None), batches_read_at=asked_at)
+
+
 def _without_mirror(history: History) -> History:
     """What stays of a memory when its mirror is gone, or another one has taken its place."""
     return History(
-        changed_since_full=True, sent_at=history.sent_at, release_since=history.release_since, error=history.error
+        changed_since_full=True,
+        sent_at=history.sent_at,
+        release_since=history.release_since,
+        error=history.error,
+        batches_read_at=history.batches_read_at,
     )
 
 

@@ -58,8 +58,8 @@ class Limits:
     """How long PeerDB may be away before the status says so."""
     outage_unknown: float = 5 * MINUTE
     """How long PeerDB may be away before Ready becomes Unknown."""
-    error_window: float = 15 * MINUTE
-    """How long a logged error marks a running mirror."""
+    batches_gap: float = MINUTE
+    """Least time between two reads of a mirror's newest batches, which are read while an error of it is open."""
     precheck_fresh: float = MINUTE
     """How long a passed precheck holds before the stop it was made for."""
     deadline_pausing: float = 5 * MINUTE

@@ -19,6 +19,7 @@ from peerdb_operator.mirror.rules.change import (
 )
 from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, verdict
 from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate, Wait
+from peerdb_operator.mirror.rules.flow import batches_due_in
 from peerdb_operator.mirror.rules.gates import conflict_message
 from peerdb_operator.mirror.rules.history import PrecheckResult
 from peerdb_operator.mirror.rules.journal import Journal, after_sending, blocked_by
@@ -28,6 +29,8 @@ from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
 from peerdb_operator.peerdb.models import ConfigUpdate
 
+SHORTEST_REQUEUE = 0.9
+"""What the jitter leaves of a requeue at least."""
 AT_REST: dict[State, frozenset[str]] = {
     State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
     State.PAUSED: frozenset({Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES}),
@@ -44,7 +47,7 @@ def quiet(case: Case) -> Decision | None:
         return None
     if case.owner.kind is not OwnerKind.OURS:
         return None
-    return case.plan("quiet", Wait(_settled_wait(case)), _health(case) if case.state is State.RUNNING else None)
+    return _running(case, "quiet") if case.state is State.RUNNING else case.plan("quiet", Wait(_settled_wait(case)))
 
 
 def observe_fully(case: Case) -> Decision | None:
@@ -132,8 +135,7 @@ def settled(case: Case) -> Decision:
         return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, ConditionChange.TRUE))
     if case.history.orphaned:
         return case.plan("settled, orphaned", Wait(case.limits.requeue_slow), orphan_verdict(case))
-    at_rest = case.plan("settled", Wait(_settled_wait(case)), _health(case), accept=_accepts(case))
-    return replace(at_rest, goal="")
+    return replace(_running(case, "settled", accept=_accepts(case)), goal="")
 
 
 def _change(case: Case) -> ConfigUpdate | Blocked | None:
@@ -215,13 +217,16 @@ def _paused_verdict(case: Case) -> Verdict | None:
     return verdict(Reason.PAUSED, "paused as wished")
 
 
-def _health(case: Case) -> Verdict:
-    error = case.history.error
-    if error is not None and case.now - error[1] < case.limits.error_window:
-        return verdict(
-            Reason.RUNNING_WITH_ERRORS, f"running, but the mirror's log shows errors; the newest: {error[0]}"
-        )
-    return verdict(Reason.RUNNING, "running as wished")
+def _running(case: Case, rule: str, *, accept: bool = False) -> Decision:
+    """RUNNING as desired, with an error that no batch has answered; before it is reported the batches are read."""
+    wait, error, due_in = _settled_wait(case), case.history.error, batches_due_in(case.history, case.limits, case.now)
+    if error is None or due_in is None:
+        return case.plan(rule, Wait(wait), verdict(Reason.RUNNING, "running as wished"), accept=accept)
+    if due_in <= 0:
+        return case.plan("read batches", Wait(case.limits.requeue_short), action=Observe(batches=True))
+    message = f"running, but no batch is known to have ended after the newest error in the mirror's log: {error[0]}"
+    wait = min(wait, max(1.0, due_in / SHORTEST_REQUEUE))
+    return case.plan(rule, Wait(wait), verdict(Reason.RUNNING_WITH_ERRORS, message), accept=accept)
 
 
 def _settled_wait(case: Case) -> float:
@@ -231,7 +236,4 @@ def _settled_wait(case: Case) -> float:
         waits.append(
             max(1.0, case.change.until - case.now) if case.change.until is not None else case.limits.requeue_slow
         )
-    error = case.history.error
-    if error is not None and case.now - error[1] < case.limits.error_window:
-        waits.append(max(1.0, error[1] + case.limits.error_window - case.now))
     return min(waits)
