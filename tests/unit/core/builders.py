@@ -13,7 +13,6 @@ from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.mirror import AddedTables, RunState, SnapshotSpec, TableSpec
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Bounds, Condition, ConditionStatus, MirrorStatus, Operation, Step, TablesStatus
-from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.decide import decide
 from peerdb_operator.mirror.rules.decision import Decision
 from peerdb_operator.mirror.rules.desired import Desired, mapping_of
@@ -116,7 +115,6 @@ def a_blind_look(state: State | str = State.RUNNING, **fields: object) -> Found:
 
 
 def an_outage(reason: Reason = Reason.PEERDB_UNAVAILABLE, **fields: object) -> Unknown:
-    """A look that taught nothing."""
     return made(Unknown, {"reason": reason, "message": "PeerDB does not answer", "at": NOW}, fields)
 
 
@@ -216,12 +214,10 @@ def a_case(
 
 
 def a_passed_precheck(key: str, *, age: float = 1.0) -> PrecheckResult:
-    """Additions that PeerDB has found possible."""
     return PrecheckResult(key, NOW - age)
 
 
 def decision_of(case: Case) -> Decision:
-    """What is decided of a case."""
     return decide(case.mirror_state, case.limits, case.now)
 
 
@@ -262,8 +258,3 @@ def edit_to(mirror: Desired, config: MirrorConfig) -> ConfigUpdate:
         additions=tuple(mapping_of(wish) for wish in mirror.tables or () if wish.source not in live),
         removals=tuple(table for table in config.tables if table.source not in wished),
     )
-
-
-def with_change(case: Case, change: ConfigUpdate | Blocked | None) -> Case:
-    """The case as rules below the comparison get it."""
-    return replace(case, change=change, compared=True)

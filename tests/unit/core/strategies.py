@@ -75,7 +75,6 @@ ERRORS = st.none() | st.tuples(st.just("broken"), TIMES)
 
 
 def mirrors() -> st.SearchStrategy[Desired]:
-    """Wishes of all kinds."""
     return st.builds(
         lambda tables, **fields: a_mirror(tables=tables, **fields),
         tables=st.sampled_from(TABLES),
@@ -107,7 +106,6 @@ def seen_looks() -> st.SearchStrategy[Found]:
 
 @st.composite
 def looks(draw: st.DrawFn) -> Observation:
-    """Observations of all kinds."""
     if draw(RARELY):
         return Absent(NOW)
     if draw(RARELY):
@@ -189,7 +187,6 @@ def histories(draw: st.DrawFn, mirror: Desired, look: Observation) -> History:
 
 
 def views() -> st.SearchStrategy[MirrorObject]:
-    """Objects in every condition."""
     return st.builds(
         an_object,
         frozen=RARELY,
@@ -204,7 +201,6 @@ def views() -> st.SearchStrategy[MirrorObject]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Planning cases of every kind."""
     mirror, look = draw(mirrors()), draw(looks())
     state = MirrorState(
         view=draw(views()),

@@ -126,13 +126,6 @@ def test_everything_learned_of_the_old_mirror_is_forgotten_with_a_look_at_the_ne
     assert new.sent_at == NOW - 9, "when a command was sent does not depend on what became of the mirror"
 
 
-def test_the_same_mirror_stays_remembered() -> None:
-    old = a_history(a_look(), created_at=CREATED, orphaned=True, word="RUNNING")
-    new = remembered(old, a_light_look())
-    assert new.orphaned
-    assert new.owner == (CREATED, OURS)
-
-
 @pytest.mark.parametrize(
     ("created", "kept"), [(CREATED, True), ("2100-01-01T00:00:00Z", False), ("no time at all", True)]
 )

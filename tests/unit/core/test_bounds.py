@@ -47,12 +47,6 @@ def test_counts_start_afresh_when_the_generation_is_another() -> None:
     assert for_generation(counted, GENERATION + 1) == Bounds(generation=GENERATION + 1, settled=GENERATION)
 
 
-def test_an_edit_may_be_tried_again_after_one_that_stayed_unproven() -> None:
-    once = after_unproven(settled_bounds(), GOAL, LIMITS, NOW)
-    assert (once.attempts, once.not_before) == (1, None)
-    assert withheld_reason(once) is None
-
-
 def test_an_edit_is_withheld_for_ten_minutes_after_two_that_stayed_unproven() -> None:
     twice = after_unproven(after_unproven(settled_bounds(), GOAL, LIMITS, NOW), GOAL, LIMITS, NOW)
     assert withheld_reason(twice) is Reason.EDIT_NOT_APPLIED
@@ -66,11 +60,6 @@ def test_each_further_failure_doubles_the_wait_up_to_six_hours() -> None:
         waits.append(0.0 if bounds.not_before is None else (bounds.not_before - NOW) / MINUTE)
     assert waits == [0, 10, 20, 40, 80, 160, 320, 360, 360]
     assert withheld_reason(bounds) is Reason.EDIT_NOT_APPLIED, "from the first moment of the longest wait on"
-
-
-def test_attempts_count_anew_when_the_goal_is_another() -> None:
-    once = after_unproven(settled_bounds(), "another", LIMITS, NOW)
-    assert after_unproven(once, GOAL, LIMITS, NOW).attempts == 1
 
 
 def test_only_the_goal_that_failed_is_withheld() -> None:

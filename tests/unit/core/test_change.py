@@ -36,10 +36,6 @@ def removed(edit: ConfigUpdate) -> list[str]:
     return [table.source for table in edit.removals]
 
 
-def test_nothing_changes_when_the_mirror_is_as_wished() -> None:
-    assert next_change(a_mirror("public.b", "public.a"), a_config("public.a", "public.b"), edit_bytes=ROOMY) is None
-
-
 def test_tables_are_left_alone_when_the_spec_has_no_list() -> None:
     mirror = a_mirror(tables=None)
     assert next_change(mirror, a_config("public.a"), edit_bytes=ROOMY) is None
@@ -49,11 +45,6 @@ def test_tables_are_left_alone_when_the_spec_has_no_list() -> None:
 def test_one_edit_carries_additions_removals_and_settings() -> None:
     edit = the_edit(a_mirror("public.a", "public.c", batch_size=7), a_config("public.a", "public.b"))
     assert (added(edit), removed(edit), edit.batch_size) == (["public.c"], ["public.b"], 7)
-
-
-def test_settings_alone_are_edited_when_the_mirror_has_no_table() -> None:
-    edit = the_edit(a_mirror(tables=None, batch_size=7), an_empty_config())
-    assert edit.batch_size == 7
 
 
 def test_nothing_is_added_when_the_mirror_is_empty() -> None:

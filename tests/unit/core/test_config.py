@@ -72,11 +72,3 @@ def test_fingerprint_keeps_its_bytes_so_that_an_edit_in_flight_survives_an_upgra
         columns=(Column("id", ordering=1), Column("name", "n", "String", 0, 2, nullable=True)),
     )
     assert replace(FULL, tables=(every_field, a_mapping("public.b"))).fingerprint == "55f50fb44fbc539b3f0c95fa714db697"
-
-
-def test_fingerprint_tells_source_and_destination_apart() -> None:
-    assert a_config(a_mapping("a.b", "c.d")).fingerprint != a_config(a_mapping("c.d", "a.b")).fingerprint
-
-
-def test_tables_are_found_by_source() -> None:
-    assert FULL.by_source["public.b"].destination == "b"

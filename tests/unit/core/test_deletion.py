@@ -9,7 +9,7 @@ import pytest
 from peerdb_operator.api.mirror import DeletionPolicy, RunState
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
-from peerdb_operator.mirror.rules.decision import Decision, Disarm, Drop, Observe, Release, Resume
+from peerdb_operator.mirror.rules.decision import Decision, Disarm, Observe, Release, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.observation import Found, Observation, Owner, State
 from tests.unit.core.builders import (
@@ -29,7 +29,6 @@ from tests.unit.core.builders import (
     a_mirror,
     an_absence,
     an_edit_of,
-    an_empty_config,
     an_operation,
     an_outage,
     deletion_of,
@@ -80,17 +79,6 @@ def test_a_running_mirror_is_released_without_a_command(
     assert parting(mirror, a_look(), deletion).action == Release(hands_over)
 
 
-@pytest.mark.parametrize("deleted_at", [NOW - 1, NOW - 9999])
-def test_a_running_mirror_is_released_without_a_warning_however_late(deleted_at: float) -> None:
-    decision = parting(RETAIN, a_look(), a_deletion(deleted_at=deleted_at), release_since=NOW - 120)
-    assert decision.action == Release(hand_over=True)
-
-
-def test_a_mirror_whose_namespace_goes_is_dropped_when_the_operator_is_set_so() -> None:
-    deletion = a_deletion(namespace_terminating=True, drops_with_namespace=True)
-    assert isinstance(parting(DROP, a_look(), deletion).action, Drop)
-
-
 def test_a_mirror_is_never_dropped_with_the_crd_even_if_it_would_be_with_the_namespace() -> None:
     deletion = a_deletion(crd_terminating=True, namespace_terminating=True, drops_with_namespace=True)
     assert parting(DROP, a_look(), deletion).action == Release(hand_over=False)
@@ -105,11 +93,6 @@ def test_a_mirror_that_should_be_paused_is_released_as_it_is(look: Observation) 
 def test_the_tag_of_another_owner_is_never_overwritten(mirror: Desired) -> None:
     assert parting(mirror, a_look(owner=OTHERS)).action == Release(hand_over=False)
     assert parting(mirror, a_light_look()).action == Observe()
-
-
-@pytest.mark.parametrize("mirror", [RETAIN, RETAIN_PAUSED])
-def test_nothing_is_handed_over_when_the_mirror_is_gone(mirror: Desired) -> None:
-    assert parting(mirror, an_absence()).action == Release(hand_over=False)
 
 
 def test_a_missing_tag_is_read_twice_before_a_mirror_that_should_run_is_let_go() -> None:
@@ -129,12 +112,6 @@ def test_a_paused_mirror_is_resumed_before_it_is_released() -> None:
     assert decision.action.operation is not None
     assert decision.action.operation.step is Step.RESUME
     assert (reason_of(decision), decision.wait.after) == (Reason.RESUMING, 0.5)
-
-
-def test_a_resume_closes_the_pause_that_is_effective() -> None:
-    decision = parting(RETAIN, a_look(State.PAUSED), operation=an_operation(Step.PAUSE))
-    assert isinstance(decision.action, Resume)
-    assert decision.journal.operation is None
 
 
 def test_a_resume_without_effect_is_repeated() -> None:
@@ -162,13 +139,6 @@ def test_an_edit_that_does_not_show_holds_no_resume_for_long(age: float, lasts: 
 def test_a_release_asks_each_second_for_a_mirror_that_is_stopped(stops: bool, longest: float) -> None:
     decision = deletion_of(a_case(RETAIN, an_outage(), situation={"stops": stops}))
     assert (decision.wait.after, decision.wait.cap) == (1.0, longest)
-
-
-def test_a_command_for_an_earlier_mirror_of_the_name_is_not_repeated() -> None:
-    operation = an_operation(Step.RESUME, age=16, created_at=RECREATED)
-    decision = parting(RETAIN, a_look(State.PAUSED), operation=operation)
-    assert isinstance(decision.action, Resume)
-    assert decision.action.operation is not None
 
 
 @pytest.mark.parametrize(
@@ -243,17 +213,6 @@ def test_a_release_of_a_mirror_that_should_be_paused_waits_for_an_edit_in_flight
     assert parting(RETAIN_PAUSED, an_outage(), operation=edit).action is None
     settled = parting(RETAIN_PAUSED, a_blind_look(State.PAUSED), operation=replace(edit, sent_at=NOW - 30))
     assert settled.action == Release(hand_over=True)
-
-
-def test_an_edit_nobody_can_see_does_not_keep_a_mirror_paused() -> None:
-    operation = an_edit_of(BEFORE, AFTER, age=30)
-    assert isinstance(parting(RETAIN, a_blind_look(State.PAUSED), operation=operation).action, Resume)
-
-
-def test_a_release_waits_for_peerdb() -> None:
-    decision = parting(RETAIN, an_outage())
-    assert (decision.action, decision.verdict) == (None, None)
-    assert (decision.wait.after, decision.wait.cap) == (1.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -331,10 +290,6 @@ def test_one_404_releases_nothing(operation: Operation | None, wait: float) -> N
     assert (decision.action, decision.verdict, decision.wait.after) == (None, None, wait)
 
 
-def test_an_absent_mirror_lets_the_object_go() -> None:
-    assert parting(DROP, an_absence()).action == Release(hand_over=False)
-
-
 def test_an_absent_mirror_counts_as_dropped_when_its_drop_was_sent() -> None:
     decision = parting(DROP, an_absence(), operation=an_operation(Step.DROP, age=100))
     assert decision.action == Release(hand_over=False, dropped=True)
@@ -379,8 +334,3 @@ def test_a_release_after_a_drop_that_nobody_answered_says_what_the_mirror_is_ins
 def test_the_drop_of_an_earlier_mirror_of_the_name_is_not_under_way() -> None:
     operation = an_operation(Step.DROP, created_at=RECREATED)
     assert parting(RETAIN, a_look(), operation=operation).action == Release(hand_over=True)
-
-
-def test_no_config_is_needed_to_release_or_drop() -> None:
-    assert parting(RETAIN, a_blind_look()).action == Release(hand_over=True)
-    assert isinstance(parting(DROP, a_look(config=an_empty_config())).action, Drop)

@@ -102,20 +102,6 @@ def test_a_wish_leaves_everything_to_peerdb_when_the_spec_is_empty() -> None:
     assert wish.wants_running
 
 
-def test_added_tables_are_copied_unless_the_spec_says_otherwise() -> None:
-    spec = parse_spec({"snapshot": {"rowsPerPartition": 5}})
-    assert not desired_from(spec, "orders", 1).skip_snapshot
-
-
-def test_a_table_leaves_its_options_to_peerdb_when_only_its_names_are_given() -> None:
-    spec = parse_spec({"tables": [{"source": "public.orders", "destination": "orders"}]})
-    assert desired_from(spec, "orders", 1).tables == (TableSpec("public.orders", "orders"),)
-
-
-def test_an_added_table_shows_peerdbs_zero_values_when_nothing_is_set() -> None:
-    assert mapping_of(a_wish("public.orders")) == a_mapping("public.orders")
-
-
 def test_an_added_table_shows_what_the_spec_sets() -> None:
     fields: dict[str, object] = {
         "exclude": ("x",),
@@ -193,11 +179,6 @@ def live_with(*columns: Column) -> TableMapping:
     return a_mapping("public.orders", columns=columns)
 
 
-def test_fields_that_a_column_of_the_spec_leaves_out_never_differ() -> None:
-    live = live_with(Column("id", "key", "UInt64", 1, 2, nullable=True))
-    assert differences(a_table_with({"sourceName": "id"}), live) == ()
-
-
 @pytest.mark.parametrize("field", DESCRIBED)
 def test_a_set_field_of_a_column_differs_under_the_name_that_users_write(field: str) -> None:
     table = a_table_with({"sourceName": "id", field: DESCRIBED[field]})
@@ -239,10 +220,6 @@ def test_a_column_that_peerdb_lists_twice_equals_only_if_both_entries_do() -> No
     assert differences(table, live_with(Column("id", ordering=1), Column("id", ordering=2))) == (
         "columns[id].ordering",
     )
-
-
-def test_another_destination_differs() -> None:
-    assert differences(a_wish("public.orders", "new"), a_mapping("public.orders", "old")) == ("destination",)
 
 
 @pytest.mark.parametrize("statistics", Statistics)

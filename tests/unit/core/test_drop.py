@@ -80,16 +80,6 @@ def test_the_identical_request_is_repeated_every_minute(state: State) -> None:
     assert dropping(a_look(state), operation, sent_at=NOW - 59).action is None
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0, 1.0), (20, 4.0), (55, 5.0)])
-def test_a_drop_that_does_not_show_is_watched_ever_less_often(age: float, wait: float) -> None:
-    decision = dropping(a_look(), a_sent_drop(age))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, wait)
-
-
-def test_a_drop_from_the_far_future_is_repeated_at_once() -> None:
-    assert isinstance(dropping(a_look(), a_sent_drop(age=-9999)).action, Drop)
-
-
 def test_a_drop_of_an_earlier_mirror_of_the_name_does_not_count() -> None:
     old = an_operation(Step.DROP, created_at=RECREATED)
     decision = dropping(a_look(), old)
@@ -157,10 +147,6 @@ def test_a_mirror_that_peerdb_cannot_drop_is_told_and_asked_for_every_ten_minute
 def test_terminated_is_not_believed_at_once(since: float | None) -> None:
     decision = dropping(a_look(State.TERMINATED), a_sent_drop(age=10), broken_since=since)
     assert reason_of(decision) is Reason.DROPPING
-
-
-def test_a_failed_mirror_can_be_dropped_however_long_it_has_failed() -> None:
-    assert reason_of(dropping(a_look(State.FAILED), a_sent_drop(age=10), broken_since=NOW - 999)) is Reason.DROPPING
 
 
 def test_an_orphan_is_told_and_asked_for_every_minute() -> None:

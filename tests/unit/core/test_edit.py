@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from peerdb_operator.api.mirror import AddedTables, SnapshotSpec
 from peerdb_operator.mirror.rules.change import identity, in_words, listed, precheck_key, settings_edit, wire_size
-from peerdb_operator.peerdb.models import Column, ConfigUpdate, MirrorConfig
+from peerdb_operator.peerdb.models import Column, ConfigUpdate
 from tests.unit.core.builders import a_config, a_mapping, a_mirror
 
 LIVE = a_config(
@@ -16,21 +16,10 @@ LIVE = a_config(
 )  # fmt: skip
 
 
-def test_an_edit_adds_at_the_end_and_keeps_the_rest() -> None:
-    edit = ConfigUpdate(additions=(a_mapping("public.c"),), removals=(a_mapping("public.a"),))
-    assert [table.source for table in edit.applied_to(LIVE).tables] == ["public.b", "public.c"]
-
-
 def test_an_edit_changes_only_the_settings_it_carries() -> None:
     edit = ConfigUpdate(batch_size=11, max_parallel_workers=9, env={"A": "1"})
     expected = replace(LIVE, batch_size=11, max_parallel_workers=9, env={"A": "1"})
     assert edit.applied_to(LIVE) == expected
-
-
-def test_an_edit_overwrites_every_setting_when_it_carries_every_setting() -> None:
-    edit = ConfigUpdate((), (), 5, 6, 5, 6, 7, 8, {"B": "2"})
-    applied = edit.applied_to(replace(LIVE, env={"A": "1", "B": "1"}))
-    assert applied == MirrorConfig(LIVE.tables, 5, 6, 5, 6, 7, 8, {"A": "1", "B": "2"})
 
 
 def test_identity_is_the_difference_itself_whatever_else_the_config_holds() -> None:
@@ -72,10 +61,6 @@ def test_only_settings_that_the_spec_sets_and_the_mirror_lacks_are_edited() -> N
     live = replace(LIVE, env={"A": "1", "B": "old", "PINNED": "x"})
     expected = ConfigUpdate(idle_timeout=99, tables_in_parallel=9, env={"B": "2"})
     assert settings_edit(mirror, live) == expected
-
-
-def test_no_setting_is_edited_when_the_spec_sets_none() -> None:
-    assert settings_edit(a_mirror(), LIVE) == ConfigUpdate()
 
 
 def test_a_precheck_answers_for_one_generation_its_additions_and_whether_they_are_copied() -> None:

@@ -50,13 +50,6 @@ def test_the_owner_tag_outranks_ages_because_clocks_of_api_servers_differ() -> N
     assert reason_of(decision_of(settled)) is not Reason.NAME_CONFLICT
 
 
-def test_the_owner_is_read_before_an_older_claim_is_believed() -> None:
-    decision = decision_of(
-        a_case(look=a_light_look(), history={"owner": None}, situation={"older_claim": "data/older"})
-    )
-    assert (decision.action, decision.verdict) == (Observe(), None)
-
-
 def test_a_mirror_of_another_owner_is_never_touched() -> None:
     decision = decision_of(a_case(a_mirror("public.new"), a_look(owner=OTHERS), operation=an_operation()))
     assert (reason_of(decision), decision.action) == (Reason.MIRROR_NOT_OWNED, None)
@@ -78,11 +71,6 @@ def test_the_owner_is_read_before_a_word_is_said_about_a_mirror_never_settled(
 ) -> None:
     decision = decision_of(a_case(look=a_light_look(state), history={"owner": known}, bounds=FRESH))
     assert (decision.action, decision.verdict) == (Observe(), None)
-
-
-def test_a_light_look_suffices_on_the_way_once_the_generation_has_settled() -> None:
-    decision = decision_of(a_case(look=a_light_look(State.SNAPSHOT), history={"owner": None}))
-    assert reason_of(decision) is Reason.SNAPSHOTTING
 
 
 def test_a_query_replication_mirror_is_refused() -> None:
@@ -119,11 +107,6 @@ def test_a_missing_tag_is_believed_only_when_read_twice_some_seconds_apart(
 ) -> None:
     decision = decision_of(a_case(look=a_look(owner=NOBODYS), history={"untagged": since}, situation=UNADOPTED))
     assert (decision.action, decision.verdict, decision.wait.after) == (None, None, wait)
-
-
-def test_a_released_mirror_needs_no_second_reading() -> None:
-    decision = decision_of(a_case(look=a_look(owner=RELEASED), situation=UNADOPTED))
-    assert decision.action == Adopt()
 
 
 @pytest.mark.parametrize(
@@ -179,16 +162,7 @@ def test_a_first_list_that_is_not_accepted_does_not_keep_the_state_from_being_ob
     assert (reason_of(decision), decision.accept_tables) == (Reason.ADOPTION_CONFLICT, False)
 
 
-def test_a_first_list_is_accepted_when_it_takes_nothing_away() -> None:
-    decision = decision_of(a_case(situation={"tables_accepted": False}))
-    assert decision.accept_tables
-
-
 def test_a_first_list_that_takes_nothing_away_is_accepted_even_if_its_additions_are_refused() -> None:
     mirror = a_mirror("public.orders", a_wish("public.b", "t"), a_wish("public.c", "t"))
     decision = decision_of(a_case(mirror, situation={"tables_accepted": False}))
     assert (reason_of(decision), decision.accept_tables) == (Reason.DESTINATION_IN_USE, True)
-
-
-def test_no_list_is_accepted_while_the_config_cannot_be_read() -> None:
-    assert not decision_of(a_case(look=a_blind_look(), situation={"tables_accepted": False})).accept_tables

@@ -12,7 +12,6 @@ from tests.unit.core.builders import (
     NOW,
     a_case,
     a_light_look,
-    a_look,
     a_mirror,
     an_absence,
     an_operation,
@@ -39,10 +38,6 @@ def test_an_outage_is_looked_at_again_with_growing_distance_but_in_time_to_tell_
     assert (fresh.after, fresh.backoff, fresh.cap) == (1.0, Reason.PEERDB_UNAVAILABLE, 30.0)
     late = decision_of(a_case(look=an_outage(), history={"unknown_since": NOW - 29.5})).wait
     assert (late.after, late.cap) == (0.5, 1.0)
-
-
-def test_an_outage_begins_now_when_nothing_is_remembered_of_it() -> None:
-    assert decision_of(a_case(look=an_outage())).verdict is None
 
 
 @pytest.mark.parametrize("reason", sorted(AWAY))
@@ -117,7 +112,3 @@ def test_an_absent_mirror_closes_what_was_in_flight_and_is_looked_for_slowly() -
     assert decision.journal.operation is None
     assert decision.verdict is not None
     assert '"orders"' in decision.verdict.message
-
-
-def test_a_mirror_that_comes_back_is_planned_as_if_it_had_never_been_away() -> None:
-    assert reason_of(decision_of(a_case(look=a_look()))) is Reason.RUNNING

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import Bounds, Operation, Step
+from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import precheck_key
 from peerdb_operator.mirror.rules.decision import Decision, Disarm, Pause, Precheck, Resume
 from peerdb_operator.mirror.rules.desired import Desired
@@ -73,11 +73,6 @@ def test_a_command_is_dropped_when_it_is_not_for_this_mirror_or_not_of_this_time
     assert (reason_of(decision), decision.journal.operation, attempts(decision)) == (Reason.RUNNING, None, 0)
 
 
-def test_a_clock_that_is_a_little_ahead_changes_nothing() -> None:
-    operation = an_operation(Step.PAUSE, age=-2)
-    assert observed_at(AS_IT_IS, a_look(config=BEFORE), operation).journal.operation == operation
-
-
 # Pause and resume.
 
 
@@ -119,13 +114,6 @@ def test_the_failure_of_a_command_in_flight_is_told_beside_it(outcome_unknown: s
     beside = f", which failed but may have arrived all the same: {outcome_unknown}" if outcome_unknown else ""
     assert decision.verdict is not None
     assert decision.verdict.message == f"the mirror is asked to pause{beside}"
-
-
-def test_a_known_refusal_is_told_while_a_command_is_in_flight() -> None:
-    decision = observed_at(
-        WISH_PAUSED, a_look(), an_operation(Step.PAUSE), blocked=(GENERATION, Reason.DRIFT_LOOP, "x")
-    )
-    assert reason_of(decision) is Reason.DRIFT_LOOP
 
 
 @pytest.mark.parametrize(
@@ -200,12 +188,6 @@ def test_a_proven_edit_closes_and_clears_the_count(mirror: Desired, age: float) 
     assert reason_of(decision) in {Reason.RUNNING, Reason.PAUSING}
 
 
-def test_a_proven_edit_goes_on_to_the_next_cycle_in_the_same_pass() -> None:
-    mirror = a_mirror("public.b", "public.a", runs=False)
-    decision = observed_at(mirror, a_look(config=AFTER), an_edit_of(BEFORE, AFTER))
-    assert isinstance(decision.action, Pause)
-
-
 @pytest.mark.parametrize(("accepted", "counted"), [(True, 1), (False, 0)])
 def test_an_edit_that_was_not_delivered_counts_only_if_it_was_accepted(*, accepted: bool, counted: int) -> None:
     decision = observed_at(
@@ -231,13 +213,6 @@ def test_a_lost_edit_is_left_to_the_next_pause_while_it_is_still_the_goal() -> N
     assert attempts(again) == 1
     paused = observed_at(WISH_PAUSED, a_look(config=BEFORE), lost)
     assert isinstance(paused.action, Pause)
-
-
-def test_a_lost_edit_is_left_to_the_next_pause_when_another_edit_needs_one_anyway() -> None:
-    mirror = a_mirror("public.a", "public.c")
-    precheck = a_passed_precheck(precheck_key(edit_to(mirror, BEFORE), mirror))
-    decision = observed_at(mirror, a_look(config=BEFORE), an_edit_of(BEFORE, AFTER, age=6), precheck=precheck)
-    assert isinstance(decision.action, Pause)
 
 
 @pytest.mark.parametrize(
@@ -308,12 +283,6 @@ def test_an_edit_of_this_generation_stays_open_while_its_pause_waits_for_peerdb(
     shaky, history = {"peerdb_reliable": False}, {"precheck": checked()}
     decision = decision_of(a_case(WISH, a_look(config=BEFORE), operation=edit, history=history, situation=shaky))
     assert (decision.rule, decision.journal.operation, attempts(decision)) == ("wait for answers", edit, 0)
-
-
-def test_an_edit_of_another_generation_is_disarmed_before_a_wished_pause_though_nobody_can_see_it() -> None:
-    removal = an_edit_of(OTHER, BEFORE, age=30, generation=GENERATION - 1)
-    decision = observed_at(AS_IT_IS_PAUSED, a_blind_look(), removal)
-    assert decision.action == Disarm()
 
 
 def test_an_edit_from_the_future_is_disarmed_in_running_and_forgotten_in_paused() -> None:
@@ -412,16 +381,6 @@ def test_an_edit_that_nobody_can_see_in_paused_is_waited_for_since_a_worker_may_
     assert (decision.action, decision.journal.operation) == (None, operation)
 
 
-def test_somebody_elses_edit_is_planned_upon_afresh() -> None:
-    decision = observed_at(
-        a_mirror("public.a", "public.c"),
-        a_look(State.PAUSED, OTHER),
-        an_edit_of(BEFORE, AFTER, age=6),
-        streak=a_streak(State.PAUSED, OTHER, lasts=1),
-    )
-    assert isinstance(decision.action, Resume)
-
-
 # No mirror stays paused for an edit.
 
 
@@ -433,28 +392,6 @@ def test_a_mirror_is_resumed_after_two_minutes_whatever_edit_is_in_flight(sent_a
     assert decision.journal.operation == operation, "the resume is not recorded, the edit stays open"
 
 
-@pytest.mark.parametrize(
-    ("mirror", "history"),
-    [
-        (WISH, {"sent_at": NOW - 14, **STOPPED}),
-        (WISH, {"paused_since": NOW - 119}),
-        (WISH_PAUSED, STOPPED),
-    ],
-)
-def test_a_mirror_is_not_resumed_again_too_early_nor_against_the_wish(
-    mirror: Desired, history: dict[str, object]
-) -> None:
-    decision = observed_at(mirror, a_blind_look(State.PAUSED), an_edit_of(BEFORE, AFTER, age=20), **history)
-    assert decision.action is None
-
-
-def test_a_resume_in_flight_is_sent_again_after_two_minutes_no_sooner_than_otherwise() -> None:
-    young = observed_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=5), **STOPPED)
-    assert young.action is None
-    old = observed_at(WISH, a_look(State.PAUSED, BEFORE), an_operation(Step.RESUME, age=20), **STOPPED)
-    assert old.action == Resume(None)
-
-
 def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     goal = AFTER.fingerprint
     resumed = an_operation(Step.RESUME, to=goal)
@@ -464,12 +401,6 @@ def test_a_stop_that_patience_ended_counts_once_the_mirror_runs() -> None:
     assert reason_of(decision_of(second)) is Reason.EDIT_NOT_APPLIED
 
 
-def test_a_stop_that_patience_ended_counts_even_in_a_pass_that_tells_nothing() -> None:
-    resumed = an_operation(Step.RESUME, to=AFTER.fingerprint)
-    decision = observed_at(WISH, a_blind_look(), resumed, unreadable_since=NOW)
-    assert (decision.verdict, attempts(decision)) == (None, 1)
-
-
 def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() -> None:
     resumed = an_operation(Step.RESUME, age=31, to=AFTER.fingerprint)
     decision = observed_at(WISH, a_look(State.PAUSED, BEFORE), resumed, **STOPPED)
@@ -477,9 +408,3 @@ def test_a_stop_that_patience_ended_does_not_count_when_the_resume_was_lost() ->
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
     assert decision.action.operation.to == AFTER.fingerprint
-
-
-def test_counts_of_the_journal_survive_a_change_of_mind_only_within_a_generation() -> None:
-    bounds = Bounds(GENERATION - 1, goal="old", attempts=2, not_before=NOW + 60)
-    decision = decision_of(a_case(AS_IT_IS, a_look(config=BEFORE), operation=an_operation(Step.RESUME), bounds=bounds))
-    assert decision.journal.bounds == settled_bounds()

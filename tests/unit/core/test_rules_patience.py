@@ -45,7 +45,6 @@ def stopped(
 
 
 def recorded(decision: Decision) -> Operation:
-    """The journal entry of a resume."""
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
     return decision.action.operation
@@ -120,14 +119,6 @@ def test_nothing_is_begun_while_a_taken_resume_is_waited_for() -> None:
     assert (decision.action, decision.rule) == (None, "resume sent")
 
 
-def test_a_failed_resume_of_a_mirror_without_an_edit_is_sent_again_after_a_second_too() -> None:
-    look, mirror = a_look(State.PAUSED, LIVE), a_mirror("public.a")
-    for age, expected in ((0.5, None), (1.0, Resume(None))):
-        history = {"paused_since": NOW - 9, "sent_at": NOW - age, "outcome_unknown": LOST}
-        case = a_case(mirror, look, operation=an_operation(Step.RESUME, age=age), history=history)
-        assert decision_of(case).action == expected
-
-
 @pytest.mark.parametrize(("stops", "reason", "longest"), [
     (True, Reason.PEERDB_UNAVAILABLE, 1.0),
     (True, Reason.UNAUTHORIZED, 1.0),
@@ -138,11 +129,6 @@ def test_a_mirror_that_stops_is_looked_at_again_each_second(stops: bool, reason:
         a_case(MORE, an_outage(reason, slow=reason is Reason.UNAUTHORIZED), situation={"stops": stops})
     )
     assert (decision.wait.after, decision.wait.cap) == (1.0, longest)
-
-
-def test_maintenance_keeps_its_own_pace() -> None:
-    case = a_case(MORE, an_outage(Reason.MAINTENANCE, slow=True), situation={"stops": True})
-    assert decision_of(case).wait.after == 30.0
 
 
 # What does not begin any more.

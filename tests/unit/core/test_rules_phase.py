@@ -18,14 +18,12 @@ from tests.unit.core.builders import (
     NOW,
     a_blind_look,
     a_case,
-    a_config,
     a_light_look,
     a_look,
     a_mirror,
     an_operation,
     decision_of,
     reason_of,
-    settled_bounds,
 )
 
 MINUTE = 60.0
@@ -57,11 +55,6 @@ def test_failed_is_told_with_the_mirrors_own_error_when_it_lasts() -> None:
     assert (reason_of(decision), decision.action, decision.journal.operation) == (Reason.MIRROR_FAILED, None, None)
     assert decision.verdict is not None
     assert "slot is gone" in decision.verdict.message
-
-
-def test_failed_is_told_without_an_error_when_none_is_known() -> None:
-    decision = decision_of(a_case(look=a_look(State.FAILED), history={"broken_since": LONG_AGO}))
-    assert reason_of(decision) is Reason.MIRROR_FAILED
 
 
 def test_terminated_is_told_at_once() -> None:
@@ -184,27 +177,10 @@ def test_a_copy_is_told_with_its_progress() -> None:
     assert "partitions" not in bare.message
 
 
-@pytest.mark.parametrize("state", [state for state in TRANSITIONS if state is not State.SNAPSHOT])
-def test_a_phase_is_told_in_words_of_its_own(state: State) -> None:
-    messages = {
-        reported.message
-        for each in TRANSITIONS
-        if (reported := decision_of(a_case(look=a_look(each), history=JUST_NOW)).verdict) is not None
-    }
-    assert len(messages) == len(TRANSITIONS)
-    assert decision_of(a_case(look=a_look(state), history=JUST_NOW)).verdict is not None
-
-
 @pytest.mark.parametrize(("age", "wait"), [(0, 0.5), (299, 0.5), (300, 10.0)])
 def test_pausing_is_watched_closely_until_its_deadline(age: float, wait: float) -> None:
     history = {"word_since": NOW - age, "previous_word": "RUNNING"}
     assert decision_of(a_case(look=a_look(State.PAUSING), history=history)).wait.after == wait
-
-
-@pytest.mark.parametrize(("age", "wait"), [(0, 1.0), (10, 2.0), (49, 9.8), (500, 10.0)])
-def test_other_transitions_are_watched_ever_less_often(age: float, wait: float) -> None:
-    history = {"word_since": NOW - age, "previous_word": "RUNNING"}
-    assert decision_of(a_case(look=a_look(State.SETUP), history=history)).wait.after == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(
@@ -277,20 +253,6 @@ def test_a_refusal_of_this_generation_is_told_on_the_way_too() -> None:
     assert reason(GENERATION, Reason.CONFIG_UNREADABLE) is Reason.PAUSING
 
 
-def test_no_progress_outranks_a_refusal() -> None:
-    history = {"word_since": LONG_AGO, "previous_word": "RUNNING", "blocked": (GENERATION, Reason.DRIFT_LOOP, "why")}
-    decision = decision_of(a_case(look=a_look(State.PAUSING), history=history))
-    assert reason_of(decision) is Reason.PROGRESS_DEADLINE_EXCEEDED
-
-
-def test_live_tables_are_not_compared_on_the_way() -> None:
-    for state in TRANSITIONS:
-        decision = decision_of(
-            a_case(look=a_look(state, a_config("public.z")), history=JUST_NOW, bounds=settled_bounds())
-        )
-        assert not decision.compared
-
-
 # Known from the process before.
 
 
@@ -313,12 +275,3 @@ def test_a_copy_that_was_found_standing_still_is_told_so_until_this_process_sees
     ):
         decision = decision_of(a_case(look=look, history=history, situation=situation))
         assert reason_of(decision) in {Reason.SNAPSHOTTING, Reason.ADDING_TABLES}
-
-
-def test_another_state_says_nothing_of_a_copy_that_stood_still() -> None:
-    case = a_case(
-        look=a_light_look(State.SETUP),
-        history={"word_since": NOW},
-        situation={**STANDS, "state": "Setup", "state_since": NOW},
-    )
-    assert reason_of(decision_of(case)) is Reason.SETTING_UP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import Bounds, Operation, Step
+from peerdb_operator.api.status import Bounds, Step
 from peerdb_operator.mirror.rules.change import identity, precheck_key
 from peerdb_operator.mirror.rules.conditions import ConditionChange
 from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate
@@ -38,7 +38,6 @@ AS_IT_IS = a_mirror("public.a")
 MORE = a_mirror("public.a", "public.b")
 MORE_PAUSED = a_mirror("public.a", "public.b", runs=False)
 REMAPPED = a_mirror(a_wish("public.a", "elsewhere"))
-REMAPPED_PAUSED = a_mirror(a_wish("public.a", "elsewhere"), runs=False)
 KEY = precheck_key(edit_to(MORE, LIVE), MORE)
 RUNS, STANDS = a_look(config=LIVE), a_look(State.PAUSED, LIVE)
 STOPPED = {"paused_since": NOW - 10}
@@ -94,11 +93,6 @@ def test_a_light_look_does_not_suffice_otherwise(
     assert (decision.action, decision.verdict) == (Observe(), None)
 
 
-def test_a_light_look_does_not_suffice_while_a_command_is_in_flight() -> None:
-    operation = Operation("pause-1", Step.PAUSE, NOW, CREATED)
-    assert decision_of(a_case(AS_IT_IS, a_light_look(), operation=operation)).action == Observe()
-
-
 def test_a_look_with_an_owner_but_without_an_answer_about_the_config_is_not_a_full_one() -> None:
     look = a_light_look(owner=a_look().owner)
     assert decision_of(a_case(MORE, look, bounds=Bounds(GENERATION))).action == Observe()
@@ -135,10 +129,6 @@ def test_an_edit_waits_while_the_mirror_should_be_paused_for_peerdb_would_resume
     assert decision.verdict is not None
     assert "add public.b" in decision.verdict.message
     assert decision.journal.bounds.settled == GENERATION
-
-
-def test_a_paused_mirror_stays_paused_however_long_it_should_be() -> None:
-    assert at_rest(MORE_PAUSED, STANDS, **STOPPED_LONG).action is None
 
 
 @pytest.mark.parametrize(
@@ -178,12 +168,6 @@ def test_additions_are_checked_before_the_mirror_is_stopped_for_them(precheck: P
     decision = at_rest(MORE, RUNS, precheck=precheck)
     assert decision.action == Precheck(edit_to(MORE, LIVE), KEY, copy=True, short=False)
     assert decision.verdict is None
-
-
-def test_a_precheck_knows_when_rows_are_not_copied() -> None:
-    decision = at_rest(a_mirror("public.a", "public.b", skip_snapshot=True), RUNS)
-    assert isinstance(decision.action, Precheck)
-    assert not decision.action.copy
 
 
 def test_the_mirror_is_paused_when_its_additions_are_possible() -> None:
@@ -343,19 +327,7 @@ def test_a_running_mirror_is_settled_when_it_is_as_wished() -> None:
     assert (decision.journal.bounds.settled, decision.accept_tables) == (GENERATION, True)
 
 
-@pytest.mark.parametrize(("mirror", "look"), [(REMAPPED, RUNS), (REMAPPED_PAUSED, STANDS)])
-def test_that_a_mirror_is_broken_outranks_a_withheld_difference(mirror: Desired, look: Found) -> None:
-    decision = at_rest(mirror, look, Bounds(GENERATION), orphaned=True, sent_at=NOW - 900)
-    assert (reason_of(decision), decision.action) == (Reason.MIRROR_ORPHANED, None)
-    assert decision.blocked is not None
-
-
 def test_a_mirror_with_a_withheld_difference_has_not_settled() -> None:
     decision = at_rest(REMAPPED, RUNS, Bounds(GENERATION))
     assert (reason_of(decision), decision.wait.after) == (Reason.TABLE_CHANGE_REJECTED, 60.0)
     assert decision.journal.bounds.settled is None
-
-
-def test_a_mirror_that_runs_unread_is_looked_at_at_the_next_tick() -> None:
-    decision = at_rest(AS_IT_IS, a_blind_look(), unreadable_since=NOW)
-    assert (decision.verdict, decision.wait.after) == (None, 10.0)

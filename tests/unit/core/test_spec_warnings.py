@@ -5,10 +5,6 @@ from __future__ import annotations
 from peerdb_operator.mirror.rules.spec_warnings import WarningReason, spec_warnings
 
 
-def test_nothing_is_said_of_an_object_that_says_nothing_in_vain() -> None:
-    assert spec_warnings(None, ()) == ()
-
-
 def test_a_value_of_the_annotation_that_means_nothing_is_named_with_the_one_that_does() -> None:
     for value in ("Disabled", "", "true"):
         [found] = spec_warnings(value, ())
@@ -27,7 +23,3 @@ def test_settings_that_peerdb_does_not_list_are_named() -> None:
     [found] = spec_warnings(None, names)
     assert found.reason is WarningReason.UNKNOWN_SETTING
     assert "PEERDB_0, PEERDB_1, PEERDB_2, PEERDB_3, PEERDB_4 and 2 more" in found.message
-
-
-def test_each_of_several_is_said_by_itself() -> None:
-    assert [each.reason for each in spec_warnings("no", ["PEERDB_A"])] == list(WarningReason)

@@ -23,8 +23,6 @@ from peerdb_operator.api.status import (
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.conditions import (
     AWAY,
-    ROWS,
-    ConditionChange,
     StatusUpdate,
     Urgency,
     Verdict,
@@ -55,9 +53,7 @@ from tests.unit.core.builders import (
     a_look,
     a_mapping,
     a_mirror,
-    a_wish,
     an_absence,
-    an_empty_config,
     an_operation,
     an_outage,
     settled_bounds,
@@ -102,10 +98,6 @@ def kinds(status: MirrorStatus) -> list[str]:
 # Conditions.
 
 
-def test_ready_and_synced_are_always_told() -> None:
-    assert kinds(reported(RUNNING)) == ["Ready", "Synced"]
-
-
 @pytest.mark.parametrize(
     ("what", "kind"), [(PAUSING, "Reconciling"), (verdict(Reason.MIRROR_FAILED, "failed"), "Stalled")]
 )
@@ -114,20 +106,6 @@ def test_the_other_conditions_are_told_only_while_true(what: Verdict, kind: str)
     assert kinds(status) == ["Ready", "Synced", kind]
     assert condition(status, kind).status is ConditionStatus.TRUE
     assert kinds(reported(RUNNING, status)) == ["Ready", "Synced"]
-
-
-def test_a_stalled_mirror_is_reconciling_and_no_longer_stalled_when_it_moves_again() -> None:
-    assert kinds(reported(PAUSING, reported(verdict(Reason.MIRROR_FAILED, "failed")))) == [
-        "Ready",
-        "Synced",
-        "Reconciling",
-    ]
-
-
-def test_a_condition_carries_reason_message_and_generation() -> None:
-    ready = condition(reported(RUNNING), "Ready")
-    assert (ready.status, ready.reason, ready.message) == (ConditionStatus.TRUE, "Running", "running as wished")
-    assert ready.observed_generation == GENERATION
 
 
 def test_a_long_message_is_cut_to_what_the_api_takes() -> None:
@@ -179,18 +157,6 @@ def test_a_mirror_is_never_reconciling_and_stalled_even_if_a_hand_wrote_both() -
     assert [each.type for each in built] == ["Ready", "Synced", "Stalled"]
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_no_two_verdicts_in_a_row_leave_a_mirror_reconciling_and_stalled(reason: Reason) -> None:
-    for before in Reason:
-        present = kinds(reported(verdict(reason, "now"), reported(verdict(before, "before"))))
-        assert not {"Reconciling", "Stalled"} <= set(present), before
-
-
-def test_conditions_stay_when_a_pass_reaches_no_verdict() -> None:
-    before = reported(RUNNING)
-    assert reported(None, before).conditions == before.conditions
-
-
 FOREIGN = Condition(
     type="example.com/Audited",
     status=ConditionStatus.TRUE,
@@ -239,14 +205,6 @@ def test_a_generation_does_not_count_as_observed_when_nothing_was_evaluated(reas
     assert reported(None).observed_generation == -1
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_no_row_says_ready_without_counting_as_observed(reason: Reason) -> None:
-    status = reported(verdict(reason, "why"))
-    ready = condition(status, "Ready").status is ConditionStatus.TRUE
-    assert not ready or status.observed_generation == GENERATION
-    assert (ROWS[reason].ready is ConditionChange.TRUE) is ready
-
-
 # State.
 
 
@@ -259,10 +217,6 @@ def test_a_state_keeps_its_date_while_it_lasts() -> None:
     before = reported(RUNNING, history=History(word="RUNNING", word_since=NOW - 100))
     after = reported(RUNNING, before, history=History(word="RUNNING", word_since=NOW))
     assert after.state_since == NOW - 100
-
-
-def test_a_state_is_dated_now_when_nothing_is_remembered_of_it() -> None:
-    assert reported(None, history=History(word="PAUSED", word_since=LONG_AGO)).state_since == NOW
 
 
 def test_an_absent_mirror_is_missing() -> None:
@@ -335,20 +289,11 @@ def test_no_table_replicates_when_the_mirror_is_gone(look: Observation) -> None:
     assert after.tables == TablesStatus(desired=2, summary="0/2")
 
 
-def test_a_mirror_without_an_accepted_list_has_no_numbers_when_it_is_gone() -> None:
-    assert reported(verdict(Reason.MIRROR_NOT_FOUND, "gone"), look=an_absence(), accept=False).tables is None
-
-
 @pytest.mark.parametrize("reason", [Reason.ADOPTION_CONFLICT, Reason.MIRROR_NOT_OWNED, Reason.NAME_CONFLICT])
 def test_a_list_is_not_accepted_of_a_mirror_that_took_the_place_of_ours_and_is_not_taken_over(reason: Reason) -> None:
     another = a_look(created_at=RECREATED, owner=NOBODYS)
     assert reported(verdict(reason, "not ours"), reported(RUNNING), look=another, accept=False).tables is None
     assert reported(verdict(reason, "as before"), reported(RUNNING), accept=False).tables is not None
-
-
-def test_a_table_that_is_yet_to_be_removed_is_shown_beside_those_of_the_spec() -> None:
-    status = reported(PAUSING, mirror=a_mirror("public.a"), look=a_look(config=a_config("public.a", "public.b")))
-    assert status.tables == TablesStatus(desired=1, replicating=1, removing=1, summary="1/1 +1", pending=["public.b"])
 
 
 # The mirror itself.
@@ -388,13 +333,6 @@ def test_the_error_of_a_mirror_that_is_gone_is_not_kept_for_the_next_one() -> No
     for age, kept in ((5.0, False), (-5.0, True)):
         before = MirrorStatus(last_error=LastError(message="broken", time=born - age))
         assert (reported(None, before, look=ours).last_error is not None) is kept
-
-
-def test_a_table_mapped_anew_counts_as_replicating() -> None:
-    mirror = a_mirror(a_wish("public.orders", "elsewhere"))
-    status = reported(RUNNING, mirror=mirror, look=a_look(config=a_config()))
-    assert status.tables is not None
-    assert status.tables.summary == "1/1"
 
 
 # Errors of the mirror's own log.
@@ -490,12 +428,6 @@ def test_what_somebody_else_does_to_a_mirror_is_written_at_once(state: State, re
     assert how_soon(before, after) is Urgency.NOW
 
 
-def test_a_state_without_a_verdict_is_written_only_if_it_lasts() -> None:
-    before = reported(RUNNING)
-    flash = reported(None, before, look=a_look(State.FAILED))
-    assert how_soon(before, flash, reported=False) is Urgency.PHASE
-
-
 def test_the_state_on_the_way_is_progress_when_the_reason_tells_it_already() -> None:
     before = reported(PAUSING)
     pausing = reported(PAUSING, before, look=a_look(State.PAUSING))
@@ -513,9 +445,3 @@ def test_bounds_at_rest_are_written_at_once() -> None:
     before = reported(RUNNING, journal=Journal(None, settled_bounds()))
     counted = reported(RUNNING, before, journal=Journal(None, settled_bounds(goal="g", attempts=1)))
     assert how_soon(before, counted) is Urgency.NOW
-
-
-def test_a_summary_at_rest_is_written_at_once() -> None:
-    before = reported(RUNNING)
-    after = reported(RUNNING, before, look=a_look(config=an_empty_config()))
-    assert how_soon(before, after) is Urgency.NOW

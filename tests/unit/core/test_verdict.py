@@ -12,7 +12,6 @@ from peerdb_operator.mirror.rules.conditions import (
     Verdict,
     away,
     blocked,
-    stalled,
     verdict,
 )
 
@@ -63,10 +62,6 @@ def test_a_reason_gives_the_conditions_of_its_row(reason: Reason) -> None:
     assert (reported.reason, reported.message) == (reason, "why")
 
 
-def test_only_peerdb_that_cannot_be_asked_leaves_a_generation_unjudged() -> None:
-    assert {reason for reason, (row, _) in TABLE.items() if row == (K, U, K, K)} == AWAY
-
-
 @pytest.mark.parametrize("reason", sorted(AWAY))
 def test_ready_stays_as_it_was_when_peerdb_is_away_for_a_moment(reason: Reason) -> None:
     assert away(reason, "why", long=False) == verdict(reason, "why")
@@ -83,17 +78,3 @@ def test_a_withheld_difference_never_looks_settled_or_ready(reason: Reason) -> N
     reported = blocked(reason, "why", pending=True)
     assert not reported.settled
     assert reported.ready in {F, U}
-
-
-def test_an_unanswered_precheck_has_the_row_of_its_reason() -> None:
-    assert blocked(Reason.MAINTENANCE, "why", pending=False) == away(Reason.MAINTENANCE, "why", long=False)
-    assert blocked(Reason.MAINTENANCE, "why", pending=True) == away(Reason.MAINTENANCE, "why", long=True)
-
-
-def test_a_refused_difference_stalls() -> None:
-    assert blocked(Reason.DRIFT_LOOP, "why", pending=True) == stalled(Reason.DRIFT_LOOP, "why")
-    assert truths(stalled(Reason.DRIFT_LOOP, "why")) == (F, F, F, T)
-
-
-def test_ready_can_be_told_apart_from_its_row() -> None:
-    assert verdict(Reason.CONFIG_UNREADABLE, "why").with_ready(U).ready is U
