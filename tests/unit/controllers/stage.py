@@ -80,7 +80,6 @@ class Taps:
         self._waiting.append((kind, tap))
 
     def clear(self) -> None:
-        """Wait for nothing any more."""
         self._waiting.clear()
 
     async def through(self, kind: str, call: Callable[[], Awaitable[T]], answer: Callable[[wire.Reply], T]) -> T:
@@ -128,7 +127,6 @@ class Asked:
 
     @property
     def state(self) -> str:
-        """The requested state, short."""
         return str(self.body.get("requestedFlowState", "")).removeprefix("STATUS_")
 
     @property
@@ -148,7 +146,6 @@ class TappedPeerDB:
         self._clock = clock
 
     async def send(self, request: wire.Request) -> wire.Reply:
-        """Carry one request."""
         self.asked.append(Asked(request.path, dict(request.body or {}), self._clock.now(), request.headers))
         return await self.taps.through(request.path, lambda: self._inner.send(request), lambda reply: reply)
 
@@ -224,11 +221,9 @@ class Stage:
         return self.loop.time()
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
         self.loop.run_until(self.now + seconds)
 
     def do(self, work: Coroutine[Any, Any, T], limit: float = 3600.0) -> T:
-        """Run to the end."""
         task = self.loop.create_task(work)
         end = self.now + limit
         while not task.done():
@@ -245,7 +240,6 @@ class Stage:
         return self.woken[before:]
 
     def observe(self, event: WatchEvent) -> None:
-        """One watch event reaches the controller."""
         uid = self.controller.observe(event.type, event.body)
         if uid is not None:
             self.woken.append(uid)
@@ -260,7 +254,6 @@ class Stage:
         return rest
 
     def run_once(self, name: str = "orders") -> Requeue:
-        """One pass and nothing else."""
         self.deliver()
         self.controller.pool(self.uid(name))
         return self.do(self.controller.reconcile(self.uid(name)))
@@ -315,7 +308,6 @@ class Stage:
         return (found[0]["status"], found[0]["reason"]) if found else ("", "")
 
     def message(self, name: str = "orders") -> str:
-        """The message of Ready."""
         return next(str(each["message"]) for each in self.status(name)["conditions"] if each["type"] == "Ready")
 
     def writes(self) -> list[Change]:
@@ -323,13 +315,11 @@ class Stage:
         return [one for one in self.cluster.record if one.who == "operator" and one.verb != "event"]
 
     def reported(self) -> list[tuple[str, str]]:
-        """Type and reason of all Events."""
         return [(str(one.patch["type"]), str(one.patch["reason"])) for one in self.cluster.events()]
 
     # -- PeerDB ----------------------------------------------------------------------------------------------------
 
     def commands(self) -> list[Asked]:
-        """The state changes asked for."""
         return [one for one in self.peerdb.asked if one.path == STATE_CHANGE]
 
     def by_hand(self, state: RequestedState, *, after: float = 0.0) -> None:
@@ -382,7 +372,6 @@ def a_stage(*, knobs: dict[str, object] | None = None, **settings: object) -> St
 
 
 def a_controller(stage: Stage, **settings: object) -> MirrorController:
-    """A controller on this stage."""
     metrics, tracer = Metrics(), stage.tracer
     return MirrorController(
         peerdb=PeerDBClient(MeteredTransport(stage.peerdb, metrics, tracer)),
@@ -402,7 +391,6 @@ def a_spec(*names: str, **more: object) -> Body:
 
 
 def tables(*names: str) -> list[Table]:
-    """The same tables, live in PeerDB."""
     return [Table(f"public.{name}", name) for name in names]
 
 
@@ -461,6 +449,5 @@ def held_by_us(stage: Stage, name: str = "orders") -> bool:
 
 
 def status_reply(code: int, grpc: int, message: str) -> wire.Reply:
-    """An error of PeerDB's own making."""
     text = encode_json({"code": grpc, "message": message, "details": []})
     return wire.Reply(code, "application/json", text)

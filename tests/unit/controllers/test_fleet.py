@@ -7,7 +7,6 @@ from peerdb_operator.errors import PeerDBUnavailable
 from peerdb_operator.mirror.fleet import FleetPoll
 from peerdb_operator.peerdb.client import ListedMirror, LogRow
 from peerdb_operator.peerdb.transport import Reply
-from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
     STATUS,
@@ -158,16 +157,6 @@ def test_a_frozen_mirror_is_woken_by_nothing() -> None:
     assert stage.tick() == []
 
 
-def test_whoever_waited_for_a_mirror_is_woken_when_its_claimant_is_gone() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.create("younger", {**a_spec("a"), "mirrorName": "orders"})
-    stage.follow(5.0, "younger")
-    stage.controller.forget(stage.uid())
-    stage.controller.forget("nobody")
-    assert stage.uid("younger") in stage.tick()
-    assert stage.tick() == []
-
-
 # -- outages ---------------------------------------------------------------------------------------------------------
 
 
@@ -206,29 +195,6 @@ def test_an_outage_is_told_after_half_a_minute_and_again_after_five_and_its_end_
     assert stage.tick() == [stage.uid()]
     stage.run()
     assert stage.condition() == ("True", "Running")
-
-
-def test_an_outage_that_a_look_has_met_ends_with_a_look() -> None:
-    stage = quietly(a_settled_stage("a"))
-    stage.peerdb.taps.put(STATUS, Tap(instead=AWAY))
-    stage.run()
-    stage.wait(10.0)
-    assert stage.tick() == [stage.uid()]
-
-
-def test_a_tick_that_says_neither_what_there_is_nor_what_went_wrong_is_nothing() -> None:
-    stage = quietly(a_settled_stage("a"))
-    assert stage.controller.compare(FleetPoll(stage.now, None)) == []
-    assert stage.entry().history.unknown_since is None
-
-
-def test_an_outage_before_the_first_verdict_wakes_whoever_has_told_nothing() -> None:
-    stage = a_stage()
-    stage.cluster.create("orders", a_spec("a"))
-    stage.deliver()
-    assert stage.tick(error=AWAY) == []
-    stage.wait(31.0)
-    assert stage.tick(error=AWAY) == [stage.uid()]
 
 
 # -- the log ---------------------------------------------------------------------------------------------------------
@@ -350,24 +316,6 @@ def test_a_restart_over_a_mirror_with_a_known_error_writes_nothing() -> None:
 def test_a_row_belongs_to_the_mirror_it_names_or_whose_table_it_copies(name: str, *, ours: bool) -> None:
     stage = quietly(a_settled_stage("a"))
     assert stage.tick(a_row(stage, name)) == ([stage.uid()] if ours else [])
-
-
-def test_a_row_of_a_copy_is_found_by_the_name_that_peerdb_makes_of_any_characters() -> None:
-    stage = a_settled_stage("a")
-    stage.engine.put_mirror("Orders-CDC.v2", tables=[Table("My-Shop.all orders", "b")], tags={OWNER_TAG: RELEASED})
-    spec = {"mirrorName": "Orders-CDC.v2", "tables": [{"source": "My-Shop.all orders", "destination": "b"}]}
-    stage.cluster.create("other", spec)
-    stage.follow(5.0, "other")
-    stage.wait(20.0)
-    assert stage.tick(a_row(stage, f"clone_Orders_CDC_v2_My_Shop_all_orders_{RUN}")) == [stage.uid("other")]
-    assert stage.tick(a_row(stage, f"clone_orders_cdc_v2_My_Shop_all_orders_{RUN}")) == []
-    assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == [stage.uid()]
-
-
-def test_a_row_of_a_copy_is_found_no_more_once_its_mirror_is_gone() -> None:
-    stage = quietly(a_settled_stage("a"))
-    stage.controller.forget(stage.uid())
-    assert stage.tick(a_row(stage, f"clone_orders_public_a_{RUN}")) == []
 
 
 def test_a_row_of_a_copy_belongs_to_the_longer_name_when_one_mirror_is_called_like_the_beginning_of_another() -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from peerdb_operator.api.constants import OWNER_TAG
 from peerdb_operator.errors import KubeUnavailable
 from peerdb_operator.settings import NamespaceDeletion
-from tests.harness.fakecluster import FakeCluster
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import Stage, Tap, a_settled_stage, a_spec, forget, tables
-from tests.unit.controllers.test_passes import states
 
 
 def a_stage_with_a_held_drop(namespace_deletion: NamespaceDeletion = NamespaceDeletion.RELEASE) -> Stage:
@@ -27,17 +23,6 @@ def a_stage_with_a_held_drop(namespace_deletion: NamespaceDeletion = NamespaceDe
 def to_release(stage: Stage) -> list[str]:
     stage.deliver()
     return stage.do(stage.controller._held_drops.to_release())
-
-
-@pytest.mark.parametrize("goes", [FakeCluster.delete_namespace, FakeCluster.delete_crd], ids=["namespace", "CRD"])
-def test_a_held_mirror_is_woken_and_released_when_what_holds_it_goes(goes: Callable[[FakeCluster], None]) -> None:
-    stage = a_stage_with_a_held_drop()
-    assert to_release(stage) == []
-    goes(stage.cluster)
-    assert to_release(stage) == [stage.uid()]
-    stage.run()
-    assert (states(stage), stage.state(), stage.cluster.mirrors) == ([], Status.RUNNING, {})
-    assert ("Normal", "Released") in stage.reported() or goes is FakeCluster.delete_namespace
 
 
 def test_held_drops_stay_held_when_the_operator_drops_with_the_namespace() -> None:

@@ -1,30 +1,23 @@
 """One look: which reads it makes, in which order, and what a failed one means."""
 
-import random
-
 import pytest
 
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import (
-    InvalidSpec,
-    OperatorError,
     PeerDBError,
     PeerDBInternal,
     PeerDBMisconfigured,
-    PeerDBNotFound,
-    PeerDBPreconditionFailed,
     PeerDBRejected,
     PeerDBUnauthorized,
     PeerDBUnavailable,
     UnexpectedReply,
     UnsupportedPeerDB,
 )
-from peerdb_operator.mirror.observe import Identity, Manner, Observed, Observer, Reads, unknown
+from peerdb_operator.mirror.observe import Identity, Manner, Observed, Observer, Reads
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, NotFound, OwnerKind, Unknown, Unreadable
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.peerdb.models import MirrorConfig, Progress, encode_json
+from peerdb_operator.peerdb.models import MirrorConfig, encode_json
 from peerdb_operator.peerdb.transport import Reply
-from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import STATUS, TAGS, VERSION, Stage, Tap, a_stage, tables
 
 WHO = Identity("cluster", "data", "orders", "u1")
@@ -59,22 +52,6 @@ def test_a_full_look_reads_version_status_and_tag_in_this_order() -> None:
     assert paths(stage) == ["version", "mirrors/status", "flows/tags/orders"]
     look(stage, observer)
     assert paths(stage)[3:] == ["mirrors/status", "flows/tags/orders"]
-
-
-def test_a_light_look_reads_the_plain_status_alone() -> None:
-    stage, observer = a_place()
-    sight = look(stage, observer, Reads.STATE)
-    assert isinstance(sight.look, Found)
-    assert (sight.look.config, sight.look.owner.kind) == (ConfigGap.NOT_ASKED, OwnerKind.NOT_ASKED)
-    assert [one.body for one in stage.peerdb.asked] == [{"flowJobName": "orders"}]
-
-
-def test_a_look_at_a_copy_reads_its_progress() -> None:
-    stage, observer = a_place(state=Status.SNAPSHOT, timers=False)
-    sight = look(stage, observer, Reads.STATE, copying=True)
-    assert isinstance(sight.look, Found)
-    assert isinstance(sight.look.progress, Progress)
-    assert sight.look.owner.kind is OwnerKind.NOT_ASKED
 
 
 def test_the_state_is_known_when_no_worker_shows_the_config() -> None:
@@ -127,15 +104,6 @@ def test_a_failure_that_the_plain_status_would_meet_too_is_not_asked_again(error
     assert paths(stage).count(STATUS) == 1
 
 
-def test_nothing_is_known_when_both_reads_of_the_status_fail() -> None:
-    stage, observer = a_place()
-    for _ in range(2):
-        stage.peerdb.taps.put(STATUS, Tap(instead=PeerDBInternal("broken")))
-    sight = look(stage, observer)
-    assert isinstance(sight.look, Unknown)
-    assert sight.look.reason is Reason.PEERDB_ERROR
-
-
 def test_nothing_is_known_when_the_tag_cannot_be_read() -> None:
     stage, observer = a_place()
     stage.peerdb.taps.put(TAGS, Tap(instead=PeerDBInternal("broken")))
@@ -155,16 +123,6 @@ def test_a_mirror_that_vanishes_between_status_and_tag_is_gone() -> None:
     stage, observer = a_place()
     stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
     assert isinstance(look(stage, observer).look, NotFound)
-
-
-def test_a_mirror_that_vanishes_while_its_config_cannot_be_read_is_gone_as_of_the_answer() -> None:
-    stage, observer = a_place()
-    stage.engine.turn(workers_down=True)
-    stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.engine.remove_mirror("orders")))
-    began = stage.now
-    gone = look(stage, observer).look
-    assert isinstance(gone, NotFound)
-    assert gone.heard_at - began > 5.0
 
 
 def test_a_missing_route_is_not_a_missing_mirror() -> None:
@@ -258,22 +216,6 @@ def test_no_request_is_left_on_its_way_when_the_other_one_fails() -> None:
     assert stage.now - began >= 3.0
 
 
-def test_a_query_replication_mirror_is_not_supported() -> None:
-    stage, observer = a_place(is_cdc=False)
-    sight = look(stage, observer)
-    assert isinstance(sight.look, Found)
-    assert not sight.look.supported
-
-
-def test_a_creation_time_that_does_not_fit_the_journal_is_cut() -> None:
-    stage, observer = a_place()
-    body = {"flowJobName": "orders", "currentFlowState": "STATUS_RUNNING", "createdAt": "x" * 100}
-    stage.peerdb.taps.put(STATUS, Tap(instead=Reply(200, "application/json", encode_json(body))))
-    sight = look(stage, observer, Reads.STATE)
-    assert isinstance(sight.look, Found)
-    assert sight.look.created_at == "x" * 64
-
-
 # -- versions --------------------------------------------------------------------------------------------------------
 
 
@@ -309,13 +251,6 @@ def test_the_version_is_asked_anew_after_ten_minutes() -> None:
     assert paths(stage).count(VERSION) == 2
 
 
-def test_a_version_that_cannot_be_read_is_asked_again_by_the_next_look() -> None:
-    stage, observer = a_place()
-    stage.peerdb.taps.put(VERSION, Tap(instead=PeerDBUnavailable("away", sent=False)))
-    assert isinstance(look(stage, observer).look, Unknown)
-    assert isinstance(look(stage, observer).look, Found)
-
-
 # -- identity and reasons --------------------------------------------------------------------------------------------
 
 
@@ -334,24 +269,3 @@ def test_a_version_that_cannot_be_read_is_asked_again_by_the_next_look() -> None
 )
 def test_cluster_namespace_and_name_decide_whose_a_tag_is(value: str | None, kind: OwnerKind) -> None:
     assert WHO.owner(value).kind is kind
-
-
-@pytest.mark.parametrize(
-    ("error", "reason", "slow"),
-    [
-        (PeerDBUnavailable("x", sent=True), Reason.PEERDB_UNAVAILABLE, False),
-        (PeerDBUnavailable("x", sent=False, maintenance=True), Reason.MAINTENANCE, True),
-        (PeerDBUnauthorized("x"), Reason.UNAUTHORIZED, True),
-        (PeerDBMisconfigured("x"), Reason.CONNECTION_MISCONFIGURED, True),
-        (PeerDBRejected("x"), Reason.PEERDB_ERROR, False),
-        (PeerDBPreconditionFailed("x"), Reason.PEERDB_ERROR, False),
-        (InvalidSpec("spec", "x"), Reason.PEERDB_ERROR, False),
-        (PeerDBNotFound("x"), Reason.MIRROR_NOT_FOUND, False),
-        (PeerDBInternal("x"), Reason.PEERDB_ERROR, False),
-        (UnexpectedReply("x"), Reason.UNEXPECTED_REPLY, True),
-        (UnsupportedPeerDB("x"), Reason.UNSUPPORTED_PEERDB, True),
-    ],
-)
-def test_every_failure_has_a_reason_of_the_closed_set(error: OperatorError, reason: Reason, *, slow: bool) -> None:
-    taught = unknown(error, random.Random(1).random())
-    assert (taught.reason, taught.slow) == (reason, slow)

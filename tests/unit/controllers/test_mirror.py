@@ -1,10 +1,8 @@
 """What frames a pass: bad specs, our own bugs, Kubernetes away, objects that are gone, lanes."""
 
-from typing import Any
-
 import pytest
 
-from peerdb_operator.api.constants import OWNER_TAG, RELEASED
+from peerdb_operator.api.constants import OWNER_TAG
 from peerdb_operator.errors import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.ports import Pool
 from peerdb_operator.settings import NamespaceDeletion
@@ -78,14 +76,6 @@ def test_a_mirror_is_not_taken_over_by_an_invalid_spec() -> None:
     stage.follow(10.0)
     assert (stage.condition(), stage.tag(), held_by_us(stage)) == (("False", "InvalidSpec"), "released", False)
     assert stage.peerdb.asked == []
-
-
-def test_a_completed_mirror_is_not_ready_for_an_invalid_spec() -> None:
-    stage = a_settled_stage("a")
-    stage.engine.put_mirror("orders", state=Status.COMPLETED, tables=tables("a"), tags={OWNER_TAG: str(stage.tag())})
-    stage.cluster.replace_spec("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
-    stage.follow(10.0)
-    assert stage.condition() == ("False", "InvalidSpec")
 
 
 def test_a_released_mirror_is_not_taken_over_again_by_an_invalid_spec() -> None:
@@ -304,27 +294,3 @@ def test_nothing_is_dropped_when_kubernetes_does_not_say_why_the_object_goes(rea
     assert rest.backoff == "kubernetes"
     stage.follow(10.0)
     assert ("data", "orders") not in stage.cluster.mirrors
-
-
-def test_a_mirror_of_somebody_else_is_left_alone_by_a_deletion() -> None:
-    stage = a_stage()
-    stage.engine.put_mirror("orders", tables=tables("a"), tags={OWNER_TAG: RELEASED})
-    stage.cluster.create("orders", a_spec("a"))
-    stage.follow(5.0)
-    row = stage.engine.world.row("orders")
-    assert row is not None
-    row.tags = {OWNER_TAG: "elsewhere/data/orders/1"}
-    stage.cluster.delete("orders")
-    stage.follow(10.0)
-    assert stage.commands() == []
-    assert ("data", "orders") not in stage.cluster.mirrors
-
-
-def test_a_broken_journal_in_status_stops_nothing() -> None:
-    stage = a_settled_stage("a")
-    nonsense: dict[str, Any] = {"operation": {"id": "x", "step": "Fly", "sentAt": "soon", "createdAt": 5}, "bounds": 7}
-    stage.cluster.edit_status("orders", nonsense)
-    stage.restart()
-    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.follow(15.0)
-    assert stage.condition() == ("True", "Paused")

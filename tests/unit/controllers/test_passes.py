@@ -1,6 +1,5 @@
 """Passes: what they send and write in order, and what happens when the world changes under them."""
 
-import asyncio
 import itertools
 from typing import Any
 
@@ -70,16 +69,6 @@ def until_edit(stage: Stage) -> None:
 # -- order -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_edit_takes_two_commands_and_at_most_three_writes_when_every_phase_is_short() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.follow(10.0)
-    assert stage.condition() == ("True", "Running")
-    assert states(stage) == ["PAUSED", "RUNNING"]
-    assert len(stage.writes()) <= 3
-    assert "operation" not in stage.status()
-
-
 def test_an_edit_is_recorded_before_it_is_sent_and_a_pause_after() -> None:
     stage = a_settled_stage("a")
     seen: list[str] = []
@@ -102,18 +91,6 @@ def test_no_event_is_created_before_the_edit_is_sent() -> None:
     assert reported == [before]
     stage.follow(5.0)
     assert ("Normal", "Editing") in stage.reported()
-
-
-def test_acceptance_counts_at_once_and_rides_on_the_next_write() -> None:
-    stage = a_settled_stage("a", knobs={"t_add": 20.0})
-    until_edit(stage)
-    stage.run()
-    operation = stage.entry().current_journal().operation
-    assert operation is not None
-    assert operation.accepted
-    assert stage.status()["operation"]["accepted"] is False
-    stage.follow(10.0)
-    assert stage.status()["operation"]["accepted"] is True
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------
@@ -342,14 +319,6 @@ def test_a_settled_mirror_gets_one_light_read_until_its_sample_is_due() -> None:
     assert stage.writes() == []
 
 
-def test_a_full_look_is_taken_when_a_user_asks_for_one() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.edit("orders", ASKS)
-    assert stage.deliver() == [stage.uid()]
-    stage.run()
-    assert stage.peerdb.asked[0].body.get("includeFlowInfo") is True
-
-
 def test_progress_of_a_copy_is_read_while_it_lasts() -> None:
     stage = a_settled_stage("a", knobs={"t_add": 40.0})
     stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
@@ -430,16 +399,6 @@ def test_an_edit_without_a_reply_waits_half_a_minute_from_the_end_of_its_request
     assert stage.condition() == ("True", "Running")
 
 
-def test_an_edit_whose_reply_was_lost_is_proven_by_what_peerdb_shows() -> None:
-    stage = a_settled_stage("a")
-    until_edit(stage)
-    forget(stage)
-    stage.engine.turn(fault_path="mirrors/state_change", reset_after=1)
-    stage.follow(10.0)
-    assert len(states(stage)) == 1
-    assert stage.condition() == ("True", "Running")
-
-
 def test_a_pause_that_peerdb_fails_on_again_and_again_says_so_while_it_is_waited_for() -> None:
     stage = a_settled_stage("a")
     for _ in range(3):
@@ -452,19 +411,6 @@ def test_a_pause_that_peerdb_fails_on_again_and_again_says_so_while_it_is_waited
     stage.follow(90.0)
     assert stage.condition() == ("True", "Paused")
     assert stage.message() == "paused as wished"
-
-
-def test_an_edit_that_did_not_go_out_is_forgotten_and_does_not_count() -> None:
-    stage = a_settled_stage("a")
-    until_edit(stage)
-    forget(stage)
-    for _ in range(3):
-        stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_REACHED))
-    stage.run()
-    assert stage.entry().current_journal().operation is None
-    stage.follow(30.0)
-    assert stage.condition() == ("True", "Running")
-    assert stage.status()["bounds"].get("attempts", 0) == 0
 
 
 # -- refusals that last ----------------------------------------------------------------------------------------------
@@ -604,20 +550,6 @@ def test_a_journal_that_was_edited_by_hand_is_read_anew() -> None:
 # -- rests -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_write_that_waits_for_its_phase_to_last_is_made_when_it_has() -> None:
-    stage = a_settled_stage("a", knobs={"t_add": 60.0})
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    rest = stage.run()
-    while stage.state() is not Status.SNAPSHOT:
-        stage.wait(rest.after or 0.0)
-        rest = stage.run()
-    assert stage.condition() == ("Unknown", "Editing")
-    assert rest.after is not None
-    assert rest.after <= 2.0
-    stage.follow(3.0)
-    assert stage.condition() == ("Unknown", "AddingTables")
-
-
 def test_an_object_that_goes_without_our_finalizer_rests() -> None:
     stage = a_settled_stage("a")
     stage.cluster.edit("orders", {"metadata": {"finalizers": ["someone/else"]}})
@@ -654,19 +586,3 @@ def test_first_contact_takes_at_most_three_writes_and_adds_our_finalizer_before_
     assert row is not None
     assert row.tags == {"team": "sales", "peerdb.io/owner": f"cluster/data/orders/{stage.uid()}"}
     assert len(stage.writes()) <= 3
-
-
-def test_passes_of_several_mirrors_do_not_mix_when_they_run_at_once() -> None:
-    stage = a_stage()
-    for name in ("a", "b", "c"):
-        stage.engine.put_mirror(name, tables=tables(name), tags={"peerdb.io/owner": "released"})
-        stage.cluster.create(name, a_spec(name))
-    stage.deliver()
-
-    async def all_at_once() -> None:
-        await asyncio.gather(*(stage.controller.reconcile(stage.uid(name)) for name in ("a", "b", "c")))
-
-    for _ in range(4):
-        stage.do(all_at_once())
-        stage.deliver()
-    assert [stage.condition(name=name) for name in ("a", "b", "c")] == [("True", "Running")] * 3

@@ -74,16 +74,6 @@ def test_a_refused_password_is_not_tried_again_at_once() -> None:
     assert (len(asked(stage, TAGS)), rest.after) == (1, 1.0)
 
 
-def test_a_mirror_is_asked_without_repeats_while_peerdb_is_away_for_long() -> None:
-    stage = a_settled_stage("a")
-    until_edit(stage)
-    stage.network.away = True
-    stage.follow(60.0)
-    forget(stage)
-    stage.run()
-    assert len(asked(stage, STATUS)) == 1
-
-
 def test_a_config_is_asked_for_three_times_before_the_state_alone() -> None:
     stage = a_settled_stage("a")
     until_edit(stage)
@@ -142,19 +132,6 @@ def test_a_resume_under_maintenance_keeps_the_slow_pace() -> None:
 # The two minutes.
 
 
-def test_the_resume_after_two_minutes_asks_for_no_config() -> None:
-    stage = a_settled_stage("a")
-    until_its_edit_is_lost(stage)
-    stage.wait(121.0)
-    stage.engine.turn(workers_down=True)
-    forget(stage)
-    began = stage.now
-    stage.run()
-    assert states(stage) == ["RUNNING"]
-    assert stage.commands()[0].at - began < 1.0
-    assert not any(one.body.get("includeFlowInfo") for one in stage.peerdb.asked)
-
-
 @pytest.mark.parametrize("lasts", [10.0, 60.0, 119.0])
 def test_a_restart_does_not_begin_the_two_minutes_anew(lasts: float) -> None:
     stage = a_settled_stage("a")
@@ -177,29 +154,3 @@ def test_a_mirror_that_was_paused_as_wished_is_given_two_minutes_for_its_edit() 
     stage.restart()
     stage.follow(5.0)
     assert [one.update is not None for one in stage.commands()] == [True]
-
-
-def test_the_edit_that_took_too_long_begins_again_when_peerdb_answers_reliably() -> None:
-    stage = a_settled_stage("a")
-    until_its_edit_is_lost(stage)
-    stage.wait(121.0)
-    refuse(stage, STATUS, 1)
-    stage.follow(5.0)
-    assert stage.state() is Status.RUNNING
-    assert stage.condition() == ("Unknown", "Editing")
-    assert "20 calls in a row" in stage.message()
-    stage.follow(60.0)
-    assert stage.condition() == ("True", "Running")
-    assert [one.update is not None for one in stage.commands()].count(True) == 2
-
-
-def test_a_release_resumes_a_mirror_whose_edit_got_lost() -> None:
-    stage = a_settled_stage("a", spec={"deletionPolicy": "Retain"})
-    until_its_edit_is_lost(stage)
-    stage.cluster.delete("orders")
-    began = stage.now
-    while ("data", "orders") in stage.cluster.mirrors:
-        refuse(stage, STATUS, 1)
-        stage.follow(1.0)
-    assert stage.state() is Status.RUNNING
-    assert stage.now - began < 40.0

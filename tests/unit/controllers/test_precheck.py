@@ -40,14 +40,6 @@ def test_only_the_additions_are_checked_under_a_legal_name_that_is_not_the_mirro
     assert stage.condition() == ("True", "Running")
 
 
-def test_removals_and_settings_are_not_checked() -> None:
-    stage = a_settled_stage("a", "b")
-    stage.cluster.edit("orders", {"spec": a_spec("a", batchSize=10)})
-    stage.follow(10.0)
-    assert checks(stage) == []
-    assert stage.condition() == ("True", "Running")
-
-
 def test_a_table_that_does_not_exist_never_stops_the_mirror_and_is_asked_about_again() -> None:
     stage = a_settled_stage("a")
     stage.engine.put_databases(source_tables=["public.a"])
@@ -64,15 +56,6 @@ def test_a_table_that_does_not_exist_never_stops_the_mirror_and_is_asked_about_a
     assert stage.condition() == ("True", "Running")
 
 
-def test_a_destination_that_holds_rows_is_said_to_be_in_use() -> None:
-    stage = a_settled_stage("a")
-    stage.engine.put_databases(filled=["b"])
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.follow(10.0)
-    assert stage.condition() == ("False", "DestinationInUse")
-    assert stage.commands() == []
-
-
 def test_the_checks_of_another_set_of_additions_begin_afresh() -> None:
     stage = a_settled_stage("a")
     for _ in range(4):
@@ -87,15 +70,6 @@ def test_the_checks_of_another_set_of_additions_begin_afresh() -> None:
     second = stage.entry().history.precheck
     assert second is not None
     assert second.failures == 1
-
-
-def test_a_mirror_that_stands_still_is_resumed_when_its_additions_cannot_be_checked() -> None:
-    stage = a_settled_stage("a", state=Status.PAUSED)
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b", state="Running")})
-    stage.engine.turn(peers_unreachable="source")
-    stage.follow(40.0)
-    assert stage.state() is Status.RUNNING
-    assert stage.condition() == ("False", "PrecheckFailed")
 
 
 def test_no_value_of_a_secret_setting_is_told_when_the_check_repeats_one() -> None:

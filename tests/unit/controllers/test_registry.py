@@ -6,7 +6,7 @@ import pytest
 
 from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.mirror import DeletionPolicy, RunState
-from peerdb_operator.errors import InvalidSpec, KubeConflict
+from peerdb_operator.errors import KubeConflict
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
@@ -120,14 +120,6 @@ def test_an_answer_that_is_older_than_the_watch_leaves_the_newer_version() -> No
         entry.require_intent()
 
 
-def test_the_answer_to_a_write_brings_the_spec_of_its_generation() -> None:
-    registry = a_registry(a_body(version=10))
-    entry = entry_of(registry)
-    entry.wish()
-    registry.update_from_write(entry, a_body(version=11, generation=2, spec={"state": "Paused"}))
-    assert entry.wish() == Desired("orders", 2, RunState.PAUSED)
-
-
 # -- journals --------------------------------------------------------------------------------------------------------
 
 
@@ -147,14 +139,6 @@ def test_our_journal_stays_when_the_status_is_wiped() -> None:
     ours = entry.current_journal()
     assert registry.update_from_watch(a_body(version=11, status={"observedGeneration": -1}))
     assert entry.current_journal() is ours
-
-
-def test_our_journal_stays_when_another_part_of_the_status_is_edited() -> None:
-    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
-    ours = entry_of(registry).current_journal()
-    edited = {"conditions": [CONDITION], "operation": OPERATION, "state": "Paused"}
-    assert registry.update_from_watch(a_body(version=11, status=edited))
-    assert entry_of(registry).current_journal() is ours
 
 
 # -- a restored API server ------------------------------------------------------------------------------------------
@@ -184,17 +168,6 @@ def test_a_version_read_before_another_one_came_restores_nothing() -> None:
     assert entry_of(registry).view.version == 1_000_001
 
 
-@pytest.mark.parametrize("operation", [None, {**OPERATION, "id": "pause-0-0"}])
-def test_the_journal_of_a_restored_status_replaces_ours(operation: dict[str, Any] | None) -> None:
-    registry = a_registry(a_body(version=10, status={"conditions": [CONDITION], "operation": OPERATION}))
-    entry = entry_of(registry)
-    entry.current_journal()
-    older = {} if operation is None else {"operation": operation}
-    registry.restore(a_body(version=5, status={"conditions": [CONDITION], **older}), 10)
-    found = entry.current_journal().operation
-    assert (None if found is None else found.id) == (None if operation is None else "pause-0-0")
-
-
 # -- identity and claims ---------------------------------------------------------------------------------------------
 
 
@@ -216,14 +189,6 @@ def test_an_old_read_of_a_predecessor_changes_nothing() -> None:
     assert [each.view.uid for each in registry] == ["new"]
 
 
-def test_removing_the_predecessor_late_leaves_the_name_to_its_successor() -> None:
-    registry = a_registry(a_body(uid="u1", version=10))
-    registry.update_from_watch(a_body(uid="u2", version=20))
-    registry.remove("u1")
-    registry.remove("u2")
-    assert registry.update_from_watch(a_body(uid="u3", version=15))
-
-
 def test_the_older_of_two_mirrors_in_two_namespaces_has_the_claim() -> None:
     spec = {"mirrorName": "orders"}
     older = a_body("a", uid="u2", namespace="one", created="2026-01-01T00:00:00Z", spec=spec)
@@ -232,21 +197,6 @@ def test_the_older_of_two_mirrors_in_two_namespaces_has_the_claim() -> None:
     assert registry.older_claim(entry_of(registry, "u1")) == "one/a"
     assert registry.older_claim(entry_of(registry, "u2")) is None
     assert registry.successor(entry_of(registry, "u2")) == "two/a"
-
-
-def test_the_uid_decides_when_two_claims_are_of_the_same_second() -> None:
-    registry = a_registry(
-        a_body("a", uid="u1", spec={"mirrorName": "m"}), a_body("b", uid="u2", spec={"mirrorName": "m"})
-    )
-    assert registry.older_claim(entry_of(registry, "u2")) == "data/a"
-    assert registry.older_claim(entry_of(registry, "u1")) is None
-
-
-def test_an_older_mirror_keeps_the_claim_when_a_younger_one_has_the_finalizer() -> None:
-    younger = a_body(uid="u1", created="2026-01-01T00:00:01Z", namespace="two", finalizers=[FINALIZER])
-    registry = a_registry(younger, a_body(uid="u2"))
-    assert registry.older_claim(entry_of(registry, "u1")) == "data/orders"
-    assert registry.older_claim(entry_of(registry, "u2")) is None
 
 
 def test_a_mirror_that_is_being_deleted_neither_claims_nor_inherits() -> None:
@@ -270,36 +220,7 @@ def test_claims_follow_when_an_object_is_removed_and_comes_back_or_bears_another
     assert registry.claimants("other") == []
 
 
-def test_an_answer_for_a_forgotten_object_claims_nothing() -> None:
-    registry = a_registry(a_body(version=10))
-    entry = entry_of(registry)
-    registry.remove("u1")
-    registry.update_from_write(entry, a_body(version=11, spec={"mirrorName": "other"}))
-    assert registry.claimants("other") == []
-    assert registry.remove("u1") is None
-
-
 # -- wishes ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_spec_is_parsed_once_and_let_go() -> None:
-    registry = a_registry(a_body(spec={"state": "Paused"}))
-    entry = entry_of(registry)
-    first = entry.wish()
-    assert entry.raw_spec is None
-    assert entry.wish() is first
-
-
-def test_a_spec_that_is_no_object_is_an_empty_one() -> None:
-    registry = a_registry(a_body(spec="nonsense"))
-    assert entry_of(registry).wish() == Desired("orders", 1)
-
-
-def test_an_object_whose_name_maps_to_nothing_is_invalid_and_still_known() -> None:
-    entry = entry_of(a_registry(a_body("9lives")))
-    assert isinstance(entry.wish(), InvalidSpec)
-    assert not entry.is_looked_at
-    assert entry.view.mirror == ""
 
 
 def test_a_deletion_leaves_the_mirror_alone_when_no_spec_was_ever_readable() -> None:
@@ -322,17 +243,6 @@ def test_a_deletion_follows_the_last_readable_spec_unless_the_new_one_says_retai
     assert (wish.state, wish.deletion_policy) == (RunState.PAUSED, kept)
 
 
-def test_a_readable_spec_is_the_parting_wish() -> None:
-    entry = entry_of(a_registry(a_body(spec={"deletionPolicy": "Retain"})))
-    assert entry.desired_for_deletion() is entry.wish()
-
-
-def test_an_error_in_status_is_remembered() -> None:
-    error = {"message": "broken", "time": "2026-01-01T00:00:00Z"}
-    assert entry_of(a_registry(a_body(status={"lastError": error}))).error == ("broken", 1767225600.0)
-    assert entry_of(a_registry(a_body())).error is None
-
-
 @pytest.mark.parametrize(
     ("verdict", "end"), [("Running", 1767225602.0), ("RunningWithErrors", None), ("MirrorOrphaned", None), (None, None)]
 )
@@ -344,10 +254,3 @@ def test_an_error_in_status_is_open_unless_status_says_that_a_batch_answered_it(
     entry = entry_of(a_registry(a_body(status={"lastError": {"message": "broken", "time": time}, **flow})))
     assert entry.history.batch_end == end
     assert entry_of(a_registry(a_body(status=flow))).history.batch_end is None
-
-
-def test_a_frozen_object_is_not_looked_at() -> None:
-    entry = entry_of(a_registry(a_body(annotations={"peerdb.io/reconcile": "disabled"})))
-    assert not entry.is_looked_at
-    entry.require_base()
-    entry.require_intent()

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_status
 from peerdb_operator.errors import KubeForbidden, KubeUnavailable
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.status import merge_patch, report_of
@@ -20,7 +19,7 @@ from peerdb_operator.telemetry.transition import Execution, Report, Subject, Tra
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import ASKS, Stage, Tap, a_settled_stage, a_spec, forget, set_live, tables
+from tests.unit.controllers.stage import Stage, Tap, a_settled_stage, a_spec, set_live, tables
 
 # -- merge patches ---------------------------------------------------------------------------------------------------
 
@@ -54,13 +53,6 @@ def test_a_patch_names_only_what_differs_and_removes_below() -> None:
     assert merge_patch(old, new) == {"a": {"c": {"e": None}}, "f": [1, 2], "g": None}
 
 
-def test_an_edit_that_follows_a_pause_leaves_nothing_of_it_behind() -> None:
-    edit = Operation(id="e", step=Step.EDIT, from_="x", to="y", sent_at=1.0, accepted=True, created_at="t")
-    pause = Operation(id="p", step=Step.PAUSE, sent_at=2.0, created_at="t")
-    before, after = MirrorStatus(operation=edit).as_wire(), MirrorStatus(operation=pause).as_wire()
-    assert read_status(merged(before, merge_patch(before, after))) == MirrorStatus(operation=pause)
-
-
 # -- when ------------------------------------------------------------------------------------------------------------
 
 
@@ -76,16 +68,6 @@ def test_texts_and_counts_of_a_copy_are_written_at_most_every_half_minute() -> N
     stage.follow(95.0)
     assert stage.state() is Status.SNAPSHOT
     assert len(stage.writes()) <= 7
-
-
-def test_a_status_that_was_wiped_is_written_again() -> None:
-    stage = a_settled_stage("a")
-    before = stage.status()
-    stage.cluster.edit_status("orders", None)
-    stage.follow(5.0)
-    assert stage.condition() == ("True", "Running")
-    assert stage.status()["tables"] == before["tables"]
-    assert stage.status()["observedGeneration"] == 1
 
 
 @pytest.mark.parametrize("word", ["X" * 100, "ß" * 64, "\x1b[31mX" * 60, "X\nY"])
@@ -113,7 +95,6 @@ def test_names_of_any_length_fit_the_status() -> None:
 
 
 def create(stage: Stage, *events: Event) -> None:
-    """Have Events of the Mirror created."""
     recorder, subject = stage.controller._events, stage.entry().subject
     for event in events:
         recorder.add(subject, event)
@@ -121,14 +102,6 @@ def create(stage: Stage, *events: Event) -> None:
 
 
 # -- Events ----------------------------------------------------------------------------------------------------------
-
-
-def test_an_event_tells_of_every_transition_once() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stage.follow(10.0)
-    stage.follow(1200.0)
-    assert stage.reported() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
 
 
 def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
@@ -179,22 +152,6 @@ def test_a_missing_right_to_create_events_is_said_once_until_it_is_given(caplog:
     assert "give the operator the right" in caplog.text
 
 
-def test_a_terminating_namespace_that_refuses_events_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.delete_namespace("data")
-    create(stage, Event("Normal", "Released", "let go"))
-    assert stage.reported() == []
-    assert caplog.records == []
-
-
-def test_an_event_is_created_once_and_fits_kubernetes() -> None:
-    stage = a_settled_stage("a")
-    create(stage, Event("Warning", "Released", "x" * 5000))
-    create(stage)
-    patched = [one.patch for one in stage.cluster.events()]
-    assert [(each["type"], each["reason"], len(each["message"])) for each in patched] == [("Warning", "Released", 1024)]
-
-
 # -- the log ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,25 +161,10 @@ def decisions(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def test_every_decision_is_one_line_with_the_object_and_its_generation(caplog: pytest.LogCaptureFixture) -> None:
-    stage = a_settled_stage("a")
-    caplog.set_level(logging.INFO)
-    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.follow(400.0)
-    assert decisions(caplog) == [
-        "Pause: the spec wants the mirror paused",
-        "Paused: paused as wished",
-    ]
-    facts = vars(caplog.records[-1])
-    assert facts["object"] == {"namespace": "data", "name": "orders", "uid": stage.uid()}
-    assert (facts["generation"], facts["mirror"], facts["reason"]) == (2, "orders", "Paused")
-
-
 SUBJECT = Subject("data", "orders", "u-1", 1, 7, "orders")
 
 
 def transition(report: Report | None = None, action: str = "", note: str = "") -> Transition:
-    """A reconcile of one Mirror."""
     execution = Execution(
         action=action, rule="r", note=note, decided_at=0.0, wants_running=True, state="RUNNING", before=None, after=None
     )
@@ -231,19 +173,6 @@ def transition(report: Report | None = None, action: str = "", note: str = "") -
         subject=SUBJECT, before="Running", was_outage=False, after=after, report=report, execution=execution,
         requeue=Requeue(None), began=0.0, ended=0.0, answered=True,
     )  # fmt: skip
-
-
-def test_a_verdict_without_an_action_is_a_line_when_its_reason_changes(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    failed, log = report_of(verdict(Reason.MIRROR_FAILED, "it has failed")), DecisionLog()
-    for each in (transition(failed), transition(failed), transition(), transition(action="Observe")):
-        log.observe(each)
-    log.observe(transition(action="Release", note="look at it"))
-    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
-        ("WARNING", "MirrorFailed: it has failed"),
-        ("INFO", "Observe"),
-        ("INFO", "Release: look at it"),
-    ]
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -255,31 +184,6 @@ def test_a_verdict_is_logged_at_the_level_of_its_event_once(reason: Reason, capl
     first, *others = caplog.records
     assert first.levelname == ("WARNING" if report.warns else "INFO")
     assert [each.levelname for each in others] == ["INFO", "INFO"]
-
-
-def test_a_command_that_fails_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    stage = a_settled_stage("a")
-    stage.engine.turn(maintenance=True)
-    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.run()
-    line = next(each for each in caplog.records if each.levelno == logging.WARNING)
-    assert line.getMessage().startswith("Pause failed: PeerDB is under maintenance")
-    assert (vars(line)["reason"], vars(line)["sent"]) == ("Maintenance", False)
-
-
-def test_the_reason_of_ready_is_empty_without_a_condition() -> None:
-    assert MirrorStatus().ready_reason == ""
-
-
-def test_a_conflict_leaves_no_event() -> None:
-    stage = a_settled_stage("a")
-    forget(stage)
-    stage.cluster.edit("orders", {"spec": {"state": "Paused"}})
-    stage.kube.taps.put("patch-status", Tap(before=lambda: stage.cluster.edit("orders", ASKS)))
-    stage.run()
-    assert stage.reported() == []
-    stage.follow(10.0)
-    assert stage.condition() == ("True", "Paused")
 
 
 def _status_of(stage: Stage, word: str) -> Reply:
@@ -313,18 +217,3 @@ def test_an_outage_of_kubernetes_is_said_once_for_each_mirror_and_cause_and_so_i
         "Kubernetes: a deletion succeeds again, after KubeUnavailable",
         "Kubernetes: a reconcile succeeds again, after KubeUnavailable",
     ]
-
-
-def test_another_failure_of_kubernetes_is_said_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    log = DecisionLog()
-    for error in (KubeUnavailable("no answer"), KubeUnavailable("no answer"), KubeForbidden("403")):
-        log.kube_failed(SUBJECT, "a reconcile", error)
-    log.kube_failed(SUBJECT, "a read", KubeForbidden("403"))
-    for _ in range(2):
-        log.kube_succeeded(SUBJECT, "a reconcile")
-    log.kube_failed(SUBJECT, "a reconcile", KubeForbidden("403"))
-    assert [each.levelname for each in caplog.records] == [
-        "WARNING", "DEBUG", "WARNING", "WARNING", "INFO", "WARNING",
-    ]  # fmt: skip
-    assert vars(caplog.records[0])["object"]["name"] == "orders"

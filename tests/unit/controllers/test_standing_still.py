@@ -79,16 +79,6 @@ def test_no_mirror_is_stopped_a_second_time_for_an_edit_that_cannot_be_written_d
     assert stops[0] <= 2 * MINUTE + 10
 
 
-def test_the_edit_goes_on_when_statuses_can_be_written_again() -> None:
-    stage = a_settled_stage("a")
-    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
-    stops_of(stage, 600.0)
-    stage.kube.taps.clear()
-    stage.follow(1800.0)
-    assert stage.condition() == ("True", "Running")
-    assert [one.update is not None for one in stage.commands()].count(True) == 1
-
-
 def test_a_pause_as_wished_goes_out_although_statuses_cannot_be_written() -> None:
     stage = a_settled_stage("a")
     stage.entry().status_write_failing = True
@@ -234,35 +224,7 @@ def test_nothing_is_dropped_that_another_mirror_claims_while_the_drop_is_written
     assert stage.tag() == "released"
 
 
-# -- Events ----------------------------------------------------------------------------------------------------------
-
-
-def test_no_mirror_stands_paused_while_an_event_is_created() -> None:
-    stops = []
-    for takes in (0.0, 10.0):
-        stage = a_settled_stage("a", knobs={"t_stop": 0.01})
-        stage.kube.taps.put("event", Tap(takes=takes))
-        until_edit(stage)
-        stage.follow(60.0)
-        pause, edit = stage.commands()
-        stops.append(edit.at - pause.at)
-        assert stage.reported() == [("Normal", "Pausing"), ("Normal", "Editing"), ("Normal", "Running")]
-    assert stops[0] == stops[1]
-
-
 # -- what did not happen ---------------------------------------------------------------------------------------------
-
-
-def test_no_correction_is_told_that_was_not_made() -> None:
-    stage = a_settled_stage("a")
-    stage.by_hand(RequestedState.PAUSED)
-    stage.wait(2.0)
-    stage.at_once = True
-    stage.peerdb.taps.put(STATUS, Tap(after=lambda: stage.cluster.edit("orders", {"spec": {"state": "Paused"}})))
-    stage.run()
-    stage.follow(10.0)
-    assert (states(stage), stage.condition()) == ([], ("True", "Paused"))
-    assert stage.reported() == [("Normal", "Paused")]
 
 
 def test_a_deletion_that_finds_no_token_left_is_held_and_never_said_to_drop() -> None:

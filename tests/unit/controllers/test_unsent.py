@@ -13,7 +13,6 @@ from peerdb_operator.peerdb.client import RequestedState
 from peerdb_operator.ports import Requeue
 from tests.harness.peerdb.values import Status
 from tests.unit.controllers.stage import (
-    STATE_CHANGE,
     STATUS,
     Stage,
     Tap,
@@ -60,18 +59,6 @@ def test_an_edit_is_sent_at_once_although_the_record_of_the_one_before_lands_lat
     began = stage.now
     stage.follow(20.0)
     assert [one.at - began < 5.0 for one in stage.commands()] == [True]
-
-
-def test_a_mirror_runs_again_when_the_record_of_a_drop_lands_late_and_the_policy_becomes_retain() -> None:
-    stage = a_settled_stage("a")
-    until_edit(stage)
-    stage.cluster.delete("orders")
-    forget(stage)
-    lands_late(stage)
-    assert (states(stage), recorded(stage)) == ([], "Drop")
-    stage.cluster.edit("orders", {"spec": {"deletionPolicy": "Retain"}})
-    stage.follow(30.0)
-    assert (states(stage), stage.state()) == (["RUNNING"], Status.RUNNING)
 
 
 def test_a_drop_that_was_never_sent_does_not_forget_the_pause_before_it() -> None:
@@ -154,24 +141,6 @@ def test_what_is_remembered_of_commands_that_were_not_sent_does_not_grow_while_k
     assert (len(stage.entry().journal_overrides), stage.condition()) == (0, ("True", "Running"))
 
 
-def test_an_edit_is_sent_at_once_although_the_first_of_many_records_without_an_answer_has_landed() -> None:
-    stage = a_settled_stage("a")
-    until_edit(stage)
-    forget(stage)
-    stage.kube.taps.put("patch-status", Tap(loses=NO_ANSWER))
-    stage.run()
-    landed = stage.status()["operation"]["id"]
-    no_writes(stage, 50)
-    for _ in range(50):
-        stage.do(stage.controller.reconcile(stage.uid()))
-        stage.wait(1.0)
-    assert (states(stage), recorded(stage), stage.status()["operation"]["id"]) == ([], "Edit", landed)
-    began = stage.now
-    stage.follow(20.0)
-    assert [one.at - began < 5.0 for one in stage.commands()] == [True]
-    assert stage.condition() == ("True", "Running")
-
-
 # -- stops -----------------------------------------------------------------------------------------------------------
 
 
@@ -230,17 +199,6 @@ def test_no_correction_is_told_of_an_edit_that_was_not_sent() -> None:
     assert "DriftCorrected" not in [reason for _, reason in stage.reported()]
 
 
-def test_no_correction_is_told_of_an_edit_that_was_not_taken() -> None:
-    stage = a_stage_that_drifted()
-    stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=NOT_TAKEN))
-    stage.run()
-    stage.by_hand(RequestedState.RUNNING)
-    set_live(stage, batch_size=1000)
-    stage.wait(2.0)
-    stage.follow(20.0)
-    assert "DriftCorrected" not in [reason for _, reason in stage.reported()]
-
-
 def test_no_drop_is_told_that_was_not_sent() -> None:
     stage = a_stage_with_a_deletion()
     stage.kube.taps.put("patch-status", an_heir_comes(stage))
@@ -286,23 +244,6 @@ def test_events_are_told_of_a_mirror_that_stands_paused_for_long(happens: object
     stage.follow(450.0)
     assert stage.state() is Status.PAUSED
     assert reason in [reported for _, reported in stage.reported()]
-
-
-def test_the_event_of_a_held_drop_is_told_of_a_mirror_that_stands_paused() -> None:
-    stage = a_settled_stage("a", brake_drops=0)
-    until_edit(stage)
-    stage.cluster.delete("orders")
-    stage.follow(60.0)
-    assert ("Warning", "DropHeld") in stage.reported()
-
-
-def test_a_story_is_told_in_order_to_its_end() -> None:
-    stage = a_settled_stage("a", knobs={"t_stop": 0.01})
-    until_edit(stage)
-    stage.cluster.edit("orders", {"spec": {"deletionPolicy": "Retain"}})
-    stage.cluster.delete("orders")
-    stage.follow(30.0)
-    assert [reason for _, reason in stage.reported()] == ["Pausing", "Resuming", "Released"]
 
 
 def test_a_command_that_cannot_be_written_down_is_announced_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
