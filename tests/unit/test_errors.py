@@ -12,11 +12,8 @@ from peerdb_operator.errors import (
     KubeError,
     OperatorError,
     PeerDBError,
-    PeerDBInternal,
-    PeerDBPreconditionFailed,
     PeerDBRejected,
     PeerDBUnavailable,
-    Violation,
 )
 
 
@@ -84,25 +81,9 @@ def test_maintenance_is_told_apart_when_peerdb_cannot_be_asked() -> None:
     assert (upgrade.reason, upgrade.slow, upgrade.maintenance) == ("Maintenance", True, True)
 
 
-def test_one_error_leaves_the_next_alone_when_it_has_its_own_answers() -> None:
-    PeerDBUnavailable("x", sent=False, maintenance=True)
-    PeerDBRejected("x", too_large=True, sent=True)
-    PeerDBInternal("x", orphaned=True, sent=False)
-    assert PeerDBUnavailable("x", sent=True).reason == "PeerDBUnavailable"
-    assert (PeerDBRejected("x").reason, PeerDBRejected("x").sent) == ("EditNotApplied", False)
-    assert (PeerDBInternal("x").orphaned, PeerDBInternal("x").sent) == (False, True)
-
-
 def test_a_refusal_for_size_has_its_own_reason_when_peerdb_says_so() -> None:
     assert PeerDBRejected("x", too_large=True).reason == "EditTooLarge"
     assert PeerDBRejected("x", too_large=True).too_large
-
-
-def test_violations_cannot_change_when_an_error_carries_them() -> None:
-    found = [Violation("SOURCE_TABLE_MISSING", "public.nope")]
-    error = PeerDBPreconditionFailed("tables are missing", violations=found)
-    found.clear()
-    assert error.violations == (Violation("SOURCE_TABLE_MISSING", "public.nope", ""),)
 
 
 def test_a_command_may_have_taken_effect_unless_a_class_rules_it_out() -> None:

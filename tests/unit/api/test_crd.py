@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from peerdb_operator.api.kinds import Mirror
-from tests.harness.crdgen import render
-
 ROOT = Path(__file__).parents[3]
 CRD_FILE = ROOT / "crds" / "mirrors.peerdb.io.yaml"
 Schema = dict[str, Any]
@@ -27,12 +24,6 @@ def test_the_committed_file_is_what_the_command_prints_when_it_runs_with_any_has
             check=True,
         ).stdout
         assert printed == CRD_FILE.read_text(encoding="utf-8")
-
-
-def test_the_file_says_that_it_is_generated_when_somebody_opens_it() -> None:
-    assert render(Mirror).startswith(
-        "# Generated from operator/peerdb_operator/api; do not edit.\n# Renew with: make generate\n"
-    )
 
 
 def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:

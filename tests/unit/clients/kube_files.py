@@ -24,7 +24,6 @@ def a_kubeconfig(path: Path, user: dict[str, object], cluster: dict[str, object]
 
 
 def a_credential(**status: str) -> dict[str, object]:
-    """What a plugin prints."""
     return {"apiVersion": VERSION, "kind": "ExecCredential", "status": status}
 
 

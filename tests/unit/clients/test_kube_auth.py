@@ -148,28 +148,10 @@ def test_a_connection_error_is_raised_when_the_session_is_closed_while_credentia
     asyncio.run(main())
 
 
-def test_no_session_is_equal_to_another_one() -> None:
-    async def main() -> None:
-        async with Scene.play() as scene:
-            one, other = await scene.auth.watch_session(), await scene.auth.watch_session()
-            assert one != other
-            await one.close()
-            assert not other.closed
-            await other.close()
-
-    asyncio.run(main())
-
-
 def test_secrets_are_not_shown_when_an_access_is_printed() -> None:
     access = asyncio.run(FakeTokens("https://api", "hunter2")())
     assert "hunter2" not in repr(access)
     assert "https://api" in repr(access)
-
-
-def test_address_and_token_come_from_the_kubeconfig_when_one_is_given(tmp_path: Path) -> None:
-    access = asyncio.run(read_access(a_kubeconfig(tmp_path / "config", {"token": "abc"})))
-    assert access.server == "https://127.0.0.1:6443"
-    assert access.authorization == "Bearer abc"
 
 
 def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -223,12 +205,6 @@ def test_a_sentence_names_the_file_when_a_kubeconfig_cannot_be_used(tmp_path: Pa
 def test_a_sentence_says_what_to_set_when_the_kubeconfig_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(KubeError, match=r"does not exist; set --kubeconfig \(KUBECONFIG\)"):
         asyncio.run(read_access(str(tmp_path / "nope")))
-
-
-def test_a_sentence_says_what_to_set_when_there_is_neither_kubeconfig_nor_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(KubeError, match=r"no pod with a service account .*; set --kubeconfig \(KUBECONFIG\)"):
-        asyncio.run(read_access(None))
 
 
 def access_to(server: str, proxy: str | None = None) -> KubeAccess:
@@ -344,7 +320,6 @@ class TlsScene:
             return said
 
     async def client(self) -> str | None:
-        """Whom the server takes us for."""
         return (await self.ask())["client"]
 
     def later(self) -> None:
@@ -441,19 +416,6 @@ def test_a_plugin_renews_a_certificate_and_its_failure_takes_nothing_away(
 
     asyncio.run(main())
     assert [record.levelname for record in caplog.records if "no route to the issuer" in record.message] == ["WARNING"]
-
-
-def test_a_plugin_that_fails_for_a_moment_takes_no_token_away(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with TlsScene(tmp_path, {"exec": a_plugin(tmp_path, a_credential(token="one"))}) as scene:
-            a_plugin(tmp_path, script="exit 1")
-            scene.later()
-            assert (await scene.ask())["authorization"] == "Bearer one"
-            a_plugin(tmp_path, a_credential(token="two"))
-            scene.later()
-            assert (await scene.ask())["authorization"] == "Bearer two"
-
-    asyncio.run(main())
 
 
 def test_credentials_are_not_read_more_than_once_a_second_when_the_server_refuses_them() -> None:

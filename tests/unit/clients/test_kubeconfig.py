@@ -23,15 +23,6 @@ def refusal(kubeconfig: str, *, seconds: float = 10.0) -> str:
     return str(caught.value)
 
 
-def test_a_plugin_gives_a_token(tmp_path: Path) -> None:
-    plugin = a_plugin(tmp_path, a_credential(token="abc"))
-
-    access = reading(a_kubeconfig(tmp_path / "config", {"exec": plugin}))
-
-    assert access.authorization == "Bearer abc"
-    assert access.certificate is None
-
-
 def test_a_plugin_gives_a_certificate_which_comes_before_that_of_a_file(tmp_path: Path) -> None:
     given = a_credential(clientCertificateData=LOOPBACK.read_text(), clientKeyData=LOOPBACK.read_text())
     user: dict[str, object] = {

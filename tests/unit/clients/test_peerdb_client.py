@@ -1,6 +1,5 @@
 """Each call sends what PeerDB's API wants and reads what it says."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -182,16 +181,6 @@ def test_null_is_read_as_absent_at_every_level() -> None:
     assert (config.tables[0].exclude, config.tables[0].engine) == ((), "")
     assert config.tables[1].columns == (Column("v"),)
     assert [table.raw for table in config.tables] == [mapping, other]
-
-
-def test_five_thousand_tables_are_read_and_go_back_to_the_letter() -> None:
-    listed = [a_mapping(f"public.t{i}", f"t{i}", exclude=["x"], later=i) for i in range(5000)]
-    client, _ = a_client(a_status(a_config(tableMappings=listed)))
-
-    config = run(client.status_with_config("orders_cdc")).config
-
-    assert config is not None
-    assert [mapping.to_json() for mapping in config.tables] == listed
 
 
 def a_large_config(**more: object) -> dict[str, Any]:
@@ -432,14 +421,6 @@ def test_no_tags_is_a_fact_and_a_missing_list_is_not() -> None:
         run(a_client({"flowName": "m_y", "tags": []})[0].tags("m_x"))
 
 
-def test_a_name_stays_one_part_of_the_path() -> None:
-    client, transport = a_client({"flowName": "a/b?c é", "tags": []})
-
-    run(client.tags("a/b?c é"))
-
-    assert transport.only.path == "flows/tags/a%2Fb%3Fc%20%C3%A9"
-
-
 def test_tags_are_replaced_as_a_whole() -> None:
     client, transport = a_client({"flowName": "m_x"})
 
@@ -574,17 +555,6 @@ def test_an_update_uses_peerdbs_names_and_leaves_out_what_it_does_not_change() -
         "skipInitialSnapshotForTableAdditions": True,
     }
     assert ConfigUpdate().to_json() == {}
-
-
-def test_calls_run_side_by_side() -> None:
-    client, transport = a_client(a_status())
-
-    async def both() -> list[str]:
-        calls: list[Coroutine[Any, Any, Any]] = [client.status("orders_cdc"), client.status("orders_cdc")]
-        return [reply.state for reply in await asyncio.gather(*calls)]
-
-    assert run(both()) == ["RUNNING", "RUNNING"]
-    assert len(transport.asked) == 2
 
 
 # -- how reliably it answers -----------------------------------------------------------------------------------------

@@ -118,12 +118,6 @@ def test_a_refused_connection_says_that_nothing_was_sent() -> None:
     assert "it could not be reached (ClientConnectorError" in str(error)
 
 
-def test_a_name_that_nobody_knows_says_that_nothing_was_sent() -> None:
-    error = run(the_error(HttpxTransport("http://peerdb.invalid")))
-
-    assert facts(error) == (PeerDBUnavailable, False, "connect_error")
-
-
 def test_a_connection_that_is_not_accepted_in_time_says_that_nothing_was_sent() -> None:
     async def scenario() -> PeerDBError:
         full = socket.create_server(("127.0.0.1", 0), backlog=0)
@@ -319,13 +313,6 @@ def test_closing_hangs_up_on_all_connections() -> None:
             return await asyncio.wait_for(server.connections[0].reader.read(), 5) == b""
 
     assert run(scenario())
-
-
-def test_closing_what_was_never_used_is_no_error() -> None:
-    async def scenario() -> None:
-        await HttpxTransport("http://peerdb.test").aclose()
-
-    run(scenario())
 
 
 def test_long_headers_are_read() -> None:

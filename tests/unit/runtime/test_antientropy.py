@@ -52,19 +52,6 @@ def play(script: Callable[[Scene], Coroutine[object, object, None]], cluster: Fa
     return scene
 
 
-def test_nothing_happens_when_watch_and_list_agree() -> None:
-    async def script(scene: Scene) -> None:
-        body = a_body("u1", 5)
-        scene.cluster.put(body)
-        scene.watched(body)
-        await scene.entropy.compare()
-
-    scene = play(script)
-    assert scene.woken == []
-    assert scene.cluster.gets == []
-    assert scene.controller.forgotten == []
-
-
 def test_a_mirror_that_the_watch_never_showed_is_fetched_and_woken() -> None:
     async def script(scene: Scene) -> None:
         scene.cluster.put(a_body("u1", 5))
@@ -164,15 +151,6 @@ def test_a_mirror_that_is_deleted_while_the_list_runs_does_not_come_back() -> No
     assert play(script).controller.versions == {}
 
 
-def test_nothing_is_remembered_of_a_mirror_that_a_pass_has_found_gone() -> None:
-    async def script(scene: Scene) -> None:
-        scene.watched(a_body("u1", 5))
-        scene.controller.forget("u1")
-        await scene.entropy.compare()
-
-    assert play(script).watch_handler.delivered("u1") == 0
-
-
 def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_woken_once() -> None:
     async def script(scene: Scene) -> None:
         scene.watched(a_body("gone", 5))
@@ -264,18 +242,6 @@ def test_the_watch_is_not_deaf_when_it_was_merely_late() -> None:
     play(script)
 
 
-def test_the_watch_is_deaf_although_the_change_came_by_another_way() -> None:
-    async def script(scene: Scene) -> None:
-        scene.cluster.put(a_body("u1", 7))
-        await scene.entropy.compare()
-        assert scene.controller.versions == {"u1": (1, "7")}
-        await asyncio.sleep(STALLED_SECONDS + 1)
-        await scene.entropy.compare()
-        assert scene.entropy.watch_stalled() is not None
-
-    play(script)
-
-
 def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
     async def script(scene: Scene) -> None:
         scene.cluster.put(a_body("u1", 7))
@@ -284,19 +250,6 @@ def test_the_watch_is_not_deaf_when_the_withheld_mirror_is_gone() -> None:
         await scene.entropy.compare()
         await asyncio.sleep(STALLED_SECONDS + 1)
         assert scene.entropy.watch_stalled() is None
-
-    play(script)
-
-
-def test_the_watch_is_deaf_when_it_was_late_once_and_then_withholds_another_change() -> None:
-    async def script(scene: Scene) -> None:
-        scene.cluster.put(a_body("u1", 7))
-        await scene.entropy.compare()
-        scene.watched(a_body("u1", 7))
-        scene.cluster.put(a_body("u1", 9))
-        await scene.entropy.compare()
-        await asyncio.sleep(STALLED_SECONDS + 1)
-        assert scene.entropy.watch_stalled() is not None
 
     play(script)
 

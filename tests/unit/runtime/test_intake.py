@@ -2,7 +2,7 @@
 
 import pytest
 
-from peerdb_operator.runtime.anti_entropy import WatchHandler, version_number
+from peerdb_operator.runtime.anti_entropy import WatchHandler
 from peerdb_operator.runtime.queue import Urgency
 from tests.unit.runtime.fakes import FakeController, a_body
 
@@ -21,13 +21,6 @@ def test_what_the_first_list_holds_waits_behind_users_who_edit() -> None:
     watch_handler.watched(None, a_body("u3", 3))
     assert woken == [("u1", Urgency.LOOK), ("u2", Urgency.EDIT), ("u3", Urgency.EDIT)]
     assert controller.was_listed
-
-
-def test_nobody_is_woken_when_the_controller_sees_nothing_new() -> None:
-    watch_handler, _, woken = an_intake()
-    watch_handler.watched("ADDED", a_body("u1", 5))
-    watch_handler.watched("MODIFIED", a_body("u1", 4))
-    assert [uid for uid, _ in woken] == ["u1"]
 
 
 def test_only_what_the_watch_showed_counts_as_delivered() -> None:
@@ -67,8 +60,3 @@ def test_nothing_is_remembered_of_an_object_that_is_gone(how: str) -> None:
     else:
         watch_handler.forget("u1")
     assert watch_handler.delivered("u1") == 0
-
-
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("123", 123), ("", 0), ("abc", 0), ("-1", 0)])
-def test_a_version_that_is_no_number_counts_as_the_oldest(text: str, number: int) -> None:
-    assert version_number(text) == number

@@ -87,14 +87,6 @@ def test_kopf_s_reference_becomes_our_object() -> None:
     assert set(line) == {"message", "level", "logger", "object", "timestamp"}
 
 
-def test_lines_below_the_level_are_not_written() -> None:
-    stream = lines(LogFormat.TEXT, LogLevel.WARNING)
-    logging.getLogger("peerdb_operator.x").info("quiet")
-    logging.getLogger("peerdb_operator.x").warning("loud")
-    assert "quiet" not in stream.getvalue()
-    assert "loud" in stream.getvalue()
-
-
 # -- OpenTelemetry ---------------------------------------------------------------------------------------------------
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
@@ -151,13 +143,6 @@ def test_what_the_trace_libraries_have_said_is_not_remembered_without_end() -> N
         record.created = float(at)
         assert once.filter(record)
     assert once.remembered <= REPEAT_SECONDS / 100 + 1
-
-
-def test_lines_of_others_are_said_as_often_as_they_are_written() -> None:
-    stream = lines(LogFormat.TEXT)
-    for _ in range(3):
-        say("peerdb_operator.x", logging.WARNING, "again", at=1000.0)
-    assert stream.getvalue().count("again") == 3
 
 
 @pytest.mark.parametrize("shape", LogFormat)

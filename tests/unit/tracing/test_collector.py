@@ -97,11 +97,6 @@ def test_the_end_waits_for_the_collector_no_longer_than_it_is_told(
     processor.release_now.set()
 
 
-def test_a_collector_that_takes_the_last_spans_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    SpanTracer(TracerProvider(shutdown_on_exit=False)).close()
-    assert caplog.messages == []
-
-
 A_PROCESS = """
 import asyncio, logging, sys
 from peerdb_operator.telemetry.log import configure_logging

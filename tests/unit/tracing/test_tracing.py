@@ -48,7 +48,6 @@ class Traced:
 
 
 def reported(span: ReadableSpan, key: str) -> object:
-    """One attribute of a span."""
     return (span.attributes or {}).get(key)
 
 
