@@ -32,28 +32,23 @@ class Counted:
 
     @property
     def changes(self) -> list[Change]:
-        """Changes of the cluster, by operators."""
         record = self._simulation.cluster.record[self._changes :]
         return [one for one in record if "#" in one.who]
 
     @property
     def writes(self) -> int:
-        """Changes of Mirrors."""
         return sum(1 for one in self.changes if one.verb != "event")
 
     @property
     def requests(self) -> list[RequestSeen]:
-        """Requests to PeerDB."""
         return [one for one in self._simulation.engine.log.after(self._requests) if isinstance(one, RequestSeen)]
 
     @property
     def commands(self) -> list[Body]:
-        """Bodies of ``state_change`` requests."""
         return [json.loads(one.body) for one in self.requests if one.path.endswith("state_change")]
 
     @property
     def tag_writes(self) -> int:
-        """Changes of tags."""
         return sum(1 for one in self.requests if one.method == "POST" and "/flows/tags" in one.path)
 
     def by_path(self) -> Counter[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from peerdb_operator.mirror.gauges import REASONS, STATES
@@ -113,21 +112,6 @@ def test_a_settled_mirror_shows_as_it_is() -> None:
     assert not any("paused_by_operator" in key or "last_error" in key for key in shown)
 
 
-def test_first_contact_is_counted_by_what_was_asked_and_written() -> None:
-    simulation, operator = a_world()
-
-    shown = in_loop(simulation, operator)
-
-    assert shown['kubernetes_writes_total{code="200",kind="mirror"}'] == 1
-    assert shown['kubernetes_writes_total{code="200",kind="mirror_status"}'] == 1
-    assert shown['kubernetes_writes_total{code="201",kind="event"}'] >= 1
-    assert shown['peerdb_requests_total{code="200",operation="tags_set"}'] == 1
-    assert shown['peerdb_requests_total{code="200",operation="mirrors_list"}'] >= 5
-    assert shown['peerdb_requests_total{code="200",operation="mirrors_logs"}'] >= 5
-    assert shown['peerdb_requests_total{code="200",operation="version"}'] == 1
-    assert shown["peerdb_request_duration_seconds_count" + '{operation="mirrors_status_full"}'] >= 1
-
-
 def test_an_edit_is_timed_and_the_stop_within_it_shows_while_it_lasts() -> None:
     simulation, operator = a_world(knobs=QUICK.patched({"t_stop": 20.0}))
     began = simulation.now
@@ -149,24 +133,6 @@ def test_an_edit_is_timed_and_the_stop_within_it_shows_while_it_lasts() -> None:
     assert after['peerdb_requests_total{code="200",operation="state_change_edit"}'] == 1
     assert after['peerdb_requests_total{code="200",operation="validate"}'] == 1
     assert after['mirror_tables{kind="desired",name="m0",namespace="data"}'] == 2
-
-
-def test_a_stop_that_a_former_process_began_is_told_by_the_next() -> None:
-    simulation, operator = a_world(knobs=QUICK.patched({"t_stop": 60.0}))
-    simulation.cluster.edit("m0", {"spec": a_spec("a", "b")})
-    simulation.run(10)
-    began = in_loop(simulation, operator).of("mirror_paused_by_operator_since_timestamp_seconds")
-    operator.kill()
-    operator.start()
-    simulation.run(20)
-
-    during = in_loop(simulation, operator)
-    simulation.run(120)
-
-    assert began > 0
-    assert abs(during.of("mirror_paused_by_operator_since_timestamp_seconds") - began) < 1
-    assert in_loop(simulation, operator)["mirror_paused_seconds_count"] == 1
-    assert in_loop(simulation, operator)["table_edit_duration_seconds_count"] == 1
 
 
 def test_a_pause_that_the_spec_wishes_is_no_stop_of_ours() -> None:
@@ -199,24 +165,6 @@ def test_a_stop_ends_for_the_count_when_the_wish_becomes_paused() -> None:
     assert not any("paused_by_operator" in key for key in shown)
 
 
-@pytest.mark.parametrize(
-    ("knob", "code"),
-    [("bad_gateway", "502"), ("maintenance", "503"), ("reset_before", "reset"), ("reset_after", "reset")],
-)
-def test_a_failing_command_is_counted_by_how_it_failed(knob: str, code: str) -> None:
-    simulation, operator = a_world()
-    fault = {} if knob == "maintenance" else {"fault_path": "mirrors/state_change"}
-    simulation.engine.turn(**{knob: True}, **fault)
-    simulation.cluster.edit("m0", {"spec": {"batchSize": 77}})
-    simulation.run(60)
-
-    shown = in_loop(simulation, operator)
-
-    assert shown.of("peerdb_requests_total", operation="state_change_pause", code=code) > 0
-    assert shown.of("reconcile_total", result="error") > 0
-    assert shown.of("reconcile_errors_total") > 0
-
-
 def test_peerdb_shows_as_down_while_nobody_answers_and_as_up_again_after() -> None:
     simulation, operator = a_world()
     before = in_loop(simulation, operator)["peerdb_last_success_timestamp_seconds"]
@@ -237,17 +185,6 @@ def test_peerdb_shows_as_down_while_nobody_answers_and_as_up_again_after() -> No
     assert again["peerdb_last_success_timestamp_seconds"] > before + 100
 
 
-def test_a_request_without_an_answer_is_counted_as_a_timeout() -> None:
-    simulation, operator = a_world(knobs=QUICK)
-    simulation.engine.turn(latency=100.0, fault_path="mirrors/list")
-    simulation.run(100)
-
-    shown = in_loop(simulation, operator)
-
-    assert shown['peerdb_requests_total{code="timeout",operation="mirrors_list"}'] >= 1
-    assert shown["peerdb_request_duration_seconds_sum" + '{operation="mirrors_list"}'] >= 30
-
-
 def test_nothing_is_said_of_peerdb_while_there_is_nobody_to_look_for() -> None:
     simulation, operator = a_world(0)
     assert "peerdb_up" not in in_loop(simulation, operator)
@@ -262,22 +199,6 @@ def test_nothing_is_said_of_peerdb_while_there_is_nobody_to_look_for() -> None:
 
     assert "peerdb_up" not in shown
     assert shown.of("mirrors") == 0
-
-
-def test_writes_that_kubernetes_refuses_are_counted_by_how() -> None:
-    simulation, operator = a_world()
-    operator.kube.refuse_events = True
-    simulation.cluster.edit("m0", {"spec": {"state": "Paused"}})
-    simulation.run(20)
-    operator.kube.away = True
-    simulation.cluster.edit("m0", {"spec": {"state": "Running"}})
-    simulation.run(20)
-
-    shown = in_loop(simulation, operator)
-
-    assert shown['kubernetes_writes_total{code="403",kind="event"}'] >= 1
-    assert shown['kubernetes_writes_total{code="unavailable",kind="mirror_status"}'] >= 1
-    assert shown.of("reconcile_errors_total", **{"class": "KubeUnavailable"}) >= 1
 
 
 def test_what_a_deaf_watch_withholds_is_counted_when_the_comparison_finds_it() -> None:

@@ -41,7 +41,6 @@ def status_of(simulation: Simulation) -> Body:
 
 
 def ready_of(simulation: Simulation) -> tuple[str, str]:
-    """Status and reason of Ready."""
     ready = next(one for one in status_of(simulation)["conditions"] if one["type"] == "Ready")
     return ready["status"], ready["reason"]
 

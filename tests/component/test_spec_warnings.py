@@ -29,7 +29,6 @@ def a_world(count: int = 1, **spec: object) -> Simulation:
 
 
 def warnings(simulation: Simulation) -> list[tuple[str, str]]:
-    """Reason and note of every Warning."""
     return [(reason, note) for kind, reason, note in events(simulation) if kind == "Warning"]
 
 

@@ -31,7 +31,6 @@ def log() -> Iterator[io.StringIO]:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every string within a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -20,9 +20,7 @@ OURS = "alpha/data/orders/uid"
 class Action(Protocol):
     """Something that happens."""
 
-    def apply(self, stage: Stage) -> None:
-        """Do it now."""
-        ...
+    def apply(self, stage: Stage) -> None: ...
 
 
 # -- users of Kubernetes -----------------------------------------------------------------------------------------------
@@ -36,7 +34,6 @@ class Wish:
     spec: tuple[tuple[str, object], ...]
 
     def apply(self, stage: Stage) -> None:
-        """Merge it."""
         if stage.exists(self.mirror):
             stage.cluster.edit(OBJECTS[self.mirror], {"spec": dict(self.spec)})
 
@@ -50,7 +47,6 @@ class WishTables:
     exclude: str | None = None
 
     def apply(self, stage: Stage) -> None:
-        """Replace it."""
         if not stage.exists(self.mirror):
             return
         listed = None if self.tables is None else mappings(self.tables)
@@ -68,7 +64,6 @@ class Annotate:
     what: str
 
     def apply(self, stage: Stage) -> None:
-        """Set or remove the annotation."""
         values: dict[str, Body] = {
             "freeze": {ANNOTATION_RECONCILE: "disabled"},
             "thaw": {ANNOTATION_RECONCILE: None},
@@ -85,7 +80,6 @@ class Delete:
     mirror: int
 
     def apply(self, stage: Stage) -> None:
-        """Ask for it."""
         if stage.exists(self.mirror):
             stage.cluster.delete(OBJECTS[self.mirror])
 
@@ -98,7 +92,6 @@ class Create:
     tables: Tables
 
     def apply(self, stage: Stage) -> None:
-        """Create it."""
         stage.create(self.mirror, self.tables)
 
 
@@ -109,7 +102,6 @@ class DeleteAround:
     what: str
 
     def apply(self, stage: Stage) -> None:
-        """Delete it."""
         cluster, now = stage.cluster, stage.simulation.now
         stage.judge.hands.not_found_since.setdefault(f"{cluster.uid}/data", now)
         if self.what == "namespace" and "data" in cluster.namespaces:
@@ -126,7 +118,6 @@ class TouchStatus:
     how: str
 
     def apply(self, stage: Stage) -> None:
-        """Edit it."""
         if not stage.exists(self.mirror):
             return
         ready = {"type": "Ready", "status": "True", "reason": "Running", "message": "by hand", "observedGeneration": 1}
@@ -158,7 +149,6 @@ class Ask:
     state: str
 
     def apply(self, stage: Stage) -> None:
-        """Send it."""
         body = {"flowJobName": MIRRORS[self.mirror], "requestedFlowState": f"STATUS_{self.state}"}
         stage.ask("mirrors/state_change", body)
 
@@ -170,7 +160,6 @@ class Overtake:
     mirror: int
 
     def apply(self, stage: Stage) -> None:
-        """Lie in wait."""
 
         def overtake(request: wire.Request) -> bool:
             body = request.body or {}
@@ -218,7 +207,6 @@ class Tag:
     value: str
 
     def apply(self, stage: Stage) -> None:
-        """Change it."""
         row = stage.engine.world.row(MIRRORS[self.mirror])
         if row is None:
             return
@@ -236,7 +224,6 @@ class Recreate:
     tables: Tables | None
 
     def apply(self, stage: Stage) -> None:
-        """Remove and create."""
         stage.engine.remove_mirror(MIRRORS[self.mirror])
         if self.tables is not None:
             stage.create_mirror(self.mirror, self.tables)
@@ -250,7 +237,6 @@ class Found:
     tables: Tables
 
     def apply(self, stage: Stage) -> None:
-        """Create it."""
         stage.create_mirror(self.mirror, self.tables)
 
 
@@ -261,7 +247,6 @@ class Orphan:
     mirror: int
 
     def apply(self, stage: Stage) -> None:
-        """Terminate it."""
         stage.engine.orphan(MIRRORS[self.mirror])
 
 
@@ -321,7 +306,6 @@ class Fault:
     seconds: float = 0.0
 
     def apply(self, stage: Stage) -> None:
-        """Break it."""
         FAULTS[self.what](stage)
         if self.seconds:
             stage.simulation.loop.call_later(self.seconds, HEALS[self.what], stage)
@@ -334,7 +318,6 @@ class Fails:
     mirror: int
 
     def apply(self, stage: Stage) -> None:
-        """Log it."""
         stage.engine.world.say(MIRRORS[self.mirror], "failed to push records: no space left", "error")
 
 
@@ -363,7 +346,6 @@ class Filled:
     missing: tuple[str, ...] = ()
 
     def apply(self, stage: Stage) -> None:
-        """Put them there."""
         databases = stage.engine.world.databases
         databases.filled |= set(self.destinations)
         databases.no_sources = {f"public.{name}" for name in self.missing}
@@ -467,7 +449,6 @@ class Crash:
     down: float = 2.0
 
     def apply(self, stage: Stage) -> None:
-        """Kill it."""
         run = stage.operator.run
         if run is None or not run.alive:
             return
@@ -503,7 +484,6 @@ class Stall:
     seconds: float
 
     def apply(self, stage: Stage) -> None:
-        """Suspend it."""
         if stage.operator.run is not None:
             stage.operator.run.process.stall(stage.simulation.now + self.seconds)
 

@@ -48,14 +48,12 @@ class Config:
 
 
 def mapping_of(raw: dict[str, Any]) -> tuple[object, ...]:
-    """A mapping's fields in comparable form."""
     engine = raw.get("engine") or "CH_ENGINE_REPLACING_MERGE_TREE"
     columns = tuple(sorted(json.dumps(column, sort_keys=True) for column in raw.get("columns", ())))
     return (*(raw.get(name, "") for name in MAPPING_KEYS), frozenset(raw.get("exclude", ())), engine, columns)
 
 
 def config_of(raw: dict[str, Any]) -> Config:
-    """The config of a status answer."""
     settings = {name: int(raw.get(name, 0)) for name in ("maxBatchSize", "idleTimeoutSeconds", *SNAPSHOT_KEYS)}
     env = {f"env.{name}": value for name, value in raw.get("env", {}).items()}
     tables = {one["sourceTableIdentifier"]: mapping_of(one) for one in raw["tableMappings"]}
@@ -75,12 +73,10 @@ class Asked:
 
     @property
     def work(self) -> Pass | None:
-        """The pass it belongs to."""
         return self.call.work if isinstance(self.call.work, Pass) else None
 
     @property
     def answered(self) -> bool:
-        """Whether the sender got a 200."""
         return self.call.status == 200
 
     @property
@@ -118,7 +114,6 @@ class Reading(Asked):
 
     @property
     def created_at(self) -> object:
-        """PeerDB's createdAt."""
         return self.content.get("createdAt")
 
     @cached_property
@@ -135,7 +130,6 @@ class Command(Asked):
 
     @property
     def wanted(self) -> str:
-        """The requested state."""
         return str(self.body.get("requestedFlowState", "")).removeprefix("STATUS_")
 
     @property
@@ -146,7 +140,6 @@ class Command(Asked):
 
     @property
     def is_edit(self) -> bool:
-        """Whether it changes something."""
         return bool(self.update)
 
     @property
@@ -173,7 +166,6 @@ class TagRead(Asked):
 
     @property
     def others(self) -> dict[str, str]:
-        """All other tags."""
         return others_in(self.content)
 
 
@@ -182,12 +174,10 @@ class TagWrite(Asked):
 
     @property
     def owner(self) -> str | None:
-        """The owner tag it sets."""
         return owner_in(self.body)
 
     @property
     def others(self) -> dict[str, str]:
-        """All other tags that it sets."""
         return others_in(self.body)
 
 
@@ -214,7 +204,6 @@ class Evidence:
     _runs: dict[str, Run] = field(default_factory=dict)
 
     def catch_up(self) -> None:
-        """Read what is new."""
         log = self.simulation.engine.log
         while self._seen_events < log.last:
             event = log.events[self._seen_events]
@@ -308,7 +297,6 @@ def others_in(body: dict[str, Any]) -> dict[str, str]:
 
 
 def spec_of(body: Body) -> Body:
-    """The spec of an object."""
     found = body.get("spec")
     return found if isinstance(found, dict) else {}
 

@@ -99,7 +99,6 @@ def is_invalid(body: Body) -> bool:
 
 
 def is_frozen(body: Body) -> bool:
-    """Whether the object says hands off."""
     return bool((body["metadata"].get("annotations") or {}).get("peerdb.io/reconcile") == "disabled")
 
 
@@ -194,7 +193,6 @@ def takes_away(body: Body, look: Reading) -> bool:
 
 
 def key_of(body: Body) -> tuple[str, str]:
-    """Namespace and name."""
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
 

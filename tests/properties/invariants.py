@@ -25,7 +25,6 @@ class BrokenError(AssertionError):
 
 
 def broken(name: str, why: str) -> NoReturn:
-    """Say which and why."""
     raise BrokenError(f"{name}: {why}")
 
 
@@ -274,7 +273,6 @@ def i8_edits_and_drops_are_announced(evidence: Evidence, command: Command) -> No
 
 
 def judge_command(evidence: Evidence, command: Command, hands: Hands) -> None:
-    """All of them."""
     i1_edits_rest_on_two_equal_looks(evidence, command)
     i2_updates_cannot_wedge_a_mirror(evidence, command)
     i3_one_command_in_flight(evidence, command, hands)

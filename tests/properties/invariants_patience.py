@@ -47,7 +47,6 @@ class I10:
     next_at: float = 0.0
 
     def check(self) -> None:
-        """After every step."""
         simulation = self.evidence.simulation
         now = simulation.now
         self._note_troubles(simulation, now)

@@ -24,7 +24,6 @@ class Green:
     since: dict[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
-        """After every step."""
         simulation = self.evidence.simulation
         if self.hands.trouble():
             self.since.clear()

@@ -36,13 +36,11 @@ class Judge:
         return judge
 
     def step(self) -> None:
-        """After every step of the simulation."""
         self.evidence.catch_up()
         self.i10.check()
         self.green.check()
 
     def take(self, one: Asked | Change) -> None:
-        """A new record."""
         if self.quiet is not None:
             self.quiet.append(one)
         if isinstance(one, Change):

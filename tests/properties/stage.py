@@ -116,11 +116,9 @@ class Stage:
             cluster.create(OBJECTS[index], spec)
 
     def exists(self, index: int) -> bool:
-        """Whether the Mirror exists."""
         return ("data", OBJECTS[index]) in self.cluster.mirrors
 
     def body(self, index: int) -> Body:
-        """The Mirror."""
         return self.cluster.get(("data", OBJECTS[index]))
 
     def ask(self, path: str, body: Body) -> None:
@@ -134,7 +132,6 @@ class Stage:
             self.engine.create_mirror(MIRRORS[index], config, source_type="POSTGRES", destination_type=DESTINATION)
 
     def say_plainly(self, name: str, status: Status) -> None:
-        """Take an odd word back."""
         mirror = self.engine.mirror(name)
         if mirror is not None and mirror.row is not None and mirror.row.status is Status.UNKNOWN:
             self.engine.world.set_status(mirror, status)
@@ -224,5 +221,4 @@ class Stage:
 
 
 def mappings(tables: Tables) -> list[Body]:
-    """``spec.tables`` of pairs of names."""
     return [{"source": f"public.{source}", "destination": destination} for source, destination in tables]

@@ -27,13 +27,11 @@ def a_world(seed: int, **spec: object) -> Simulation:
 
 
 def add_a_table(simulation: Simulation) -> None:
-    """An edit."""
     tables = [{"source": f"public.{name}", "destination": name} for name in "ab"]
     simulation.cluster.edit("orders", {"spec": {"tables": tables}})
 
 
 def is_settled(simulation: Simulation) -> bool:
-    """Whether the edit is over."""
     body = simulation.cluster.get(("data", "orders"))
     settled = ((body["status"].get("bounds") or {}).get("settled")) == body["metadata"]["generation"]
     return settled and simulation.engine.state("orders") is Status.RUNNING

@@ -33,7 +33,6 @@ def a_spec(*names: str, **more: object) -> Body:
 
 
 def ready(simulation: Simulation, name: str) -> tuple[str, str]:
-    """Status and reason of Ready."""
     status = simulation.cluster.get(("data", name))["status"]
     conditions = {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
     return conditions.get("Ready", ("", ""))

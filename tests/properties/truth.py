@@ -62,7 +62,6 @@ class Facts:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The live tables by source."""
         config = self.live or (self.row.config if self.row is not None else None)
         return {} if config is None else {table.source: table for table in config.tables}
 
@@ -78,7 +77,6 @@ class Facts:
 
     @property
     def remapped(self) -> set[str]:
-        """Sources whose live mapping is another."""
         return {one["source"] for one in self.spec.get("tables") or () if self._is_remapped(one)}
 
     def _is_remapped(self, wish: dict[str, Any]) -> bool:

@@ -17,26 +17,6 @@ from tests.harness.controlplane.launch import ControlPlane
 
 pytestmark = pytest.mark.e2e
 
-TABLES = 10_000
-BIG_KIND = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "bigs.harness.test"},
-    "spec": {
-        "group": "harness.test",
-        "names": {"kind": "Big", "plural": "bigs"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
-
 
 @pytest.fixture
 def namespace(our_control_plane: ControlPlane) -> str:
@@ -117,26 +97,6 @@ def test_a_service_account_may_do_only_what_it_was_granted(our_control_plane: Co
     assert kubectl(*get, as_kubeconfig=reader).returncode == 0
 
 
-def test_a_made_up_token_is_refused(our_control_plane: ControlPlane) -> None:
-    assert status_of(our_control_plane, "/api/v1/namespaces", our_control_plane.admin_token) == 200
-    assert status_of(our_control_plane, "/api/v1/namespaces", "made-up") == 401
-
-
-def test_an_object_with_ten_thousand_tables_is_applied_within_the_default_limits(
-    our_control_plane: ControlPlane, namespace: str
-) -> None:
-    kubectl = our_control_plane.kubectl
-    kubectl("apply", "--filename=-", input=json.dumps(BIG_KIND))
-    our_control_plane.wait_established("bigs.harness.test")
-    tables = [{"source": f"public.some_table_{n:05}", "destination": f"some_table_{n:05}"} for n in range(TABLES)]
-    big = {"apiVersion": "harness.test/v1", "kind": "Big", "metadata": {"name": "big"}, "spec": {"tables": tables}}
-
-    kubectl("apply", "--server-side", "--filename=-", f"--namespace={namespace}", input=json.dumps(big))
-
-    got = json.loads(kubectl("get", "big", "big", f"--namespace={namespace}", "--output=json").stdout)
-    assert got["spec"]["tables"] == tables
-
-
 def test_requests_are_counted_by_agent_and_verb_when_the_audit_log_is_on(
     our_control_plane: ControlPlane, namespace: str
 ) -> None:
@@ -171,18 +131,6 @@ def test_clients_are_refused_during_an_outage_and_find_their_data_after_it(
     assert our_control_plane.kubectl("get", "namespace", namespace).returncode == 0
 
 
-def test_two_control_planes_at_once_trust_different_tokens_when_both_run(our_control_plane: ControlPlane) -> None:
-    with ControlPlane.start(environ=without_kubeconfig()) as other:
-        assert other.started_by_us
-        assert other.url != our_control_plane.url
-        assert status_of(other, "/api/v1/namespaces", our_control_plane.admin_token) == 401
-        names = other.kubectl("get", "namespaces", "--output=name").stdout
-        directory = other.directory
-
-    assert "namespace/test-" not in names
-    assert not directory.exists()
-
-
 def test_a_control_plane_leaves_its_audit_log_when_a_folder_for_it_is_named(tmp_path: Path) -> None:
     with ControlPlane.start(environ={**without_kubeconfig(), KEPT_VARIABLE: str(tmp_path)}) as control_plane:
         control_plane.kubectl("create", "namespace", "remembered")
@@ -201,22 +149,6 @@ def test_a_namespace_is_emptied_and_gone_when_the_controllers_run(controllers: C
     kubectl("delete", "namespace", namespace, "--timeout=90s")
 
     assert kubectl("get", "namespace", namespace, check=False).returncode == 1
-
-
-@pytest.mark.controllermanager
-def test_pods_get_the_default_account_when_the_control_plane_is_started_with_its_controllers() -> None:
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "pod"},
-        "spec": {"containers": [{"name": "it", "image": "it"}]},
-    }
-    with ControlPlane.start(controller_manager=True, environ=without_kubeconfig()) as control_plane:
-        control_plane.kubectl("create", "--filename=-", input=json.dumps(pod))
-        made = json.loads(control_plane.kubectl("get", "pod", "pod", "--output=json").stdout)
-
-    assert made["spec"]["serviceAccountName"] == "default"
-    assert made["spec"]["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]
 
 
 @pytest.mark.controllermanager

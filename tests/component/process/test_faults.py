@@ -5,7 +5,6 @@ Each case is a way in which operators on kopf have gone deaf or died in producti
 
 import asyncio
 import random
-import socket
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -263,17 +262,6 @@ def test_the_process_ends_with_1_and_a_traceback_when_a_part_of_it_ends(caplog: 
     assert "Traceback" in caplog.text
 
 
-def test_the_cluster_is_not_asked_who_it_is_when_the_settings_say_so() -> None:
-    async def story(scene: Scene) -> None:
-        await scene.sees("orders")
-        scene.stop()
-
-    code, scene = play(story, prepare=lambda scene: scene.set(cluster_id="west"))
-    assert code == 0
-    assert scene.cluster_ids == ["west"]
-    assert "/api/v1/namespaces/kube-system" not in {asked.path for asked in scene.kube.asked}
-
-
 def test_a_pass_that_hangs_is_cancelled_when_the_process_is_told_to_stop(caplog: pytest.LogCaptureFixture) -> None:
     async def story(scene: Scene) -> None:
         await scene.sees("hanging")
@@ -311,30 +299,6 @@ def test_health_follows_the_process_from_its_start_to_its_end() -> None:
         scene.kube.refusal = (503, "not yet")
 
     assert play(story, prepare=prepare)[0] == 0
-
-
-def test_the_process_ends_with_1_and_a_sentence_when_its_health_port_is_taken(caplog: pytest.LogCaptureFixture) -> None:
-    async def story(_: Scene) -> None:
-        return None
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        assert play(story, prepare=lambda scene: scene.set(health_port=taken.getsockname()[1]))[0] == 1
-    assert "--health-host and --health-port: 127.0.0.1, port" in caplog.text
-
-
-def test_the_process_ends_with_1_and_a_sentence_when_its_metrics_port_is_taken(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def story(_: Scene) -> None:
-        return None
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        assert play(story, prepare=lambda scene: scene.set(metrics_port=taken.getsockname()[1]))[0] == 1
-    assert "--metrics-host and --metrics-port: 127.0.0.1, port" in caplog.text
 
 
 def test_the_metrics_are_served_from_before_the_first_list_until_the_end() -> None:
@@ -384,19 +348,6 @@ def test_the_process_ends_with_1_and_a_sentence_when_the_kind_goes(caplog: pytes
 
     assert play(story)[0] == 1
     assert "was deleted: there is nothing left to watch" in caplog.text
-
-
-def test_the_process_ends_with_0_when_it_is_told_to_stop_before_it_knows_anything() -> None:
-    async def story(scene: Scene) -> None:
-        await scene.until(lambda: len(scene.kube.refused) > 0)
-        scene.stop()
-
-    def prepare(scene: Scene) -> None:
-        scene.kube.refusal = (503, "not yet")
-
-    code, scene = play(story, prepare=prepare)
-    assert code == 0
-    assert scene.cluster_ids == []
 
 
 def test_the_process_works_and_is_not_ready_while_the_installed_crd_is_older_than_it_is() -> None:

@@ -30,7 +30,6 @@ class Pencil:
         self.clock = 0.0
 
     def wait(self, seconds: float) -> None:
-        """Nothing is recorded for a while."""
         self.clock += seconds
 
     def _write(self, kind: str, **fields: object) -> None:
@@ -53,7 +52,6 @@ class Pencil:
         self.clock += ms / 1000 + 0.02
 
     def gave_up(self, path: str, body: object, *, before: str, ms: float) -> None:
-        """A client that went away."""
         request = {"method": "POST", "path": f"/v1/{path}", "json": body}
         reply = {"status": 0, "ms": ms, "text": "ReadTimeout: timed out"}
         self._write("call", at=self.clock, before={self.mirror: before}, request=request, response=reply)
@@ -104,7 +102,6 @@ class Pencil:
         self.note("look", state=f"STATUS_{state}", maps=list(maps), **data)
 
     def written(self, folder: Path) -> Scenario:
-        """The scenario, through a file."""
         path = folder / f"{self.name}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
         return load(path)

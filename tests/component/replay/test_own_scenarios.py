@@ -21,7 +21,6 @@ COMPLETED_BEFORE = "workflow execution already completed"
 
 
 def paused(pencil: Pencil) -> None:
-    """Pause and wait for it."""
     pencil.ask("PAUSED", "RUNNING")
     pencil.wait(9.0)
 

@@ -36,19 +36,6 @@ def test_it_exits_zero_with_a_line_per_scenario_when_nothing_differs(
     assert [line.partition(":")[0] for line in lines] == ["ok   one", "ok   two"]
 
 
-def test_it_counts_and_names_calls_when_their_endpoint_is_not_simulated(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    a_story("one").written(tmp_path)
-
-    main([str(tmp_path / "one.jsonl")])
-
-    assert (
-        "3 calls to endpoints not simulated (GET mirrors/names x1, POST flows/cdc/create x1, POST peers/drop x1)"
-        in capsys.readouterr().out
-    )
-
-
 def test_it_exits_one_and_names_the_step_when_a_state_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

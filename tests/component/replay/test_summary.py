@@ -38,15 +38,3 @@ def test_the_run_says_so_when_there_is_nothing_to_play() -> None:
         "replay: not collected; PEERDB_TRANSCRIPTS names a folder of recordings, and there is no recording in nowhere"
     ]
     assert lines[-1].startswith("1 passed")
-
-
-def test_the_run_counts_recordings_when_there_are_some(tmp_path: Path) -> None:
-    (tmp_path / "one.jsonl").touch()
-
-    assert "replay: 1 recordings" in a_run(str(tmp_path), "tests/component/replay/test_replay_program.py")
-
-
-def test_the_run_says_nothing_when_it_was_not_asked_to_play() -> None:
-    lines = a_run("", "tests/unit/test_readme.py", "-k", "test_the_two_commands_come_first")
-
-    assert not [line for line in lines if line.startswith("replay:")]

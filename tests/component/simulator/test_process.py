@@ -6,14 +6,12 @@ import base64
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.peerdb.process import ROOT, SimulatorError, SimulatorProcess, call
+from tests.harness.peerdb.process import SimulatorProcess, call
 
 PASSWORD = "a password"
 TABLES = [{"source": "public.a", "destination": "a"}]
@@ -49,27 +47,6 @@ def test_gateway_and_ui_answer_on_ports_of_their_own_when_it_runs(simulator: Sim
     assert call(simulator.ui_url, "GET", "/_sim/clock", headers=basic(PASSWORD)).status == 404
 
 
-def test_answer_has_no_content_type_when_the_ui_refuses(simulator: SimulatorProcess) -> None:
-    answer = call(simulator.ui_api_url, "POST", "/v1/mirrors/state_change", b"{}", basic("wrong"))
-
-    assert (answer.status, answer.body, answer.headers.get("content-type")) == (403, b"", None)
-
-
-@pytest.mark.parametrize("method", ["TRACE", "FOO", "PATCH", "OPTIONS", "HEAD"])
-def test_any_method_reaches_the_rules_when_it_is_sent(simulator: SimulatorProcess, method: str) -> None:
-    expected = {"TRACE": 500, "FOO": 400, "PATCH": 405, "OPTIONS": 204, "HEAD": 200}
-
-    answer = call(simulator.ui_api_url, method, "/v1/version", headers=basic(PASSWORD))
-
-    assert answer.status == expected[method]
-
-
-def test_raw_path_reaches_the_rules_when_it_has_escapes(simulator: SimulatorProcess) -> None:
-    assert call(simulator.gateway_url, "GET", "/v1/flows/tags/%zz").body == b"400 Bad Request"
-    assert call(simulator.gateway_url, "GET", "/v1/flows/tags/a%2Fb").status == 404
-    assert call(simulator.ui_url, "GET", "//api/v1/version/").status == 308
-
-
 def test_mirror_pauses_when_the_clock_is_advanced(simulator: SimulatorProcess) -> None:
     simulator.put_mirror("m", tables=TABLES)
     mark = simulator.last_event()
@@ -93,13 +70,6 @@ def test_connection_breaks_without_an_answer_when_it_is_reset(simulator: Simulat
         call(simulator.gateway_url, "GET", "/v1/version")
 
     assert call(simulator.gateway_url, "GET", "/v1/version").status == 200
-
-
-def test_client_raises_the_sentence_when_the_control_api_refuses(simulator: SimulatorProcess) -> None:
-    with pytest.raises(SimulatorError, match="unknown state 'HAPPY'"):
-        simulator.put_mirror("m", state="HAPPY")
-    simulator.databases(sourceTables=None)
-    simulator.say("m", "boom", "warn")
 
 
 def test_answer_waits_for_simulated_time_when_it_is_late(simulator: SimulatorProcess) -> None:
@@ -165,18 +135,3 @@ def test_process_ends_when_its_parent_closes_the_pipe() -> None:
 
     assert running.process.wait(20) == 0
     running.stop()
-
-
-def test_start_is_refused_with_the_reason_when_the_port_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-        with pytest.raises(SimulatorError, match="did not start"):
-            SimulatorProcess.start(port=port)
-
-
-def test_program_explains_itself_when_asked_for_help() -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.harness.peerdb", "--help"], cwd=ROOT, check=True,
-                          capture_output=True, text=True)  # fmt: skip
-
-    assert "--exit-with-parent" in done.stdout

@@ -87,7 +87,6 @@ class FakeGo:
         fails: tuple[str, ...] = (),
         gate: Path | None = None,
     ) -> None:
-        """Write the command and its settings."""
         self.folder = folder
         an_executable(folder / "go", GO_SCRIPT.format(python=sys.executable))
         settings = {
@@ -179,7 +178,6 @@ class Gate:
     """A point at which a fake program stops and waits for us: two named pipes."""
 
     def __init__(self, path: Path) -> None:
-        """Make the pipes."""
         self.path = path
         self._reached = path.with_name(f"{path.name}.reached")
         os.mkfifo(self.path)

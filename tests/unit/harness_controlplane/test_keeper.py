@@ -31,19 +31,16 @@ class Life:
     """What a program shows of itself through its pipe."""
 
     def __init__(self, path: Path) -> None:
-        """Make the pipe."""
         self.path = path
         os.mkfifo(path)
 
     @contextlib.contextmanager
     def begun(self) -> Iterator["Life"]:
-        """Wait until the program is up."""
         with self.path.open() as self._pipe:
             assert self._pipe.read(2) == "up"
             yield self
 
     def wait_for_end(self) -> None:
-        """Return when the program is gone."""
         assert self._pipe.read() == ""
 
 
@@ -57,13 +54,11 @@ def run_directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def supervision(run_directory: Path) -> Iterator[Supervision]:
-    """A run of our own."""
     with contextlib.closing(Supervision(run_directory)) as started:
         yield started
 
 
 def program(life: Life, script: str = WAITS) -> list[str]:
-    """Command line of a small program."""
     return [sys.executable, "-c", script, str(life.path)]
 
 

@@ -65,13 +65,6 @@ def test_a_destructive_step_is_refused_when_the_cluster_is_not_ours(
         step(control_plane)
 
 
-def test_the_sentence_says_what_to_do_when_kubeconfig_has_no_usable_context(tmp_path: Path) -> None:
-    environ = users_environment(tmp_path, code=1, words="error: current-context must exist")
-
-    with pytest.raises(ControlPlaneError, match=r"no usable current context .*must exist.*: correct or unset it"):
-        ControlPlane.start(environ=environ)
-
-
 def test_the_users_programs_are_used_and_nothing_built_when_assets_are_named(tmp_path: Path) -> None:
     for program in DEMO_PROGRAMS:
         an_executable(tmp_path / "assets" / program.value, SERVER)

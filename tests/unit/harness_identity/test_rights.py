@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.identity_rights import Account, Asked, Right, asked_in, rights_in, roles_of, without
+from tests.harness.identity_rights import Account, Asked, Right, asked_in, roles_of
 
 USER = "system:serviceaccount:peerdb-system:operator"
 GET = Right("", "peerdb.io", "mirrors", "get")
@@ -52,15 +52,6 @@ def test_a_request_without_a_name_needs_a_right_without_a_name() -> None:
     assert not replace(GET, verb="list", name="orders").covers(listing)
 
 
-def test_a_refused_request_makes_no_right_used_and_is_a_fault_when_no_right_covers_it() -> None:
-    stranger = replace(ASKED, resource="secrets", group="", refused=True, code=403)
-    late = replace(ASKED, refused=True, code=403)
-    account = Account(frozenset({GET}), frozenset({stranger, late}))
-    assert account.unused == [GET]
-    assert account.refused == [stranger]
-    assert str(stranger) == "get secrets orders in data: 403"
-
-
 def a_role(kind: str, name: str, namespace: str = "", **rule: list[str]) -> dict[str, Any]:
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
     return {"kind": kind, "metadata": metadata, "rules": [rule] if rule else []}
@@ -83,18 +74,6 @@ def test_roles_are_found_where_they_hold_when_they_are_bound_to_the_account() ->
     ]
     found = roles_of(manifests, "peerdb-system", "operator")
     assert found == [("", cluster), ("data", local), ("other", cluster)]
-
-
-def test_one_right_is_gone_and_all_others_stay_when_a_role_is_made_without_it() -> None:
-    role = a_role(
-        "Role", "b", "data", apiGroups=["peerdb.io"], resources=["mirrors", "mirrors/status"], verbs=["get", "patch"]
-    )
-    lost = Right("data", "peerdb.io", "mirrors", "patch")
-    left = set(rights_in(without(role, lost), "data"))
-    assert set(rights_in(role, "data")) - left == {lost}
-    assert len(left) == 3
-    binding = a_binding("RoleBinding", "Role", "b", "data")
-    assert without(binding, lost) == binding
 
 
 def a_line(*, user: str = USER, decision: str = "allow", code: int = 200, **target: str) -> str:

@@ -30,7 +30,6 @@ def an_engine(password: str | None = None, **knobs: object) -> Engine:
 
 
 def tables(*names: str) -> list[Table]:
-    """Mappings ``public.x`` onto ``public.d_x``."""
     return [Table(f"public.{name}", f"public.d_{name}") for name in names]
 
 
@@ -74,7 +73,6 @@ def change(engine: Engine, state: object = None, update: Json | None = None, **f
 
 
 def changed(engine: Engine, state: object = None, update: Json | None = None, **flags: object) -> Reply:
-    """The same, waited for."""
     return engine.finish(change(engine, state, update, **flags))
 
 
@@ -90,14 +88,12 @@ def fates(engine: Engine, what: str) -> list[str]:
 
 
 def watch(engine: Engine, seconds: float = 60.0) -> list[str]:
-    """The states of the next seconds."""
     start = engine.log.last
     engine.run_until(engine.now + seconds)
     return states(engine, start)
 
 
 def info(engine: Engine, **flags: object) -> Json:
-    """``cdcStatus.config`` of a status with info."""
     return cast("Json", full(engine, **flags)["cdcStatus"]["config"])
 
 
@@ -120,10 +116,8 @@ def refusal(reply: Reply) -> tuple[int, int, str]:
 
 
 def paused(engine: Engine, *names: str, **more: Any) -> None:  # noqa: ANN401  # put_mirror's own
-    """A mirror that is PAUSED."""
     a_mirror(engine, *names, state=Status.PAUSED, **more)
 
 
 def listed(items: Iterable[str]) -> list[str]:
-    """Sorted, for comparisons without order."""
     return sorted(items)

@@ -13,7 +13,6 @@ from tests.unit.harness_peerdb.building import NAME, a_mirror, an_engine, change
 
 
 def read(engine: Engine, query: str = "limit=30", name: str = NAME) -> dict[str, Any]:
-    """The answer to a GET."""
     reply = engine.finish(engine.handle(Request("GET", f"/v1/mirrors/cdc/batches/{name}", query=query)))
     assert reply.status == 200, reply.body
     answer: dict[str, Any] = json.loads(reply.body)

@@ -95,24 +95,6 @@ def test_time_passes_when_the_clock_is_advanced() -> None:
     assert "seconds" in desk.ask("POST", "clock/advance", {"seconds": -1}, status=400)["error"]
 
 
-def test_databases_are_as_they_were_put_when_a_validation_reads_them() -> None:
-    desk = Desk()
-    desk.ask("PUT", "databases", {"sourceTables": ["public.a"], "publication": ["public.a"],
-                                  "filledDestinations": ["public.f"], "missingColumns": {"public.m": "v"},
-                                  "peers": {"dst": "POSTGRES", "other": "POSTGRES"}})  # fmt: skip
-    databases = desk.engine.world.databases
-
-    assert (databases.has_source("public.a"), databases.has_source("public.b")) == (True, False)
-    assert (databases.published("any", "public.a"), databases.published("any", "public.b")) == (True, False)
-    assert (databases.filled, databases.missing_columns) == ({"public.f"}, {"public.m": "v"})
-    assert desk.engine.world.peers["other"] == "POSTGRES"
-    desk.ask("PUT", "databases", {"publication": {"p": ["public.a"]}})
-    assert (desk.engine.world.databases.has_publication("p"), desk.engine.world.databases.has_publication("q")) == (
-        True, False,
-    )  # fmt: skip
-    assert desk.engine.world.databases.filled == {"public.f"}
-
-
 def test_log_has_every_request_reply_state_and_signal_in_order_when_read() -> None:
     desk = Desk()
     desk.ask("PUT", "mirrors/m", {"tables": [{"source": "public.a", "destination": "a"}], "state": "PAUSED"})

@@ -11,7 +11,6 @@ from tests.unit.harness_peerdb.building import (
     a_mirror,
     an_engine,
     changed,
-    fates,
     info,
     mapped,
     paused,
@@ -141,28 +140,3 @@ def test_mirror_is_wedged_until_dropped_when_an_identifier_has_no_dot(list_name:
     assert engine.world.journal.lines[-1].message == "invalid table name: t2"
     changed(engine, "TERMINATING")
     assert watch(engine) == ["FAILED", "TERMINATING", "GONE"]
-
-
-# -- the last table ----------------------------------------------------------------------------------------------------
-
-
-def test_new_workflow_frees_a_wedged_mirror_when_somebody_replaces_it() -> None:
-    engine = an_engine()
-    paused(engine, "a")
-    engine.turn(wedged=[NAME])
-
-    engine.replace_workflow(NAME, Config(tables=tuple(tables("b"))))
-
-    engine.turn(wedged=False)
-    assert mapped(info(engine)) == ["b"]
-    assert engine.state(NAME) is Status.RUNNING
-
-
-def test_unread_update_is_discarded_when_the_phase_ends() -> None:
-    engine = an_engine()
-    a_mirror(engine, state=Status.MODIFYING)
-
-    changed(engine, "RUNNING", {"batchSize": 9})
-    engine.run_until(engine.now + 10)
-
-    assert fates(engine, "lost") == ["update(batchSize=9)"]

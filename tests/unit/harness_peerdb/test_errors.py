@@ -109,24 +109,6 @@ def test_tags_of_an_unknown_mirror_are_not_found_when_asked_for() -> None:
     assert refusal(post(engine, "flows/tags", {"tags": []})) == (404, 5, "flow  does not exist")
 
 
-def test_list_shows_every_kind_of_mirror_when_asked_for() -> None:
-    engine = an_engine()
-    engine.put_mirror("a", created_at=1_700_000_000.123)
-    engine.put_mirror("b", state=Status.PAUSED, is_cdc=False)
-
-    listed = json.loads(get(engine, "mirrors/list").body)["mirrors"]
-
-    assert listed[0] == {
-        "id": "1", "workflowId": "a-peerflow", "name": "a", "sourceName": "src", "sourceType": "POSTGRES",
-        "destinationName": "dst", "destinationType": "CLICKHOUSE", "createdAt": 1_700_000_000_123, "isCdc": True,
-        "status": "STATUS_RUNNING",
-    }  # fmt: skip
-    assert [row["name"] for row in listed] == ["a", "b"]
-    changed_row = engine.world.mirrors["a"]
-    engine.world.set_status(changed_row, Status.FAILED)
-    assert [row["name"] for row in json.loads(get(engine, "mirrors/list").body)["mirrors"]] == ["b", "a"]
-
-
 # -- logs --------------------------------------------------------------------------------------------------------------
 
 

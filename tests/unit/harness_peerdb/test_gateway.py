@@ -12,7 +12,6 @@ WRONG_METHOD = (501, 12, "Method Not Allowed")
 
 
 def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
-    """One request with a raw path."""
     engine = an_engine(version="v1")
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return engine.finish(engine.handle(Request(method, path, body, "", named)))

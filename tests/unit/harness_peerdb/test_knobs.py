@@ -16,10 +16,7 @@ from tests.unit.harness_peerdb.building import (
     change,
     changed,
     fates,
-    info,
     paused,
-    post,
-    refusal,
     watch,
     wire,
 )  # fmt: skip
@@ -41,18 +38,6 @@ def test_signal_is_lost_after_a_200_when_the_knob_says_so() -> None:
     assert fates(engine, "lost") == ["STATUS_PAUSED"]
     changed(engine, "PAUSED")
     assert watch(engine) == ["PAUSING", "PAUSED"]
-
-
-def test_workflow_is_gone_when_a_mirror_is_orphaned() -> None:
-    engine = an_engine()
-    a_mirror(engine)
-    engine.put_mirror("other")
-
-    engine.turn(orphan=[NAME])
-
-    assert changed(engine, "PAUSED").status == 500
-    body = {"flowJobName": "other", "requestedFlowState": "STATUS_PAUSED"}
-    assert post(engine, "mirrors/state_change", body).status == 200
 
 
 @pytest.mark.parametrize(
@@ -92,20 +77,6 @@ def test_drop_hangs_with_error_lines_when_it_is_stuck() -> None:
     assert engine.world.journal.lines[-1].message.startswith("DropFlow Error: [DropFlowDestination]")
     engine.turn(stuck_drop=False)
     assert watch(engine, 10) == [GONE]
-
-
-def test_stored_value_differs_from_the_sent_one_when_a_field_is_normalised() -> None:
-    fixed = {"batchSize": 100, "partitionKey": "id", "exclude": ["x"], "env.K": "1", "snapshotMaxParallelWorkers": 2}
-    engine = an_engine(normalise=fixed)
-    paused(engine, "a")
-
-    changed(engine, "RUNNING", {"batchSize": 7, "additionalTables": wire("b"), "updatedEnv": {"K": "9"},
-                                "snapshotMaxParallelWorkers": 8})  # fmt: skip
-    engine.run_until(engine.now + 20)
-
-    config = info(engine)
-    assert (config["maxBatchSize"], config["env"], config["snapshotMaxParallelWorkers"]) == (100, {"K": "1"}, 2)
-    assert (config["tableMappings"][1]["partitionKey"], config["tableMappings"][1]["exclude"]) == ("id", ["x"])
 
 
 # -- faults on the line ------------------------------------------------------------------------------------------------
@@ -155,18 +126,3 @@ def test_every_knob_is_described_when_users_read_the_page() -> None:
     page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
 
     assert [name for name in Knobs.model_fields if f"`{name}`" not in page] == []
-
-
-def test_mirrors_are_paused_and_resumed_when_peerdb_maintains_itself() -> None:
-    engine = an_engine()
-    a_mirror(engine, batch=1000)
-    changed(engine, "RUNNING", {"batchSize": 9})
-    engine.put_mirror("rests", state=Status.PAUSED)
-
-    engine.turn(maintenance_run=True)
-    assert refusal(changed(engine, "RUNNING"))[:2] == (503, 14)
-    assert watch(engine, 30) == ["PAUSING", "PAUSED", "RUNNING", "PAUSING", "PAUSED"]
-    engine.turn(maintenance_run=False)
-
-    assert watch(engine, 30) == ["RUNNING"]
-    assert (info(engine)["maxBatchSize"], engine.state("rests")) == (9, Status.PAUSED)

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.harness.peerdb.engine import Engine
-from tests.harness.peerdb.values import Status
-from tests.unit.harness_peerdb.building import GONE, NAME, an_engine, changed, paused, post, states, tables, watch, wire
+from tests.unit.harness_peerdb.building import GONE, NAME, an_engine, changed, paused, states, watch, wire
 from tests.unit.harness_peerdb.starts import STARTS
 
 UPDATE = {"batchSize": 77, "snapshotNumRowsPerPartition": 5}
@@ -128,15 +127,6 @@ def test_second_part_is_picked_up_when_the_update_changes_tables_of_a_paused_mir
     assert watch(engine) == ["SNAPSHOT", "FAILED", *ending]
 
 
-def test_second_part_is_lost_when_the_update_lists_only_known_tables() -> None:
-    engine = an_engine()
-    paused(engine)
-
-    changed(engine, "TERMINATING", {"additionalTables": wire("a")})
-
-    assert watch(engine) == ["RUNNING"]
-
-
 @pytest.mark.parametrize("state", [None, "RUNNING", "PAUSED"])
 def test_empty_update_is_an_update_when_sent_to_a_paused_mirror(state: str | None) -> None:
     engine = an_engine()
@@ -146,30 +136,3 @@ def test_empty_update_is_an_update_when_sent_to_a_paused_mirror(state: str | Non
 
     assert reply.status == (400 if state is None else 200)
     assert watch(engine) == ["RUNNING"]
-
-
-def test_empty_update_takes_the_place_of_a_queued_one_when_the_mirror_runs() -> None:
-    engine = an_engine()
-    engine.put_mirror(NAME, state=Status.RUNNING, tables=tables("a"))
-    changed(engine, "RUNNING", UPDATE)
-    changed(engine, "RUNNING", {})
-    engine.run_until(engine.now + 1.0)
-
-    changed(engine, "PAUSED")
-
-    assert watch(engine) == ["PAUSING", "PAUSED", "RUNNING"]
-    mirror = engine.mirror(NAME)
-    assert mirror is not None
-    assert mirror.workflow is not None
-    assert mirror.workflow.live.batch_size == 0
-
-
-def test_a_field_beside_the_update_is_no_update_when_it_is_one_level_too_high() -> None:
-    engine = an_engine()
-    paused(engine)
-
-    body = {"flowJobName": NAME, "requestedFlowState": "STATUS_PAUSED", "flowConfigUpdate": {"batchSize": 5}}
-    reply = post(engine, "mirrors/state_change", body)
-
-    assert reply.status == 200
-    assert watch(engine) == []

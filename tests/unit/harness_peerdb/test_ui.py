@@ -15,7 +15,6 @@ SIGN_IN = "/api/auth/signin?callbackUrl="
 
 
 def basic(text: str, scheme: str = "Basic") -> str:
-    """An Authorization header."""
     return f"{scheme} {base64.b64encode(text.encode()).decode()}"
 
 
@@ -60,17 +59,6 @@ def test_caller_is_sent_to_the_sign_in_page_when_there_is_no_basic_header(auth: 
     assert reply.content_type is None
 
 
-# -- methods and paths -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", ["/health", "/api", "/api/v1"])
-def test_page_is_html_404_when_it_is_outside_the_api(path: str) -> None:
-    reply = ask("GET", path, auth=OK)
-
-    assert (reply.status, reply.content_type) == (404, "text/html; charset=utf-8")
-    assert ask("GET", path).status == 307
-
-
 # -- on the way up -----------------------------------------------------------------------------------------------------
 
 
@@ -80,16 +68,6 @@ def test_answer_is_an_empty_500_when_the_gateway_is_away() -> None:
     for method in ("GET", "POST", "DELETE", "HEAD"):
         reply = ask(method, "/api/v1/mirrors/list", engine=engine)
         assert (reply.status, reply.body, reply.content_type) == (500, b"", None)
-
-
-def test_answer_is_an_empty_500_when_the_gateway_takes_longer_than_five_minutes() -> None:
-    engine = an_engine(latency=400.0)
-    start = engine.now
-
-    reply = ask("GET", "/api/v1/version", engine=engine)
-
-    assert (reply.status, reply.body) == (500, b"")
-    assert engine.now - start == pytest.approx(301.6)
 
 
 def test_work_goes_on_when_the_client_leaves() -> None:

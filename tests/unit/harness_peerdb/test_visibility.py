@@ -5,15 +5,12 @@ from __future__ import annotations
 from tests.harness.peerdb.values import Status
 from tests.unit.harness_peerdb.building import (
     NAME,
-    a_mirror,
     an_engine,
     changed,
     full,
     info,
     mapped,
     paused,
-    post,
-    watch,
     wire,
 )  # fmt: skip
 
@@ -56,39 +53,3 @@ def test_snapshot_values_and_env_show_late_when_batch_and_idle_show_early() -> N
         5, "7", {}, 0,
     ]  # fmt: skip
     assert (after["env"], after["snapshotMaxParallelWorkers"]) == ({"K": "v"}, 3)
-
-
-def test_catalog_forgets_the_new_tables_when_an_addition_fails() -> None:
-    engine = an_engine(failing_addition=True)
-    paused(engine, "a")
-
-    changed(engine, "RUNNING", {"additionalTables": wire("b")})
-
-    assert watch(engine) == ["SNAPSHOT", "FAILED"]
-    assert mapped(info(engine)) == ["a", "b"]
-    engine.turn(failing_addition=False)
-    changed(engine, "RESYNC")
-    engine.run_until(engine.now + 60)
-    assert mapped(info(engine)) == ["a"]
-
-
-def test_config_comes_from_the_catalog_when_a_drop_is_under_way() -> None:
-    engine = an_engine(t_add=100, t_drop=100)
-    paused(engine, "a")
-    changed(engine, "RUNNING", {"additionalTables": wire("b")})
-    engine.run_until(engine.now + 5)
-
-    changed(engine, "TERMINATING")
-    engine.run_until(engine.now + 5)
-
-    assert (engine.state(NAME), mapped(info(engine))) == (Status.TERMINATING, ["a"])
-
-
-def test_info_is_refused_when_the_history_has_expired() -> None:
-    engine = an_engine()
-    a_mirror(engine, history_expired=True)
-
-    reply = post(engine, "mirrors/status", {"flowJobName": NAME, "includeFlowInfo": True})
-
-    assert reply.status == 500
-    assert post(engine, "mirrors/status", {"flowJobName": NAME}).status == 200
