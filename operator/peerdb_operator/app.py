@@ -128,7 +128,7 @@ async def run(app: App) -> int:
 
 
 def _spare_collections() -> None:
-    """What was imported stays for good: no collection of cycles needs to look at it, nor to run every 700 objects."""
+    """Exempt imported objects from the collection of cycles, and run it less often than every 700 objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS, _GC_YOUNG, _GC_MIDDLE)

@@ -22,14 +22,14 @@
 
 The tree is split by what has to happen next, not by status number. Two questions matter to code: does time alone heal
 it soon, or only a human or a long wait (``slow``), and, for a command, may it have taken effect although an error came
-back (``sent``)? Everything else is words.
+back (``sent``)? Everything else is text.
 
-``reason`` is the word for ``status.conditions`` (PeerDB errors and ``InvalidSpec``) or for logs and metrics (the
+``reason`` is the reason in ``status.conditions`` (PeerDB errors and ``InvalidSpec``) or for logs and metrics (the
 others: what cannot reach the API server cannot be written to a status). ``str(error)`` is a sentence for a user;
-whoever raises it keeps passwords, headers and whole bodies out of it. Translating httpx's and the kubernetes package's
+its author keeps passwords, headers and whole bodies out of it. Translating httpx's and the kubernetes package's
 exceptions into these is the clients' work; pacing the retries is the work queue's.
 """
-# ruff: noqa: N818 - these are the words of the product's docs and logs, and all of them end up in an `except` clause
+# ruff: noqa: N818 - these are the names in the product's docs and logs, and all of them end up in an `except` clause
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -54,7 +54,7 @@ _PRECHECK = "precheck/"
 
 
 def precheck_key(uid: str) -> str:
-    """The key under which the queue runs the prechecks of an object: beside its reconciles, not instead of one."""
+    """The key under which the queue runs the prechecks of an object: besides its reconciles, not instead of one."""
     return _PRECHECK + uid
 
 
@@ -109,7 +109,7 @@ class Controller(Protocol):
         ...
 
     def periodic(self) -> tuple[Periodic, ...]:
-        """What is to be done beside reconciles."""
+        """Periodic work besides reconciles."""
         ...
 
     def known_versions(self) -> dict[str, tuple[int, str]]:

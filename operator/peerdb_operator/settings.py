@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         None,
         validation_alias="pod_name",
         description="Name of the operator's own pod. With its namespace and uid, an outage of PeerDB is an Event of "
-        "the pod; without them the log alone tells of it.",
+        "the pod; without them only the log reports it.",
     )
     pod_namespace: Namespace | None = Field(
         None, validation_alias="pod_namespace", description="Namespace of the operator's own pod."
@@ -115,20 +115,20 @@ class Settings(BaseSettings):
         pattern=_CLUSTER_ID,
         description="How this cluster signs the mirrors it owns; without it the uid of the namespace kube-system.",
     )
-    concurrency: int = Field(20, ge=1, le=500, description="Passes over Mirrors that may run at once.")
+    concurrency: int = Field(20, ge=1, le=500, description="Reconciles of Mirrors that may run at once.")
     long_concurrency: int = Field(4, ge=1, le=100, description="More of them, for drops that PeerDB answers late.")
     precheck_concurrency: int = Field(
-        20, ge=1, le=500, description="Prechecks of new tables that may run at once, beside the passes."
+        20, ge=1, le=500, description="Prechecks of new tables that may run at once, besides the reconciles."
     )
-    tick_seconds: Seconds = Field(10.0, description="Time between two looks at all mirrors.")
+    tick_seconds: Seconds = Field(10.0, description="Time between two reads of the list of mirrors.")
     pausing_look_seconds: Seconds = Field(
-        0.5, ge=0.1, description="Time between two looks at a mirror that is pausing or that we have paused."
+        0.5, ge=0.1, description="Time between two observations of a mirror that is pausing or that we have paused."
     )
     transition_look_seconds: Seconds = Field(
-        1.0, ge=0.1, description="Time until the first look at a mirror in another transition; grows to the tick."
+        1.0, ge=0.1, description="Time until a mirror in another transition is first observed; grows to the tick."
     )
     config_sample_seconds: Seconds = Field(
-        300.0, description="Time between two full looks at a settled mirror, give or take a fifth."
+        300.0, description="Time between two full observations of a settled mirror, give or take a fifth."
     )
     anti_entropy_seconds: Seconds = Field(
         300.0, description="Time between two LISTs that catch what the watch missed, give or take a fifth."
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     brake_drops: int = Field(5, ge=0, description="Mirrors that may be dropped at once; 0 drops none.")
     brake_seconds: Seconds = Field(600.0, description="Time in which as many more may be dropped, evenly spread.")
     drain_seconds: float = Field(
-        5.0, ge=0, le=600, description="Time that running passes get to end when the operator is told to stop."
+        5.0, ge=0, le=600, description="Time that running reconciles get to end when the operator stops."
     )
     health_host: str | None = Field(None, description="Address for /healthz and /readyz; without it all addresses.")
     health_port: int = Field(8080, ge=0, le=65535, description="Port for /healthz and /readyz; 0 serves none.")

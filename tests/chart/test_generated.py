@@ -42,7 +42,9 @@ def test_everything_that_is_generated_is_as_it_would_be_generated_now() -> None:
 )
 def test_a_generated_file_is_stale_when_it_differs(copied: Path, name: str) -> None:
     path = copied / name
-    path.write_text(path.read_text().replace("Time between two looks", "Time between looks").replace("batch", "bunch"))
+    path.write_text(
+        path.read_text().replace("Time between two observations", "Time between observations").replace("batch", "bunch")
+    )
     assert path in stale(copied, CRD)
 
 

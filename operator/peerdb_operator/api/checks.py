@@ -1,4 +1,4 @@
-"""Parses a raw value into a model, and words its first problem as a sentence with the field's path in front.
+"""Parses a raw value into a model, and reports its first problem as a sentence that begins with the field's path.
 
 The sentence quotes names, numbers and words, but never the value of a setting: it may be a secret.
 """

@@ -19,4 +19,4 @@ RECONCILE_DISABLED: Final = "disabled"  # the one value of it that freezes our w
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/reconcile-requested-at"  # any new value asks for a reconcile now
 
 OWNER_TAG: Final = f"{GROUP}/owner"  # a tag on the PeerDB mirror, not a Kubernetes label
-RELEASED: Final = "released"  # its value once an owner has let go of the mirror
+RELEASED: Final = "released"  # its value once an owner has released the mirror

@@ -41,7 +41,7 @@ def _narrower(ours: Schema, served: Schema, path: str, definitions: Mapping[str,
 
 
 def _resolved(field: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """A field with what it refers to, without the null that stands for an unset one."""
+    """A field with what it refers to, without the null that means unset."""
     while "anyOf" in field or "$ref" in field:
         if "anyOf" in field:
             field = next(choice for choice in field["anyOf"] if choice != {"type": "null"})

@@ -22,7 +22,7 @@ def _of_ready(field: str) -> str:
 _COLUMNS: Final = (
     PrinterColumn("Desired", ".spec.state", "What the mirror should be doing."),
     PrinterColumn("State", ".status.state", "What PeerDB says the mirror is doing."),
-    PrinterColumn("Ready", _of_ready("status"), "Whether the mirror is as wished."),
+    PrinterColumn("Ready", _of_ready("status"), "Whether the mirror is as the spec says."),
     PrinterColumn("Reason", _of_ready("reason"), "Why, in one word."),
     PrinterColumn(
         "Tables", ".status.tables.summary", "Tables replicating, of tables in the spec; +n: tables yet to be removed."

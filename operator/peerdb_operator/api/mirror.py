@@ -145,15 +145,15 @@ class DropSpec(BaseModel):
     ] = DestinationMetadata.DELETE
 
     def encode(self) -> str:
-        """One word for the journal, so that a repeated drop is the identical request."""
+        """Encode for the journal, so that a repeated drop is the identical request."""
         return f"statistics={self.statistics},destinationMetadata={self.destination_metadata}"
 
     @classmethod
-    def decode(cls, word: str) -> "DropSpec":
-        """What a journal's word says; the defaults where it says nothing that is known."""
-        kept = "destinationMetadata=Keep" in word
+    def decode(cls, text: str) -> "DropSpec":
+        """Decode what ``encode`` returned; unknown or missing parts get their defaults."""
+        kept = "destinationMetadata=Keep" in text
         return cls(
-            statistics=Statistics.DELETE if "statistics=Delete" in word else Statistics.KEEP,
+            statistics=Statistics.DELETE if "statistics=Delete" in text else Statistics.KEEP,
             destination_metadata=DestinationMetadata.KEEP if kept else DestinationMetadata.DELETE,
         )
 
@@ -244,7 +244,7 @@ class MirrorSpec(BaseModel):
         DeletionPolicy,
         described(
             "What deleting this object does: Drop removes the mirror from PeerDB (the replicated tables stay), Retain "
-            "leaves it there in the wished run state.",
+            "leaves it there in the run state of the spec.",
             unset="Drop",
             changes="at any time, also while the object is being deleted",
             server_default=True,
@@ -269,7 +269,7 @@ def parse_spec(raw: Mapping[str, object]) -> MirrorSpec:
 
 
 def mirror_name_of(metadata_name: str, spec: MirrorSpec) -> str:
-    """The name of the PeerDB mirror that this Mirror stands for; raises ``InvalidSpec`` if there is no legal one."""
+    """The name of the PeerDB mirror that this Mirror describes; raises ``InvalidSpec`` if there is no legal one."""
     name = spec.mirror_name if spec.mirror_name is not None else default_mirror_name(metadata_name)
     if name is None:
         raise InvalidSpec(

@@ -104,7 +104,7 @@ class TablesStatus:
 
 
 class Step(StrEnum):
-    """The commands that have an entry in the journal; OTHER stands for any word that this operator does not write."""
+    """The commands that the journal records; OTHER is any value that this operator does not write."""
 
     PAUSE = "Pause"
     RESUME = "Resume"
@@ -159,7 +159,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, config=VALUE_CONFIG)
 class Correction:
-    """One edit that undid a change made in PeerDB by somebody else."""
+    """One edit that undid a change made in PeerDB by another client."""
 
     difference: Annotated[_Hash, observed("Fingerprint of what was corrected.")]
     time: Annotated[Micros, observed("When the edit was sent.")]
@@ -178,7 +178,7 @@ class Bounds:
         Field(max_length=16),
         observed("The newest edits that undid a change made in PeerDB.", list_type="atomic"),
     ] = ()
-    settled: Annotated[Generation | None, observed("The newest metadata.generation that came to rest.")] = None
+    settled: Annotated[Generation | None, observed("The newest metadata.generation that became settled.")] = None
     refused: Annotated[_Refusal | None, observed("Reason for which PeerDB refused the goal, if it did.")] = None
 
 

@@ -38,7 +38,7 @@ class Engine(StrEnum):
 
     @property
     def wire(self) -> str:
-        """PeerDB's word for it (protos/flow.proto TableEngine)."""
+        """PeerDB's name of it (protos/flow.proto TableEngine)."""
         return f"CH_ENGINE_{self.name}"
 
 

@@ -1,7 +1,7 @@
 """Text on one line: what the names and values of a spec may contain, and how text that others wrote is shown.
 
 A line break in the name of a table would forge a line of a log, an escape sequence would paint a terminal, and a blank
-at the end of a name is seen by nobody. So a spec has none of them, in the CRD and here; what PeerDB says may have any,
+at the end of a name is invisible. So a spec has none of them, in the CRD and here; what PeerDB says may have any,
 and is shown through ``on_one_line`` wherever it leaves the operator: conditions, Events, log lines.
 """
 
@@ -31,7 +31,7 @@ PLAIN_VALUES: Final = Rule(
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text may be a name or a value; may it be empty, somebody else says."""
+    """Whether a text may be a name or a value; an empty one is the caller's matter."""
     return text == text.strip(" ") and (text.isprintable() or _CONTROL.search(text) is None)
 
 

@@ -77,7 +77,7 @@ class KubeAuth:
         return self._access.server
 
     async def session(self, *, connections: int) -> aiohttp.ClientSession:
-        """A new session with at most so many connections (0: no limit); whoever asks for it closes it."""
+        """Open a session with at most ``connections`` connections (0: no limit); the caller closes it."""
         await self._refresh()
         connector = aiohttp.TCPConnector(limit=connections, ssl=self._tls, socket_factory=_attentive_socket)
 

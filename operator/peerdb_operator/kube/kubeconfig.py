@@ -1,7 +1,7 @@
 """One reading of the credentials for the API server, from a kubeconfig or from the pod's service account.
 
 Exec plugins are run here: the ``kubernetes`` package logs a plugin's failure and goes on without credentials, waits for
-it without end, and looks for a relative command in the working directory instead of the kubeconfig's.
+it without end, and searches for a relative command in the working directory instead of the kubeconfig's.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """What is used of the ``kubernetes`` package: the asyncio client and the readers of a kubeconfig. The only importer.
 
 Importing ``kubernetes.aio`` first runs the package's own ``__init__``, which imports the synchronous client, requests,
-websockets and a dynamic client: 9 MiB that nobody uses. The two packages above what is used are therefore entered
-without running theirs. Whoever imports another part of ``kubernetes`` later still gets it.
+websockets and a dynamic client: 9 MiB that the operator does not use. This module therefore enters the two parent
+packages without running their ``__init__``. A later import of another part of ``kubernetes`` still works.
 """
 
 import importlib.util

@@ -100,7 +100,7 @@ def register(
     shut_down: Callable[[], Awaitable[None]],
     rng: random.Random,
 ) -> kopf.OperatorRegistry:
-    """A registry with our handlers. ``session`` gives a new session each time: kopf closes what it was given."""
+    """Register our handlers with kopf. ``session`` opens a new session each time: kopf closes the one it gets."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -189,7 +189,7 @@ class Watch:
             clusterwide=not self._namespaces,
             namespaces=tuple(self._namespaces),
             standalone=True,
-            # Nobody reads it; without one kopf asks for the name of the user, and a container's may have none.
+            # kopf requires an identity; without one it asks for the user's name, and a container's user may have none.
             identity=cast("Any", "peerdb-operator"),  # a new type of kopf that it does not export
             stop_flag=self._stop,
         )

@@ -262,7 +262,7 @@ class PeerDBClient:
 
 
 def _is_no_answer(error: PeerDBError) -> bool:
-    """Whether nobody answered, or something in front of PeerDB did."""
+    """Whether PeerDB did not answer, or a proxy in front of it answered instead."""
     if isinstance(error, PeerDBUnavailable):
         return not error.maintenance
     return isinstance(error, PeerDBUnauthorized | PeerDBMisconfigured | UnexpectedReply)

@@ -1,4 +1,4 @@
-"""What PeerDB itself says when it refuses or fails: gRPC codes and the words beside them.
+"""What PeerDB itself says when it refuses or fails: gRPC codes and their messages.
 
 The gRPC code decides; the message is read only where one code means several things, and never that of the JSON codec,
 which varies from build to build. Errors quote PeerDB: one line, trimmed, scrubbed of what looks like a secret.
@@ -60,7 +60,7 @@ class _Refusal:
     details: tuple[Mapping[str, Any], ...]
 
     def sentence(self, meaning: str) -> str:
-        """What it means, then PeerDB's own words."""
+        """The meaning, then PeerDB's own message."""
         said = one_line(self.message) or "no message"
         return f"{meaning}; it answered {self.target} with HTTP {self.status}, code {self.code}: {said}"
 
@@ -92,7 +92,7 @@ def _away(refusal: _Refusal) -> PeerDBError:
 
 
 def _refused(refusal: _Refusal) -> PeerDBError:
-    # PeerDB signals the config update before it looks at the requested state.
+    # PeerDB signals the config update before it checks the requested state.
     taken = refusal.says("illegal state change requested")
     return PeerDBRejected(refusal.sentence("PeerDB refuses this request as it is"), sent=taken)
 
@@ -211,7 +211,7 @@ def _refuse_old_shapes(body: Mapping[str, Any], target: Target) -> None:
 
 
 def _by_status_alone(reply: Reply, target: Target) -> PeerDBError | None:
-    """Answers that mean one thing whoever gives them and whatever an error body says."""
+    """The error of a status that has one meaning, whatever the server and the body."""
     fixed = _FIXED.get(reply.status)
     family = reply.status // 100
     if fixed is not None:
@@ -231,8 +231,8 @@ def _unauthorized(reply: Reply, target: Target) -> PeerDBError:
     body = _json_object(reply.body) or {}
     # What follows the first colon may repeat the header that was refused.
     said = one_line(str(body.get("message") or "").partition(":")[0])
-    words = f": {said}" if said else ""
-    return PeerDBUnauthorized(f"{target} was refused with HTTP {reply.status}{words}; {CREDENTIALS_HINT}", sent=False)
+    message = f": {said}" if said else ""
+    return PeerDBUnauthorized(f"{target} was refused with HTTP {reply.status}{message}; {CREDENTIALS_HINT}", sent=False)
 
 
 def _wrong_address(reply: Reply, target: Target) -> PeerDBError:
@@ -285,7 +285,7 @@ _IN_FRONT: Final[Mapping[int, _Meaning]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _too_large,
     HTTPStatus.TOO_EARLY: partial(_gateway_away, sent=False),
     HTTPStatus.TOO_MANY_REQUESTS: partial(_gateway_away, sent=False),
-    499: partial(_gateway_away, sent=True),  # a proxy's word for a client that left
+    499: partial(_gateway_away, sent=True),  # a proxy's status for a client that closed the connection
     HTTPStatus.NOT_IMPLEMENTED: _wrong_address,
     HTTPStatus.BAD_GATEWAY: partial(_gateway_away, sent=True),
     HTTPStatus.SERVICE_UNAVAILABLE: partial(_gateway_away, sent=True),

@@ -1,12 +1,12 @@
 """PeerDB over HTTP: the only module that knows httpx.
 
 Redirects are never followed: the web UI answers a request without a password with one that ends,
-for a POST too, on a login page with status 200, and a refused command would look done. No command is repeated here;
+for a POST too, on a login page with status 200, and a refused command would seem done. No command is repeated here;
 aiohttp asks a GET once more when the server closes the connection instead of answering. Neither proxies nor credentials
-are looked for in the environment and cookies are not kept.
+are read from the environment and cookies are not kept.
 
-httpx runs on aiohttp's connections (``httpx-aiohttp``) and without httpx's client, which does nothing for us but look
-for redirects and cookies: a request costs an eighth of what it costs with both of httpx's own.
+httpx runs on aiohttp's connections (``httpx-aiohttp``) and without httpx's client, which does nothing for us but handle
+redirects and cookies: a request costs an eighth of what it costs with both of httpx's own.
 What that package makes of aiohttp's exceptions does not say whether a request was sent (a connection that the server
 closes becomes a ConnectTimeout), so the exception beneath decides.
 """

@@ -29,7 +29,7 @@ from pydantic.alias_generators import to_camel
 T = TypeVar("T")
 
 DEFAULT_ENGINE: Final = "CH_ENGINE_REPLACING_MERGE_TREE"
-"""Enum value 0, which an empty ``engine`` stands for."""
+"""Enum value 0, which an empty ``engine`` means."""
 
 Word = Annotated[str, Field(coerce_numbers_to_str=True)]  # an enum: its word, or the number PeerDB had no word for
 
@@ -40,7 +40,7 @@ def encode_json(value: object) -> bytes:
 
 
 def without_nulls(value: object) -> object:
-    """An object without its nulls, which stand for what is absent; for a validator."""
+    """An object without its nulls, which mean absence; for a validator."""
     if isinstance(value, dict) and None in value.values():
         return {k: v for k, v in value.items() if v is not None}
     return value

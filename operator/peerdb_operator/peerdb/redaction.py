@@ -12,7 +12,7 @@ from typing import Final
 
 HIDDEN: Final = "***"
 LONGEST_READ: Final = 8192
-"""Characters of a text that are looked at; the rest is dropped."""
+"""Characters of a text that are searched; the remainder is dropped."""
 
 _SHORTEST_VALUE: Final = 4
 _LONG_VALUE: Final = 12
@@ -128,6 +128,6 @@ def _without_fields(text: str) -> str:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Somebody else's words, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
+    """A foreign text, fit to be shown: one line, at most ``limit`` characters, scrubbed of apparent secrets."""
     shown = " ".join("".join(c if c.isprintable() else " " for c in redacted(text)).split())
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -41,7 +41,7 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MirrorStatusReply:
-    """``POST mirrors/status``. ``state`` is PeerDB's word without ``STATUS_``, an open set; ``created_at`` as sent.
+    """``POST mirrors/status``. ``state`` is PeerDB's status without ``STATUS_``, an open set; ``created_at`` as sent.
 
     What follows ``created_at`` is empty unless the config was asked for. ``is_cdc`` is then a fact, and ``config`` is
     set exactly when it is True; ``snapshot`` is set when it was asked for and PeerDB has one.
@@ -137,7 +137,7 @@ class LogRow:
 
 
 class LogsBody(Wire):
-    """``POST mirrors/logs``; ``errors`` is PeerDB's word for rows of any level."""
+    """``POST mirrors/logs``; PeerDB calls rows of any level ``errors``."""
 
     errors: list[LogRow]
 

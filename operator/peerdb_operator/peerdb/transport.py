@@ -50,7 +50,7 @@ class Request:
     patience: Patience = Patience.PLAIN
     operation: Operation = field(default=Operation.OTHER, kw_only=True, compare=False)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What is sent beside the transport's own headers: where the request belongs in a trace."""
+    """What is sent besides the transport's own headers: where the request belongs in a trace."""
 
 
 @dataclass(frozen=True, slots=True)

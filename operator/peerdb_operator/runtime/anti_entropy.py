@@ -1,8 +1,8 @@
 """How objects reach the controller: by the watch, and by a comparison with the API server now and then.
 
-``WatchHandler`` records which version the *watch* has delivered of each object: that tells a watch that is merely
-behind from one that has stalled. It also remembers which objects were deleted, so that a read that was under way does
-not bring one back.
+``WatchHandler`` records which version the *watch* has delivered of each object: this distinguishes a watch that is
+merely behind from one that has stalled. It also remembers which objects were deleted, so that a read that was under
+way does not bring one back.
 """
 
 import logging
@@ -64,7 +64,7 @@ class WatchHandler:
         uid = self._controller.observe(event_type, body)
         if uid is not None:
             # What the very first list holds was there before us: a user who edits now goes first.
-            self._wake(uid, Urgency.EDIT if self._listed else Urgency.LOOK)
+            self._wake(uid, Urgency.EDIT if self._listed else Urgency.OBSERVE)
 
     def listed(self) -> None:
         """The first LIST has been observed; from now on a change is a user's edit."""
@@ -97,7 +97,7 @@ class WatchHandler:
         self._deleted.pop(uid, None)
         woken = self._controller.restore(body, instead_of)
         if woken is not None:
-            self._wake(woken, Urgency.LOOK)
+            self._wake(woken, Urgency.OBSERVE)
 
     def undo_delivery(self, uid: str, version: int) -> None:
         """Forget that the watch has delivered this version, unless it has delivered another one since."""

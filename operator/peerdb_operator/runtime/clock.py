@@ -3,7 +3,7 @@
 One clock serves two purposes: durations (how long a mirror has been paused) and times (what is written to status and
 compared with what the API server and PeerDB write). A wall clock that is set by hand or by NTP would end a wait early
 or prolong it by as much, so this one runs by a steady clock and is only led towards the wall clock: by at most a tenth
-of the time that passes, and not before the two have differed for a minute. So it never goes back, a duration is at most
+of the elapsed time, and not before the two have differed for a minute. So it never goes back, a duration is at most
 a tenth too long or too short whatever is done to the wall clock, and a jump that is taken back leaves no trace.
 
 An hour of difference takes ten to go. A larger one that lasts is a ``problem``, which a restart solves: a new process
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 LEAD = 0.1
-"""Seconds by which the clock is led per second that passes."""
+"""Seconds by which the clock is led per second of steady time."""
 STEP_SECONDS = 1.0
 """A smaller difference is ordinary drift and followed at once."""
 LASTING_SECONDS = 60.0
@@ -27,7 +27,7 @@ LOST_AFTER_SECONDS = 600.0
 
 
 def steady_seconds() -> float:
-    """Seconds that nobody can set; they pass while the machine is suspended, too, if the system has such a clock."""
+    """Seconds of a clock that cannot be set; it counts a suspension of the machine if the system has such a clock."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 

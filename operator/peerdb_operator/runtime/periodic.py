@@ -22,5 +22,5 @@ async def repeat(
         try:
             await work()
         except Exception:
-            logger.exception("The %s ended with an error that nobody classified", name)
+            logger.exception("The %s ended with an unclassified error", name)
         await clock.sleep(max(0.0, began + period() - clock.now()))

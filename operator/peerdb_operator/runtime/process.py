@@ -124,7 +124,7 @@ def assemble(parts: Parts, controller: Controller) -> Work:
 def background(
     controller: Controller, queue: WorkQueue, entropy: AntiEntropy, clock: Clock
 ) -> Iterator[tuple[str, Coroutine[object, object, None]]]:
-    """What is done again and again beside reconciles, by name."""
+    """Periodic work besides reconciles, by name."""
     for task in controller.periodic():
         yield task.name, repeat(task.name, _waking(task, queue), _always(task.period), clock)
     yield COMPARISON, repeat(COMPARISON, entropy.compare, entropy.period, clock, first=entropy.first)
@@ -187,7 +187,7 @@ class Process:
             await self._shut_down()
             await self._close()
             stopped.cancel()
-        logger.info("Stopped as told")
+        logger.info("Stopped on a signal")
         return STOPPED
 
     def stop(self) -> None:
@@ -291,7 +291,7 @@ class Process:
             self._work.watch.stop()
             late = await self._work.queue.drain(self._parts.settings.drain_seconds)
             if late:
-                logger.warning("%d passes did not end in time and were cancelled", late)
+                logger.warning("%d reconciles did not end in time and were cancelled", late)
         for task in self._background:
             task.cancel()
         if self._background:
@@ -323,7 +323,7 @@ class Process:
         return None if self._work.watch.is_running() else "the Mirrors are not watched"
 
     def _stopping(self) -> str | None:
-        return "told to stop" if self._stop.is_set() else None
+        return "stopping on a signal" if self._stop.is_set() else None
 
 
 async def _serve(listener: Listener, what: str, host: str | None, port: int) -> None:

@@ -35,7 +35,7 @@ class Urgency(IntEnum):
     """Who asks for a reconcile; the smaller goes first."""
 
     EDIT = 0  # a user changed the object: cuts every wait
-    LOOK = 1  # a periodic or fleet-wide observation: does not cut a back-off
+    OBSERVE = 1  # a periodic or fleet-wide observation: does not cut a back-off
 
 
 _Place = tuple[bool, float]
@@ -119,7 +119,7 @@ class WorkQueue:
         self._open = True
         self._dispatch()
 
-    def wake(self, uid: str, urgency: Urgency = Urgency.LOOK) -> None:
+    def wake(self, uid: str, urgency: Urgency = Urgency.OBSERVE) -> None:
         """Ask for a reconcile of this object, after those that are before it."""
         self._wake(uid, urgency)
 
@@ -128,7 +128,7 @@ class WorkQueue:
         entry.first = entry.first or first
         if entry.running:
             entry.again = urgency if entry.again is None else min(entry.again, urgency)
-        elif entry.backing_off and urgency is Urgency.LOOK:
+        elif entry.backing_off and urgency is Urgency.OBSERVE:
             return
         else:
             self._enqueue(uid, entry, urgency)
@@ -195,7 +195,7 @@ class WorkQueue:
         except Exception:
             # The last net: a bug in one object's reconcile must not stop the others.
             self._metrics.record_panic()
-            logger.exception("A pass ended with an error that nobody classified", extra={"object": {"uid": uid}})
+            logger.exception("A reconcile ended with an unclassified error", extra={"object": {"uid": uid}})
         finally:
             self._free[pool] += 1
             entry.running = False
@@ -216,7 +216,7 @@ class WorkQueue:
         else:
             del self._entries[uid]
         for other in requeue.wakes:
-            self._wake(other, Urgency.LOOK, first=requeue.must_resume)
+            self._wake(other, Urgency.OBSERVE, first=requeue.must_resume)
 
     def _delay(self, entry: _Entry, requeue: Requeue) -> float | None:
         if requeue.backoff is None:
@@ -229,7 +229,7 @@ class WorkQueue:
         return longest * self._rng.uniform(0.5, 1.0)
 
     def _fire(self, uid: str, entry: _Entry) -> None:
-        self._enqueue(uid, entry, Urgency.LOOK)
+        self._enqueue(uid, entry, Urgency.OBSERVE)
         self._dispatch()
 
     @staticmethod

@@ -48,7 +48,7 @@ class DecisionLog:
             logged.reason = report.reason
 
     def warn(self, subject: Subject, warned: frozenset[Warned]) -> None:
-        """Log what has no effect in the object, once for as long as it stands there."""
+        """Log each part of the object that has no effect, once for as long as the object contains it."""
         logged = self._of(subject)
         for each in sorted(warned - logged.warnings, key=lambda each: each.reason):
             logger.warning("%s: %s", each.reason, each.message, extra=subject.log_fields)

@@ -53,11 +53,11 @@ class Outage:
 
 @dataclass(slots=True)
 class History:
-    """What the Events of one object rest on."""
+    """What decides which Events of one object are due."""
 
     milestone: Milestone | None = None
     warned: bool = False
-    """Whether the newest Event is about something that somebody should look at."""
+    """Whether the newest Event is a Warning that needs a user."""
     repeated: dict[tuple[str, str], float] = field(default_factory=dict)
     outage: Outage | None = None
     warnings: frozenset[Warned] = frozenset()
@@ -90,14 +90,14 @@ class EventRecorder:
             self._reported(history, transition, report)
 
     def warn(self, subject: Subject, warned: frozenset[Warned]) -> None:
-        """Add what has no effect in the object, once for as long as it stands there."""
+        """Add an Event for each part of the object that has no effect, once for as long as the object contains it."""
         history = self._histories.setdefault(subject.uid, History())
         new = sorted(warned - history.warnings, key=lambda each: each.reason)
         history.due += [Event("Warning", each.reason, each.message) for each in new]
         history.warnings = warned
 
     def _reported(self, history: History, transition: Transition, report: Report) -> None:
-        """A verdict stands in status; it is news if its reason is another one than before."""
+        """Add the Events of a verdict that status now reports, if its reason differs from the one before."""
         alone = transition.answered or (history.outage is not None and self._answered_at() > history.outage.since)
         if report.reason != transition.before:
             history.due += _events_of(history, report, transition, alone=alone)
@@ -106,7 +106,7 @@ class EventRecorder:
             history.due += _events_of(history, report, transition, alone=True)
 
     def add(self, subject: Subject, event: Event) -> None:
-        """An Event that no verdict tells."""
+        """Add an Event that does not come from a verdict."""
         self._histories.setdefault(subject.uid, History()).due.append(event)
 
     async def create(self, subject: Subject) -> None:

@@ -68,20 +68,20 @@ BUILD_INFO = _gauge("build_info", "Always 1; the version of the operator and of 
 
 RECONCILES = _counter(
     "reconcile_total",
-    "Passes over a Mirror. success: it is as wished, or only somebody else can help it; requeue: a step is under way; "
-    "error: the pass is repeated with growing pauses. reason: that of Ready, empty if the pass reached no verdict.",
+    "Reconciles of a Mirror. success: it is as its spec says, or waits for a user; requeue: a step is under way; "
+    "error: it is retried with growing delays. reason: that of Ready, empty if the reconcile reached no verdict.",
     "controller", "result", "reason",
 )  # fmt: skip
-RECONCILE_ERRORS = _counter("reconcile_errors_total", "Passes that ended in an error.", "controller", "class")
-RECONCILE_SECONDS = _histogram("reconcile_duration_seconds", "Time that a pass took.", _CALLS, "controller")
+RECONCILE_ERRORS = _counter("reconcile_errors_total", "Reconciles that ended in an error.", "controller", "class")
+RECONCILE_SECONDS = _histogram("reconcile_duration_seconds", "Duration of a reconcile.", _CALLS, "controller")
 RECONCILE_PANICS = _counter(
-    "reconcile_panics_total", "Passes that ended in an error of the operator's own (InternalError).", "controller"
+    "reconcile_panics_total", "Reconciles that ended in an error of the operator's own (InternalError).", "controller"
 )
 
-QUEUE_DEPTH = _gauge("workqueue_depth", "Mirrors whose pass is due and has not begun.", "name")
+QUEUE_DEPTH = _gauge("workqueue_depth", "Mirrors whose reconcile is due and has not begun.", "name")
 QUEUE_OLDEST = _gauge("workqueue_oldest_seconds", "How long the longest of them has waited.", "name")
-QUEUE_WAIT = _histogram("workqueue_wait_seconds", "Time from when a pass was due to its beginning.", _SHORT, "name")
-QUEUE_ACTIVE = _gauge("workqueue_active", "Passes that run at this moment.", "name", "lane")
+QUEUE_WAIT = _histogram("workqueue_wait_seconds", "Time from when a reconcile is due to its beginning.", _SHORT, "name")
+QUEUE_ACTIVE = _gauge("workqueue_active", "Reconciles that run at this moment, by pool.", "name", "lane")
 
 PEERDB_REQUESTS = _counter(
     "peerdb_requests_total",
@@ -92,8 +92,8 @@ PEERDB_SECONDS = _histogram(
     "peerdb_request_duration_seconds", "Time until PeerDB's answer, or until there was no hope of one.", _CALLS,
     "operation",
 )  # fmt: skip
-PEERDB_UP = _gauge("peerdb_up", "Whether PeerDB answered the newest look at all mirrors; absent while nobody looks.")
-PEERDB_SUCCESS = _gauge("peerdb_last_success_timestamp_seconds", "When PeerDB last answered a look at all mirrors.")
+PEERDB_UP = _gauge("peerdb_up", "Whether PeerDB answered the newest read of all mirrors; absent while none is due.")
+PEERDB_SUCCESS = _gauge("peerdb_last_success_timestamp_seconds", "When PeerDB last answered a read of all mirrors.")
 
 KUBE_WRITES = _counter(
     "kubernetes_writes_total",
@@ -110,14 +110,14 @@ ENTROPY_MISSED = _counter(
 
 EDIT_SECONDS = _histogram(
     "table_edit_duration_seconds",
-    "Time from the decision to pause a mirror for an edit until all is as wished.",
+    "Time from the decision to pause a mirror for an edit until all is as the spec says.",
     _EDITS,
 )
 PAUSED_SECONDS = _histogram(
     "mirror_paused_seconds", "Time for which a mirror that should run was stopped by the operator, by stop.", _STOPS
 )
 
-MIRRORS = _gauge("mirrors", "Mirrors by the state of the PeerDB mirror; Unseen before the first look.", "state")
+MIRRORS = _gauge("mirrors", "Mirrors by the state of the PeerDB mirror; Unseen before the first observation.", "state")
 MIRRORS_CONDITION = _gauge(
     "mirrors_condition", "Mirrors by condition; an absent Reconciling or Stalled counts as False.", "type", "status"
 )

@@ -248,7 +248,7 @@ class MirrorSeries:
 
 
 def escaped(value: str) -> str:
-    """A label's value, as it stands between quotes."""
+    """Escape a label's value for its place between quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 

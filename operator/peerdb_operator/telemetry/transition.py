@@ -38,7 +38,7 @@ class Subject:
 class Report:
     """What a decision says of the object.
 
-    ``warns``: somebody should look at it. ``away``: PeerDB cannot be asked. ``outage``: what all objects meet at once,
+    ``warns``: a user should act. ``away``: PeerDB cannot be asked. ``outage``: what all objects meet at once,
     unless PeerDB answers others. ``settled``: nothing is left to do.
     """
 
@@ -53,7 +53,7 @@ class Report:
 
 
 class Milestone(Enum):
-    """What an action has done that no condition tells. Values are the reasons of Events."""
+    """A result of an action that no condition reports. Values are the reasons of Events."""
 
     TAKEN_OVER = "TakenOver"
     CORRECTED = "DriftCorrected"
@@ -73,8 +73,8 @@ class Execution:
 
     ``action``: its name, empty if there was none. ``decided_at``: seconds since the epoch. ``failure``: PeerDB's, if it
     did not take the command. ``sent``: False if Kubernetes kept the action from being carried out. ``wants_running``:
-    of the spec. ``state``: PeerDB's word seen last, None without a mirror. ``before`` and ``after``: the operation in
-    the journal. ``trace``: ids for the log.
+    of the spec. ``state``: the newest that PeerDB reported, None without a mirror. ``before`` and ``after``: the
+    operation in the journal. ``trace``: ids for the log.
     """
 
     action: str
@@ -114,10 +114,10 @@ class Transition:
 
 
 class Subscriber(Protocol):
-    """Whoever is told of each transition, and of the end of each object."""
+    """Receives each transition, and the end of each object."""
 
     def observe(self, transition: Transition) -> None:
-        """Take in one reconcile; raises nothing."""
+        """Receive the transition of one reconcile; raises nothing."""
         ...
 
     def forget(self, uid: str) -> None:

@@ -270,7 +270,7 @@ def test_a_pass_that_hangs_is_cancelled_when_the_process_is_told_to_stop(caplog:
     code, scene = play(story)
     assert code == 0
     assert scene.controller.cancelled == ["uid-data-hanging"]
-    assert "1 passes did not end in time" in caplog.text
+    assert "1 reconciles did not end in time" in caplog.text
 
 
 def test_health_follows_the_process_from_its_start_to_its_end() -> None:
@@ -292,7 +292,7 @@ def test_health_follows_the_process_from_its_start_to_its_end() -> None:
         assert await get("/healthz") == (503, "clock: it was set back\n")
         await scene.sees("hanging")
         scene.stop()
-        assert await get("/readyz") == (503, "process: told to stop\n")
+        assert await get("/readyz") == (503, "process: stopping on a signal\n")
 
     def prepare(scene: Scene) -> None:
         scene.set(health_port=port, drain_seconds=1)

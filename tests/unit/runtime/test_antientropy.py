@@ -35,7 +35,7 @@ class Scene:
             kube=self.cluster,
             controller=self.controller,
             watch_handler=self.watch_handler,
-            wake=lambda uid: self.woken.append((uid, Urgency.LOOK)),
+            wake=lambda uid: self.woken.append((uid, Urgency.OBSERVE)),
             clock=FakeClock(),
             rng=random.Random(1),
             period=PERIOD,
@@ -159,7 +159,7 @@ def test_a_mirror_that_vanished_in_a_gap_is_forgotten_and_woken_once() -> None:
 
     scene = play(script)
     assert scene.controller.forgotten == ["gone"]
-    assert scene.woken == [("gone", Urgency.LOOK)]
+    assert scene.woken == [("gone", Urgency.OBSERVE)]
 
 
 def test_a_mirror_that_appears_while_the_list_runs_is_not_taken_for_gone() -> None:

@@ -117,7 +117,7 @@ def test_periodic_work_of_the_controller_wakes_whom_it_names_and_goes_on_after_a
 
     assert [round(each - begins[0]) for each in begins] == [0, 20, 40, 65, 85]
     assert woken == [0, 0, 1]
-    assert "The check ended with an error that nobody classified" in caplog.text
+    assert "The check ended with an unclassified error" in caplog.text
 
 
 def test_the_list_is_compared_in_the_rhythm_of_its_setting() -> None:

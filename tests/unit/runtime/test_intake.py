@@ -19,7 +19,7 @@ def test_what_the_first_list_holds_waits_behind_users_who_edit() -> None:
     watch_handler.listed()
     watch_handler.watched("MODIFIED", a_body("u2", 2))
     watch_handler.watched(None, a_body("u3", 3))
-    assert woken == [("u1", Urgency.LOOK), ("u2", Urgency.EDIT), ("u3", Urgency.EDIT)]
+    assert woken == [("u1", Urgency.OBSERVE), ("u2", Urgency.EDIT), ("u3", Urgency.EDIT)]
     assert controller.was_listed
 
 

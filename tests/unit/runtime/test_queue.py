@@ -174,7 +174,7 @@ def test_a_backoff_is_cut_when_the_user_edits_and_not_when_a_periodic_look_comes
         queue.start()
         queue.wake("a")
         await asyncio.sleep(10)
-        queue.wake("a", Urgency.LOOK)
+        queue.wake("a", Urgency.OBSERVE)
         await asyncio.sleep(10)
         assert reconciler.times("a") == [0.0]
         queue.wake("a", Urgency.EDIT)
@@ -183,7 +183,7 @@ def test_a_backoff_is_cut_when_the_user_edits_and_not_when_a_periodic_look_comes
     assert play(script).times("a") == [0.0, 20.0]
 
 
-@pytest.mark.parametrize(("urgency", "passes"), [(Urgency.EDIT, 2), (Urgency.LOOK, 1)])
+@pytest.mark.parametrize(("urgency", "passes"), [(Urgency.EDIT, 2), (Urgency.OBSERVE, 1)])
 def test_a_failed_pass_is_repeated_at_once_only_when_an_edit_came_during_it(urgency: Urgency, passes: int) -> None:
     async def script(queue: WorkQueue, reconciler: FakeReconciler) -> None:
         reconciler.rests["a"] = [Requeue(after=100, backoff="PeerDBError")]
@@ -207,7 +207,7 @@ def test_edits_overtake_looks_when_all_slots_are_taken() -> None:
         queue.wake("b")
         queue.wake("c")
         queue.wake("d", Urgency.EDIT)
-        queue.wake("c", Urgency.LOOK)
+        queue.wake("c", Urgency.OBSERVE)
         queue.wake("e", Urgency.EDIT)
         queue.wake("c", Urgency.EDIT)
         await asyncio.sleep(10)
@@ -379,7 +379,7 @@ def test_a_mirror_that_stands_still_overtakes_edits_when_all_slots_are_taken(wok
         for number in range(3):
             queue.wake(f"edit{number}", Urgency.EDIT)
         if woken_early:
-            queue.wake("stopped", Urgency.LOOK)
+            queue.wake("stopped", Urgency.OBSERVE)
         await asyncio.sleep(10)
 
     assert play(script, normal=1).order == ["stopped", "edit0", "stopped", "edit1", "edit2"]
