@@ -6,7 +6,7 @@ import tomllib
 import yaml
 
 from peerdb_operator.api.constants import API_VERSION
-from peerdb_operator.mirror.observe import OLDEST_SUPPORTED, VERSION_PERIOD
+from peerdb_operator.peerdb.client import OLDEST_SUPPORTED, VERSION_PERIOD
 from tests.docs.pages import DOCS, README, ROOT, Page
 from tests.harness.controlplane.recipe import MODULE_DIRECTORY
 from tests.harness.gotools.programs import HELM

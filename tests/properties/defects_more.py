@@ -184,8 +184,8 @@ PLANNER: tuple[Defect, ...] = (
         "rule 14",
         "batches that cannot be read answer an error",
         "mirror/observe.py",
-        "        except PeerDBError:\n            return None\n",
-        "        except PeerDBError:\n            return math.inf\n",
+        "        except PeerDBError:\n            end = None\n",
+        "        except PeerDBError:\n            end = math.inf\n",
     ),
     Defect(
         "rule 14",
@@ -258,14 +258,14 @@ TWO_MINUTES: tuple[Defect, ...] = (
         "rule 13",
         "a failed read ends the look at a stopped mirror",
         LOOK,
-        "if not self._how.repeats or late or tries <= 0 or not _is_momentary(error):",
+        "if not self.repeats or late or tries <= 0 or not _is_momentary(error):",
         "if True:",
     ),
     Defect(
         "rule 13, I4",
         "a failed resume is repeated without end on one observation",
         ACT,
-        "            if not self._observations.is_fresh(work, again=True) or not work.entry.intent_holds:\n"
+        "            if not self._observer.is_fresh(work, again=True) or not work.entry.intent_holds:\n"
         "                break\n",
         "",
     ),
@@ -438,7 +438,7 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
     Defect(
         "section 2, I4",
         "commands are sent whatever was seen",
-        "mirror/lookout.py",
+        "mirror/observe.py",
         "        if not ours or not self.is_fresh(work, again=again):",
         "        if False:",
     ),
@@ -446,7 +446,7 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "section 2, I4",
         "the owner of the mirror before counts for the one that took its place",
         "mirror/observe.py",
-        "        if shown == self._how.created_at and abs(status.heard_at - at) <= together:",
+        "        if shown == self.created_at and abs(status.heard_at - at) <= together:",
         "        if abs(status.heard_at - at) <= together:",
     ),
     Defect(

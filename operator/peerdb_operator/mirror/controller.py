@@ -27,15 +27,14 @@ from peerdb_operator.mirror.dynamic_settings import DynamicSettings
 from peerdb_operator.mirror.execute import Executor
 from peerdb_operator.mirror.fleet import FleetObserver, FleetPoll, FleetReader
 from peerdb_operator.mirror.gauges import mirror_samples
-from peerdb_operator.mirror.lookout import Observations
-from peerdb_operator.mirror.observe import Identity, Observer
+from peerdb_operator.mirror.observe import Observer
 from peerdb_operator.mirror.outage import OutageReporter
 from peerdb_operator.mirror.precheck import Prechecker
 from peerdb_operator.mirror.reconcile import Reconciler
 from peerdb_operator.mirror.rules.conditions import StatusUpdate, Verdict, next_status, verdict
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.limits import Limits
-from peerdb_operator.mirror.rules.observation import State
+from peerdb_operator.mirror.rules.observation import Identity, State
 from peerdb_operator.mirror.rules.spec_warnings import spec_warnings
 from peerdb_operator.mirror.status import MET_BY_ALL, RECONCILE, StatusWriter, report_of
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
@@ -87,7 +86,7 @@ class MirrorController:
         self._status = StatusWriter(
             kube=kube, store=self._store, clock=clock, settings=settings, meter=meter, log=self._log
         )
-        self._observer = Observer(peerdb, clock)
+        self._peerdb = peerdb
         self._claim_reader = ClaimReader(
             store=self._store,
             kube=kube,
@@ -110,19 +109,19 @@ class MirrorController:
         self._reconciler = self._make_reconciler(peerdb, rng, tracer, limits)
 
     def _make_reconciler(self, peerdb: PeerDBClient, rng: random.Random, tracer: Tracer, limits: Limits) -> Reconciler:
-        observations = Observations(observer=self._observer, clock=self._clock, rng=rng, limits=limits)
+        observer = Observer(peerdb=peerdb, clock=self._clock, rng=rng, limits=limits)
         executor = Executor(
             peerdb=peerdb,
             status=self._status,
             events=self._events,
-            observations=observations,
+            observer=observer,
             claim_reader=self._claim_reader,
             clock=self._clock,
             limits=limits,
         )
         return Reconciler(
             claim_reader=self._claim_reader,
-            observations=observations,
+            observer=observer,
             prechecker=self._prechecker,
             executor=executor,
             status=self._status,
@@ -249,11 +248,11 @@ class MirrorController:
 
     def _refusal(self) -> PeerDBError | None:
         """Why no Mirror is observed although PeerDB answers, if it is too old."""
-        old = self._observer.too_old
+        old = self._peerdb.too_old
         return None if old is None else UnsupportedPeerDB(old)
 
     def _answered_at(self) -> float:
-        return self._fleet.answered_at if self._observer.too_old is None else float("-inf")
+        return self._fleet.answered_at if self._peerdb.too_old is None else float("-inf")
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         """What anti-entropy compares a LIST with."""

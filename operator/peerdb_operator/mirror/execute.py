@@ -25,8 +25,7 @@ from peerdb_operator.errors import (
     PeerDBUnavailable,
 )
 from peerdb_operator.mirror.claims import ClaimReader, drop_key
-from peerdb_operator.mirror.lookout import Observations
-from peerdb_operator.mirror.observe import Reads
+from peerdb_operator.mirror.observe import Observer
 from peerdb_operator.mirror.rules.decision import (
     Adopt,
     Confirm,
@@ -44,7 +43,7 @@ from peerdb_operator.mirror.rules.journal import Journal, after_unproven, for_ge
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, OwnerKind
 from peerdb_operator.mirror.status import StatusWriter
-from peerdb_operator.mirror.work import Outcome, Work
+from peerdb_operator.mirror.work import Outcome, Reads, Work
 from peerdb_operator.peerdb.client import ConfigUpdate, PeerDBClient, RequestedState
 from peerdb_operator.ports import Clock
 from peerdb_operator.telemetry.events import Event, EventRecorder
@@ -63,7 +62,7 @@ class Executor:
         peerdb: PeerDBClient,
         status: StatusWriter,
         events: EventRecorder,
-        observations: Observations,
+        observer: Observer,
         claim_reader: ClaimReader,
         clock: Clock,
         limits: Limits,
@@ -71,7 +70,7 @@ class Executor:
         self._peerdb = peerdb
         self._status = status
         self._events = events
-        self._observations = observations
+        self._observer = observer
         self._command_journal = CommandJournal(claim_reader=claim_reader, status=status, clock=clock)
         self._clock = clock
         self._limits = limits
@@ -103,7 +102,7 @@ class Executor:
         announced = isinstance(action, Pause) and work.desired.wants_running and work.entry.status_write_failing
         if announced and operation is not None:
             # The edit that this mirror is stopped for could not be written down, and so not be sent.
-            what = PendingCommand(decision, operation, recorded, work.journal, self._observations.still_shown)
+            what = PendingCommand(decision, operation, recorded, work.journal, self._observer.still_shown)
             await self._command_journal.announce(work, what)
         state = RequestedState.PAUSED if isinstance(action, Pause) else RequestedState.RUNNING
         failure = await self._change(work, lambda: self._peerdb.change_state(work.desired.mirror, state))
@@ -125,7 +124,7 @@ class Executor:
         arrived = failure if failure is not None and failure.sent else None
         while isinstance(failure, PeerDBUnavailable) and not failure.maintenance:
             await self._clock.sleep(self._limits.resume_retry)
-            if not self._observations.is_fresh(work, again=True) or not work.entry.intent_holds:
+            if not self._observer.is_fresh(work, again=True) or not work.entry.intent_holds:
                 break
             failure = await self._change(
                 work, lambda: self._peerdb.change_state(work.desired.mirror, RequestedState.RUNNING), again=True
@@ -142,7 +141,7 @@ class Executor:
             return Outcome(work.journal, refusal)
         recorded = replace(decision.journal, operation=action.operation)
         not_sent = self._unsent(work, recorded)
-        what = PendingCommand(decision, action.operation, recorded, not_sent, self._observations.still_paused_unchanged)
+        what = PendingCommand(decision, action.operation, recorded, not_sent, self._observer.still_paused_unchanged)
         await self._command_journal.announce(work, what)
         mirror = work.desired.mirror
         failure = await self._change(
@@ -182,7 +181,7 @@ class Executor:
         return Outcome(work.journal, failure)
 
     async def _may_still_drop(self, work: Work) -> bool:
-        return await self._observations.still_owned(work) and not work.needs_long_pool
+        return await self._observer.still_owned(work) and not work.needs_long_pool
 
     async def _terminate(self, work: Work, action: Drop) -> None:
         await self._peerdb.change_state(
@@ -190,7 +189,7 @@ class Executor:
             RequestedState.TERMINATING,
             drop_mirror_stats=action.flags.statistics is Statistics.DELETE,
             skip_destination_drop=action.flags.destination_metadata is DestinationMetadata.KEEP,
-            closed=work.sight.closed,
+            closed=work.observed.closed,
         )
 
     async def adopt(self, work: Work) -> Outcome:
@@ -198,10 +197,10 @@ class Executor:
         entry = work.entry
         if not entry.view.has_finalizer:
             await self._status.finalizers(entry, [*entry.view.finalizers, FINALIZER])
-        look = work.sight.look
+        look = work.observed.reading
         if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS:
             return Outcome(work.journal)
-        failure = await self._tag(work, work.sight.tags, work.identity.tag)
+        failure = await self._tag(work, work.observed.tags, work.identity.tag)
         return Outcome(work.journal, failure, adopted=failure is None)
 
     async def release(self, work: Work, decision: Decision, action: Release) -> Outcome:
@@ -220,10 +219,10 @@ class Executor:
 
     async def _hand_over(self, work: Work) -> None:
         """Overwrite our tag so that another may take the mirror over; tried once, its failure holds nothing."""
-        await self._observations.look(work, Reads.OWNER)
+        await self._observer.observe(work, Reads.OWNER)
         look = work.observation
-        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._observations.is_fresh(work):
-            await self._tag(work, work.sight.tags, RELEASED)
+        if isinstance(look, Found) and look.owner.kind is OwnerKind.OURS and self._observer.is_fresh(work):
+            await self._tag(work, work.observed.tags, RELEASED)
 
     async def _tag(self, work: Work, tags: dict[str, str], value: str) -> PeerDBError | None:
         mirror = work.desired.mirror
@@ -257,7 +256,7 @@ class Executor:
         is the one that this pass has just sent.
         """
         work.entry.require_intent()
-        self._observations.require_fresh(work, owned=owned, again=again)
+        self._observer.require_fresh(work, owned=owned, again=again)
         failure: PeerDBError | None = None
         try:
             await send()

@@ -13,7 +13,7 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.errors import KubeError
 from peerdb_operator.mirror.claims import ClaimReader
 from peerdb_operator.mirror.execute import Executor
-from peerdb_operator.mirror.lookout import Observations
+from peerdb_operator.mirror.observe import Observer
 from peerdb_operator.mirror.precheck import Prechecker
 from peerdb_operator.mirror.rules.conditions import SETTLED
 from peerdb_operator.mirror.rules.decide import decide
@@ -49,7 +49,7 @@ class Reconciler:
     """What reconciles work with."""
 
     claim_reader: ClaimReader
-    observations: Observations
+    observer: Observer
     prechecker: Prechecker
     executor: Executor
     status: StatusWriter
@@ -65,7 +65,7 @@ class Reconciler:
             return Requeue(None)
         entry.history = replace(entry.history, error=entry.shown_error())
         work.claims = await self.claim_reader.of(entry, work.desired)
-        await self.observations.first(work)
+        await self.observer.first(work)
         for _ in range(MOST_STALE):
             decision = await self._decide(work)
             if work.checks:
@@ -81,7 +81,7 @@ class Reconciler:
                 with self._trace(work, decision):
                     return await self._execute(work, decision)
             except StaleObservation:
-                await self.observations.look(work)
+                await self.observer.observe(work)
         return self._requeue(work, Wait(self.limits.requeue_first), None)
 
     async def _decide(self, work: Work) -> Decision:
@@ -90,11 +90,11 @@ class Reconciler:
         for _ in range(MOST_OBSERVATIONS):
             match decision.action:
                 case Observe(batches=True):
-                    await self.observations.read_batches(work)
+                    await self.observer.read_batches(work)
                 case Observe():
-                    await self.observations.look(work)
+                    await self.observer.observe(work)
                 case Confirm(after=after):
-                    await self.observations.confirm(work, after)
+                    await self.observer.confirm(work, after)
                 case Precheck() as action:
                     wait = self.prechecker.ask(work, action)
                     if wait is not None:
@@ -123,7 +123,7 @@ class Reconciler:
         if outcome.failure is None:
             entry.refused_since = None
         else:
-            self.observations.failed(work, outcome.failure)
+            self.observer.failed(work, outcome.failure)
             decision = replace(self._decision(work), journal=outcome.journal)
             # One action a reconcile: the next one takes what is decided now.
             wait = decision.wait if decision.action is None else Wait(self.limits.requeue_first)

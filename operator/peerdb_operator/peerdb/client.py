@@ -6,6 +6,7 @@ observation, never by the same command. Every call raises children of ``errors.P
 Source of the endpoints: PeerDB v0.37 protos/route.proto, flow/cmd/handler.go, flow/cmd/mirror_status.go.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, assert_never
@@ -19,6 +20,7 @@ from peerdb_operator.errors import (
     PeerDBUnauthorized,
     PeerDBUnavailable,
     UnexpectedReply,
+    UnsupportedPeerDB,
 )
 from peerdb_operator.peerdb.errors import Target, body_of
 from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig, Progress, RequestedState, name_in_copies
@@ -59,6 +61,10 @@ __all__ = [
 
 _Body = TypeVar("_Body", bound=Wire)
 
+OLDEST_SUPPORTED = (0, 34, 6)
+VERSION_PERIOD = 600.0
+_RELEASE = re.compile(r"^(?:stable-)?v?(\d+)\.(\d+)\.(\d+)$")
+
 
 class _KnownStatus(NamedTuple):
     reply: Reply
@@ -97,13 +103,16 @@ class _KnownStatuses:
 class PeerDBClient:
     """Asks PeerDB through one transport.
 
-    ``answered_in_a_row``: how many of its newest calls got an answer of PeerDB's own, be it a refusal.
+    ``answered_in_a_row``: how many of its newest calls got an answer of PeerDB's own, be it a refusal. ``too_old``: why
+    nothing is sent to the PeerDB whose version was read last; None if it is new enough.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._known = _KnownStatuses()
+        self._version_read: float | None = None
         self.answered_in_a_row = 0
+        self.too_old: str | None = None
 
     async def status(self, name: str) -> MirrorStatusReply:
         """The state of one mirror, from PeerDB's catalog alone: works while workers are down.
@@ -231,6 +240,14 @@ class PeerDBClient:
         request = Request("GET", "version", operation=Operation.VERSION)
         return _read(VersionBody, await self._send(request), request).version
 
+    async def require_supported(self, now: float) -> None:
+        """Raise ``UnsupportedPeerDB`` if PeerDB is too old; the version is read anew every ten minutes."""
+        if self._version_read is None or now - self._version_read >= VERSION_PERIOD:
+            version = await self.version()
+            self._version_read, self.too_old = now, _refusal(version)
+        if self.too_old is not None:
+            raise UnsupportedPeerDB(self.too_old)
+
     async def dynamic_settings(self) -> frozenset[str]:
         """The names of all settings that PeerDB lists; where only ClickHouse is offered, those of others are hidden."""
         request = Request("GET", "dynamic_settings", operation=Operation.DYNAMIC_SETTINGS)
@@ -301,3 +318,14 @@ def _read(model: type[_Body], body: dict[str, Any], request: Request, context: o
 def _same_mirror(answered: str, expected: str, request: Request) -> None:
     if answered != expected:
         raise UnexpectedReply(f"{request.path} was asked about mirror {expected} and answered about another one")
+
+
+def _refusal(version: str) -> str | None:
+    """Why a PeerDB of this version is too old; None if it is not, or says no release."""
+    match = _RELEASE.match(version)
+    if match is None or tuple(int(part) for part in match.groups()) >= OLDEST_SUPPORTED:
+        return None
+    oldest = ".".join(str(part) for part in OLDEST_SUPPORTED)
+    return (
+        f"this PeerDB is {version}; the operator needs {oldest} or newer (typed errors, fixed workflow ids): upgrade it"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from peerdb_operator.api.constants import RELEASED
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.peerdb.models import MirrorConfig, Progress
@@ -76,6 +77,36 @@ class Owner:
 
     kind: OwnerKind
     value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are to PeerDB: the value of the owner tag, ``cluster/namespace/name/uid``.
+
+    Cluster, namespace and name decide, so that a Mirror restored from a backup finds its own.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def tag(self) -> str:
+        """The tag's value."""
+        return f"{self._prefix}{self.uid}"
+
+    def owner(self, value: str | None) -> Owner:
+        """What a tag's value says about us."""
+        if not value:
+            return Owner(OwnerKind.NONE)
+        if value == RELEASED:
+            return Owner(OwnerKind.RELEASED)
+        return Owner(OwnerKind.OURS if value.startswith(self._prefix) else OwnerKind.OTHER, value)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.cluster}/{self.namespace}/{self.name}/"
 
 
 @dataclass(frozen=True, slots=True)
