@@ -85,13 +85,13 @@ def test_a_setting_that_peerdb_does_not_list_is_said_once_and_sent_all_the_same(
 
 
 def test_peerdb_is_asked_for_its_settings_now_and_then_however_many_mirrors_have_some() -> None:
-    simulation = a_world(20, settings={KNOWN: "2"})
-    simulation.run(3000)
+    simulation = a_world(8, settings={KNOWN: "2"})
+    simulation.run(1500)
     assert reads(simulation) == 1
 
-    simulation = a_world(20, settings={MISSPELT: "2"})
-    simulation.run(3000)
-    assert 1 < reads(simulation) <= 1 + 3060 // 600
+    simulation = a_world(8, settings={MISSPELT: "2"})
+    simulation.run(1500)
+    assert 1 < reads(simulation) <= 1 + 1560 // 600
 
 
 def test_peerdb_is_not_asked_when_no_mirror_has_a_setting_of_it() -> None:
