@@ -86,26 +86,6 @@ def test_the_process_ends_with_0_and_lets_a_pass_end_when_it_is_told_to_stop(
     assert [line["what"] for line in operator.lines if line.get("name") == "short"][-1] == "passed"
 
 
-def test_the_process_ends_with_0_within_ten_seconds_when_a_pass_hangs(cluster: ControlPlane, start: Start) -> None:
-    apply(cluster, a_mirror("hanging", seconds=600))
-    operator = start()
-    operator.wait_for("pass", name="hanging")
-    assert operator.terminate(within=10) == 0
-    assert operator.lines[-1] == {"what": "cancelled", "name": "hanging"}
-
-
-def test_the_process_ends_with_1_and_a_sentence_when_the_crd_is_deleted(cluster: ControlPlane, start: Start) -> None:
-    apply(cluster, a_mirror("orders"))
-    operator = start()
-    operator.poll_health("/readyz", 200)
-    cluster.kubectl("delete", "crd", "mirrors.peerdb.io")
-    assert operator.exit_code() == 1
-    assert operator.log.splitlines()[-1].endswith(
-        "The CustomResourceDefinition mirrors.peerdb.io was deleted: there is nothing left to watch."
-    )
-    assert "Traceback" not in operator.log
-
-
 def test_the_process_ends_with_1_and_a_sentence_when_the_crd_was_never_installed(
     our_control_plane: ControlPlane, start: Start
 ) -> None:
@@ -114,21 +94,6 @@ def test_the_process_ends_with_1_and_a_sentence_when_the_crd_was_never_installed
     assert operator.exit_code() == 1
     assert "install the CustomResourceDefinition first" in operator.log.splitlines()[-1]
     assert "Traceback" not in operator.log
-
-
-def test_changes_made_during_an_outage_arrive_when_the_api_server_comes_back(
-    cluster: ControlPlane, start: Start
-) -> None:
-    operator = start()
-    operator.poll_health("/readyz", 200)
-    cluster.stop_apiserver()
-    try:
-        assert operator.health("/healthz")[0] == 200
-    finally:
-        cluster.start_apiserver()
-    apply(cluster, a_mirror("later"))
-    operator.wait_for("passed", name="later")
-    assert operator.terminate() == 0
 
 
 def test_the_operator_waits_and_then_works_when_the_api_server_is_away_at_its_start(
@@ -173,15 +138,3 @@ def test_the_operator_waits_for_its_rights_and_then_watches_when_it_is_a_service
     operator.poll_health("/readyz", 200)
     assert "Waiting for the cluster's uid" in operator.log
     assert operator.terminate() == 0
-
-
-def test_the_process_ends_with_1_and_a_sentence_when_its_health_port_is_taken(
-    cluster: ControlPlane, start: Start
-) -> None:
-    first = start()
-    first.poll_health("/readyz", 200)
-    second = start("--health-port", str(first.health_port))
-    assert second.exit_code() == 1
-    assert "cannot be served" in second.log.splitlines()[-1]
-    assert cluster.started_by_us
-    assert first.terminate() == 0
