@@ -19,7 +19,7 @@ from tests.harness.simulation import Operator, Simulation
 QUICK = Knobs(t_stop=1.0, t_add=1.0, t_remove=0.3, t_resume=0.1)
 """Every phase of an edit is shorter than the two seconds after which it is written down."""
 
-MANY = 200
+MANY = 60
 
 
 class Counted:

@@ -11,7 +11,7 @@ from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Operator, Simulation
 
-MANY = 30
+MANY = 8
 POD = {"pod_name": "operator-0", "pod_namespace": "data", "pod_uid": "0123"}
 AWAY, BACK = ("Warning", "PeerDBUnavailable"), ("Normal", "Recovered")
 
