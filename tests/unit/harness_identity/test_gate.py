@@ -79,11 +79,12 @@ def a_run(
     (folder / "suite" / "test_one.py").write_text(text, encoding="utf-8")
     (folder / "suite" / "test_two.py").write_text("def test_other():\n    pass\n", encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    gate = ("-p", "tests.harness.identity_gate", f"--basetemp={folder / 'base'}")
+    workers = ("-p", "xdist") if "-n2" in asked else ()
+    gate = (*workers, "-p", "tests.harness.identity_gate", f"--basetemp={folder / 'base'}")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *gate, *asked],
         cwd=folder,
-        env={**environ, "PYTHONPATH": str(ROOT)},
+        env={**environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
