@@ -35,10 +35,11 @@ def a_run(
     (folder / "test_it.py").write_text(f"{CALLS}    {test}\n", encoding="utf-8")
     (folder / "pyproject.toml").write_text(CONFIG, encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    plugins = [part for name in ("pytest_cov", "xdist", "tests.harness.coverage_gates") for part in ("-p", name)]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report=", "-p", "tests.harness.coverage_gates", *asked],
+        [sys.executable, "-m", "pytest", "-q", *plugins, "--cov", "--cov-report=", *asked],
         cwd=folder,
-        env={**environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        env={**environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
