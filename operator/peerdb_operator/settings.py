@@ -155,7 +155,10 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="Port for /healthz and /readyz; 0 serves none.")
     metrics_host: str | None = Field(None, description="Address for /metrics; without it all addresses.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="Port for /metrics; 0 serves none.")
-    tracing: bool = Field(False, description="Send an OpenTelemetry trace of each edit where OTEL_* variables say.")
+    tracing: bool = Field(
+        False,
+        description="Send an OpenTelemetry trace of each reconcile that sends something where OTEL_* variables say.",
+    )
     log_format: LogFormat = Field(LogFormat.JSON, description="json or text.")
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error.")
 
