@@ -27,7 +27,7 @@ _DEFECTS: tuple[Defect, ...] = (
         "    if lasts < 0:\n        soon",
     ),
     Defect("rule 2", "an unknown word is acted on", DOUBT, "case.state is not State.OTHER", "True"),
-    Defect("rule 3, I6", "one 404 is absence", MEMORY, "if look.at - since >= gap:", "if True:"),
+    Defect("rule 3, I6", "one 404 is absence", MEMORY, "if reading.at - since >= gap:", "if True:"),
     Defect(
         "rule 3",
         "an absent mirror keeps its journal",
@@ -286,14 +286,14 @@ _DEFECTS: tuple[Defect, ...] = (
         "deletion, I6",
         "a Mirror goes when PeerDB does not answer",
         DELETION,
-        '    if look.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
-        '    if look.reason is not Reason.MIRROR_NOT_FOUND:\n        return case.plan("gone", Wait(None), action=Release(hand_over=False))\n    if look.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
+        '    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
+        '    if seen.reason is not Reason.MIRROR_NOT_FOUND:\n        return case.plan("gone", Wait(None), action=Release(hand_over=False))\n    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
     ),
     Defect(
         "deletion",
         "a release leaves a mirror stopped by us",
         DELETION,
-        "    held = _held(case, look)\n",
+        "    held = _held(case, seen)\n",
         "    held = None\n",
     ),
     Defect(

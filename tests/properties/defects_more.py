@@ -75,14 +75,14 @@ PLANNER: tuple[Defect, ...] = (
         "rule 6",
         "a mirror without a workflow is asked without end",
         PHASE,
-        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
+        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > sent_at):",
         "if True:",
     ),
     Defect(
         "rule 6, I8",
         "an edit of another process is forgotten for a workflow that was gone before it",
         PHASE,
-        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):",
+        "if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > sent_at):",
         "if not case.history.orphaned or due <= 0:",
     ),
     Defect(
@@ -411,14 +411,14 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "section 2, I4",
         "a command rests on what was seen long ago",
         OBSERVED,
-        "return look.at >= replied_at and now - look.heard_at <= holds",
-        "return look.at >= replied_at",
+        "return reading.at >= replied_at and now - reading.heard_at <= holds",
+        "return reading.at >= replied_at",
     ),
     Defect(
         "section 2, I4",
         "a command rests on what was seen before the reply to the last one",
         OBSERVED,
-        "return look.at >= replied_at and now",
+        "return reading.at >= replied_at and now",
         "return now",
     ),
     Defect(
@@ -559,7 +559,7 @@ PROVEN: tuple[Defect, ...] = (
         "rule 7",
         "a copy that stands still is on its way for the next process",
         PHASE,
-        "        return _known_standstill(case)",
+        "        return _known_lack_of_progress(case)",
         "        return None",
     ),
 )
@@ -576,8 +576,8 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion, I6",
         "a tag that was not read is nobody's",
         DELETION,
-        '    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())\n\n\ndef not_ours',
-        "    return None\n\n\ndef not_ours",
+        'return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())\n\n\ndef not_ours',
+        "return None\n\n\ndef not_ours",
     ),
     Defect(
         "deletion",
@@ -618,7 +618,7 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion",
         "a release leaves an armed edit behind",
         DELETION,
-        "return disarm(close(case)) if _would_fire(case, look, operation) else None",
+        "return disarm(close(case)) if _would_fire(case, seen, operation) else None",
         "return None",
     ),
     Defect(

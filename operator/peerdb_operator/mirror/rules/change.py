@@ -147,7 +147,7 @@ def _next_change(desired: Desired, config: MirrorConfig, edit_bytes: int) -> Con
 
 
 def describe_conflict(diff: TableDiff) -> str:
-    """What taking a mirror over would take away, in words."""
+    """Describe what taking a mirror over would take away."""
     parts = []
     if diff.removed:
         parts.append(f"remove {listed([table.source for table in diff.removed])}")

@@ -191,7 +191,7 @@ def next_status(
     report: StatusUpdate,
     now: float,
 ) -> MirrorStatus:
-    """The status after a pass; ``observation`` None when PeerDB was not asked. No side effects."""
+    """The status after a reconcile; ``observation`` None when PeerDB was not asked. No side effects."""
     state, since = _state(previous, observation, history, now)
     reported = report.verdict
     evaluated = reported is not None and reported.reason not in UNEVALUATED
@@ -261,14 +261,14 @@ def urgency(previous: MirrorStatus, following: MirrorStatus, *, reported: bool) 
     old, new = previous.operation, following.operation
     if new is not None and (old is None or old.id != new.id or (old.sent_at != new.sent_at and not new.accepted)):
         return Urgency.NOW
-    if _gist(previous) == _gist(following):
+    if _significant_fields(previous) == _significant_fields(following):
         return Urgency.PROGRESS
     phase_of_ours = _is_on_the_way(following) and new is not None
     return Urgency.PHASE if phase_of_ours or not reported else Urgency.NOW
 
 
-def _gist(status: MirrorStatus) -> object:
-    """What matters of a status: not texts, times and counts; on the way the reason tells more than the state."""
+def _significant_fields(status: MirrorStatus) -> object:
+    """Leave out texts, times and counts; in a transition the reason replaces the state."""
     tables = status.tables
     return (
         status.observed_generation,
@@ -347,16 +347,16 @@ def _compared(known: TablesStatus | None, desired: Desired, seen: Found, *, acce
     return count_tables(diff_tables(desired, seen.config), len(desired.tables))
 
 
-def count_tables(diff: TableDiff, wished: int) -> TablesStatus:
+def count_tables(diff: TableDiff, desired: int) -> TablesStatus:
     """The numbers of a comparison, and the first names that are yet to come or go."""
-    replicating, beyond = wished - len(diff.added), len(diff.removed)
-    pending = [wish.source for wish in diff.added] + [table.source for table in diff.removed]
+    replicating, beyond = desired - len(diff.added), len(diff.removed)
+    pending = [table.source for table in diff.added] + [table.source for table in diff.removed]
     return TablesStatus(
-        desired=wished,
+        desired=desired,
         replicating=replicating,
         adding=len(diff.added),
         removing=beyond,
-        summary=f"{replicating}/{wished}" + (f" +{beyond}" if beyond else ""),
+        summary=f"{replicating}/{desired}" + (f" +{beyond}" if beyond else ""),
         pending=[on_one_line(source)[:MAX_SOURCE] for source in pending[:MAX_PENDING]],
     )
 

@@ -22,7 +22,7 @@ from peerdb_operator.mirror.rules.state import Case, MirrorState, Rule
 RULES: tuple[Rule, ...] = (
     gates.frozen,
     gates.unknown,
-    gates.unknown_word,
+    gates.unknown_state,
     gates.absent,
     gates.older_claim,
     gates.unread_owner,
@@ -40,8 +40,8 @@ RULES: tuple[Rule, ...] = (
     in_flight.in_flight,
     steps.compare,
     in_flight.wait_out,
-    steps.paused_as_wished,
-    steps.pause_as_wished,
+    steps.paused_as_desired,
+    steps.pause_as_desired,
     patience.wait_for_answers,
     steps.pause_to_edit,
     steps.wait_for_config,
@@ -63,7 +63,7 @@ def decide(state: MirrorState, limits: Limits, now: float) -> Decision:
         return _settle(_for_another(case))
     decision = _settle(follow(RULES, case))
     if decision.verdict is None and decision.action is None and decision.journal.bounds == fresh:
-        # A pass that has nothing to tell must not look as if it had: the old generation's bounds stay until one does.
+        # A reconcile without a verdict must not mark the generation as evaluated: the old bounds stay until one has it.
         return replace(decision, journal=replace(decision.journal, bounds=bounds))
     return decision
 

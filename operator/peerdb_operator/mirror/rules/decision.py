@@ -1,4 +1,4 @@
-"""The closed set of actions a plan may ask for, and the plan itself. At most one action a plan."""
+"""The closed set of actions, and the decision that asks for at most one of them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Observe:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Wait ``after`` seconds, read status with config once more, then plan again in the same pass."""
+    """Wait ``after`` seconds, read status with config once more, then decide again in the same reconcile."""
 
     after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Precheck:
-    """Ask PeerDB whether the additions of ``edit`` would work, remember the answer, plan again in the same pass.
+    """Ask PeerDB whether the additions of ``edit`` would work, remember the answer, decide again in the same reconcile.
 
-    ``copy``: whether the rows that exist are to be copied; ``short``: the mirror stands still meanwhile.
+    ``copy``: whether the rows that exist are to be copied; ``short``: the mirror is paused meanwhile.
     """
 
     edit: ConfigUpdate
@@ -103,14 +103,14 @@ class Release:
 
 
 Command = Pause | Resume | SendUpdate | Drop
-"""The actions that have an entry in the journal."""
+"""The actions that the journal records."""
 
 Action = Observe | Confirm | Precheck | Adopt | Disarm | Release | Command
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """When to look again: in ``after`` seconds, or None to rest until woken.
+    """When to reconcile again: in ``after`` seconds; None: only when woken.
 
     With ``backoff``, longer each time in a row (exponential, by class, at most ``cap`` seconds).
     """
@@ -122,11 +122,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One step: what to do, what to tell, when to look again, and the journal as judged (before the action adds to it).
+    """One step: the action, the verdict, the requeue, and the journal as judged (before the action adds to it).
 
     ``verdict`` None keeps the last one. ``accept_tables``: the spec's table list is accepted as the mirror's.
-    ``compared``: wish and live config were compared, and ``blocked`` is what came of it. ``note`` is what the log says
-    of an action that changes no verdict. ``goal``: fingerprint of the config that a stop is begun for.
+    ``compared``: desired and live config were compared, and ``blocked`` is what came of it. ``note`` is what the log
+    says of an action that changes no verdict. ``goal``: fingerprint of the config that a stop is begun for.
     """
 
     action: Action | None

@@ -1,8 +1,8 @@
 """The smaller planner: what happens to the PeerDB mirror of a Mirror that is being deleted.
 
 Two ways out of the finalizer: *release* (the mirror stays, and runs again if we had stopped it) and *drop*. A drop
-needs our owner tag, read in this very pass, and knowledge of why the object goes: a namespace or a CRD on its way out
-drops nothing.
+needs our owner tag, read in this very reconcile, and the reason why the object goes: the deletion of a namespace or of
+the CRD drops nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RESTORED = verdict(Reason.RESUMING, "being deleted without a drop; the mirror i
 
 
 def release_cause(desired: Desired, claims: Claims) -> str | None:
-    """Why Kubernetes alone decides that nothing is dropped, in words; None when it does not."""
+    """Describe why Kubernetes alone decides that nothing is dropped; None when it does not."""
     if desired.deletion_policy is DeletionPolicy.RETAIN:
         return "spec.deletionPolicy is Retain"
     if claims.successor is not None:
@@ -53,7 +53,7 @@ def frozen(case: Case) -> Decision | None:
         'being deleted, but the annotation peerdb.io/reconcile is "disabled": remove it to drop the mirror, '
         "or set spec.deletionPolicy: Retain"
     )
-    # Looked at again now and then: nobody tells this object when its namespace or the CRD goes as well.
+    # Requeued: no watch event reports that the namespace or the CRD of this object is being deleted too.
     return case.plan("frozen", Wait(case.limits.requeue_slow), verdict(Reason.RECONCILE_DISABLED, message))
 
 
@@ -63,21 +63,21 @@ def release(case: Case) -> Decision | None:
     if cause is None:
         return None
     if drop_sent(case):
-        return _release_now(case, "release dropped", f"{cause}, but {_drop_told(case)}", warns=True)
+        return _release_now(case, "release dropped", f"{cause}, but {_drop_progress(case)}", warns=True)
     hands_over = case.desired.deletion_policy is DeletionPolicy.RETAIN or case.claims.successor is not None
-    look = case.observation
-    if isinstance(look, Absent):
+    seen = case.observation
+    if isinstance(seen, Absent):
         return _release_now(case, "gone", f"{cause}; PeerDB has no such mirror")
-    if isinstance(look, Found) and not case.is_full:
-        return case.plan("look fully", Wait(0.0), action=Observe())
-    held = _held(case, look)
+    if isinstance(seen, Found) and not case.is_full:
+        return case.plan("observe fully", Wait(0.0), action=Observe())
+    held = _held(case, seen)
     if held is None:
-        ours = isinstance(look, Unknown) or look.owner.kind is OwnerKind.OURS
+        ours = isinstance(seen, Unknown) or seen.owner.kind is OwnerKind.OURS
         return _release_now(case, "release", f"{cause}; the mirror stays in PeerDB", hand_over=hands_over and ours)
     released_since = case.history.release_since if case.history.release_since is not None else case.now
     if case.now - max((case.view.deleted_at or 0.0), released_since) < case.limits.release_patience:
         return held
-    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" {_left_behind(case, look)}'
+    warning = f'{cause}; the PeerDB mirror "{case.desired.mirror}" {_left_behind(case, seen)}'
     return _release_now(case, "release after patience", warning, hand_over=hands_over, warns=True)
 
 
@@ -88,16 +88,16 @@ def stay_when_blind(case: Case) -> Decision | None:
         return case.plan(
             "blind in Kubernetes", Wait(1.0, "kubernetes", RETRY_LONGEST * 3), verdict(Reason.DROP_BLOCKED, message)
         )
-    look = case.observation
-    if not isinstance(look, Unknown):
+    seen = case.observation
+    if not isinstance(seen, Unknown):
         return None
-    if look.reason is Reason.MIRROR_NOT_FOUND:
+    if seen.reason is Reason.MIRROR_NOT_FOUND:
         return case.plan("one 404", Wait(absence_gap(case.limits, drop_sent=drop_sent(case))))
     lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
-    wait = Wait(1.0, look.reason, RETRY_LONGEST * 3)
+    wait = Wait(1.0, seen.reason, RETRY_LONGEST * 3)
     if lasts < case.limits.outage_quiet:
         return case.plan("blind", wait)
-    message = f"the drop waits for PeerDB: {look.message}; to leave without dropping, set spec.deletionPolicy: Retain"
+    message = f"the drop waits for PeerDB: {seen.message}; to leave without dropping, set spec.deletionPolicy: Retain"
     return case.plan("blind", wait, verdict(Reason.DROP_BLOCKED, message))
 
 
@@ -110,11 +110,11 @@ def gone(case: Case) -> Decision | None:
 
 def observe_fully(case: Case) -> Decision | None:
     """The owner tag decides."""
-    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())
+    return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())
 
 
 def not_ours(case: Case) -> Decision | None:
-    """Never owned, or owned by somebody else by now."""
+    """The mirror never was ours, or has another owner by now."""
     kind = case.seen.owner.kind
     if kind is OwnerKind.OURS:
         return None
@@ -131,13 +131,13 @@ def drop_sent(case: Case) -> bool:
     return not isinstance(case.observation, Found) or operation.created_at == case.seen.created_at
 
 
-def _drop_told(case: Case) -> str:
-    """What is known of a drop that is recorded, in words."""
-    operation, look = case.journal.operation, case.observation
+def _drop_progress(case: Case) -> str:
+    """Describe what is known of a recorded drop."""
+    operation, seen = case.journal.operation, case.observation
     accepted = operation is not None and operation.accepted
-    if accepted or not isinstance(look, Found) or look.state is State.TERMINATING:
+    if accepted or not isinstance(seen, Found) or seen.state is State.TERMINATING:
         return "its drop is already under way"
-    return f"its drop may already be under way; the mirror is {look.state.capitalize()}: check it in PeerDB"
+    return f"its drop may already be under way; the mirror is {seen.state.capitalize()}: check it in PeerDB"
 
 
 def _release_now(
@@ -146,79 +146,79 @@ def _release_now(
     return case.plan(rule, Wait(None), action=Release(hand_over, warns, dropped), note=note)
 
 
-def _left_behind(case: Case, look: Found | Unknown) -> str:
-    """What is wrong with a mirror that is released after the wait, in words."""
+def _left_behind(case: Case, seen: Found | Unknown) -> str:
+    """Describe what is wrong with a mirror that is released after the wait."""
     if case.history.orphaned:
         return "was not seen running again: its workflow is gone and nothing flows, recreate it in PeerDB"
-    if isinstance(look, Found) and look.state is State.RUNNING:
+    if isinstance(seen, Found) and seen.state is State.RUNNING:
         return "runs, but its next pause may apply an edit that was sent before: check its tables in PeerDB after that"
     return "was not seen running again: check it in PeerDB"
 
 
-def _held(case: Case, look: Found | Unknown) -> Decision | None:
+def _held(case: Case, seen: Found | Unknown) -> Decision | None:
     """What a release still waits for, so that no mirror of ours stays stopped or loses a table; None when nothing."""
     operation = case.journal.operation
     if not (case.desired.wants_running or (operation is not None and operation.may_be_queued)):
         return None
-    if isinstance(look, Unknown):
+    if isinstance(seen, Unknown):
         longest = case.limits.resume_retry if case.mirror_state.stops else RETRY_LONGEST
-        return case.plan("restore blind", Wait(1.0, look.reason, longest))
-    if look.owner.kind is not OwnerKind.OURS:
-        doubt = untagged_wait(case) if look.owner.kind is OwnerKind.NONE else 0.0
+        return case.plan("restore blind", Wait(1.0, seen.reason, longest))
+    if seen.owner.kind is not OwnerKind.OURS:
+        doubt = untagged_wait(case) if seen.owner.kind is OwnerKind.NONE else 0.0
         return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
-    return _in_flight(case, look) or (_stopped(case, look) if case.desired.wants_running else None)
+    return _in_flight(case, seen) or (_stopped(case, seen) if case.desired.wants_running else None)
 
 
-def _in_flight(case: Case, look: Found) -> Decision | None:
+def _in_flight(case: Case, seen: Found) -> Decision | None:
     operation = case.journal.operation
     if operation is None:
         return None
-    if _still_open(case, look, operation):
+    if _still_open(case, seen, operation):
         return case.plan("restore in flight", Wait(case.limits.requeue_first), _RESTORED)
-    return disarm(close(case)) if _would_fire(case, look, operation) else None
+    return disarm(close(case)) if _would_fire(case, seen, operation) else None
 
 
-def _stopped(case: Case, look: Found) -> Decision | None:
+def _stopped(case: Case, seen: Found) -> Decision | None:
     operation = case.journal.operation
-    if look.state is State.PAUSING:
+    if seen.state is State.PAUSING:
         return case.plan("restore pausing", Wait(case.limits.requeue_short), _RESTORED)
-    if look.state is not State.PAUSED:
+    if seen.state is not State.PAUSED:
         return None
     asked = case.now - case.history.sent_at
     if case.history.orphaned and asked < case.limits.resend:
         return case.plan("restore orphaned", Wait(case.limits.resend - asked), _RESTORED)
-    repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == look.created_at
+    repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == seen.created_at
     kept = case if repeated else case.with_journal(Journal(None, case.journal.bounds))
     action = Resume(None if repeated else case.operation(Step.RESUME))
     return kept.plan("restore", Wait(case.limits.requeue_short), _RESTORED, action)
 
 
-def _still_open(case: Case, look: Found, operation: Operation) -> bool:
+def _still_open(case: Case, seen: Found, operation: Operation) -> bool:
     """Whether the command in flight may still change the run state."""
-    if operation.created_at != look.created_at:
+    if operation.created_at != seen.created_at:
         return False
-    if look.state not in {State.RUNNING, State.PAUSED}:
+    if seen.state not in {State.RUNNING, State.PAUSED}:
         return True
     age = case.now - operation.sent_at
-    # Nobody edits this mirror any more: an edit that does not show in time holds no resume.
+    # This operator edits the mirror no more: an edit that does not show in time holds no resume.
     over = operation.step is Step.EDIT and case.paused_too_long and age >= case.limits.proof_after
     if over or ((case.config is None or case.state is State.PAUSED) and age >= case.limits.forget):
         return False
-    finding = judge(operation, look, case.history, case.limits, case.now)
+    finding = judge(operation, seen, case.history, case.limits, case.now)
     return finding is Finding.WAIT or (finding is Finding.RESEND and operation.step is Step.PAUSE)
 
 
-def _would_fire(case: Case, look: Found, operation: Operation) -> bool:
+def _would_fire(case: Case, seen: Found, operation: Operation) -> bool:
     """Whether the next pause may apply an edit of ours to a mirror that is left to others."""
-    if look.state is not State.RUNNING or operation.created_at != look.created_at or not operation.may_be_queued:
+    if seen.state is not State.RUNNING or operation.created_at != seen.created_at or not operation.may_be_queued:
         return False
     if operation.step is Step.PAUSE and case.history.pausing_seen:
         return False
-    return judge(operation, look, case.history, case.limits, case.now) is not Finding.EFFECTIVE
+    return judge(operation, seen, case.history, case.limits, case.now) is not Finding.EFFECTIVE
 
 
 HOPELESS_REPEAT = 600.0
-WAY_OUT = "recreate it in PeerDB first, or, to let the object go without a drop, set spec.deletionPolicy: Retain"
+WAY_OUT = "recreate it in PeerDB first, or, to release the object without a drop, set spec.deletionPolicy: Retain"
 
 
 def wait_for_flight(case: Case) -> Decision | None:
@@ -259,8 +259,8 @@ def repeat(case: Case) -> Decision | None:
     return case.plan("repeat drop", Wait(case.limits.requeue_first), reported, action)
 
 
-def brake(case: Case) -> Decision | None:
-    """Many drops at once are a mistake more often than a wish."""
+def drop_rate_limit(case: Case) -> Decision | None:
+    """Hold a drop that exceeds the drop rate limit: many at once are a mistake more often than intended."""
     if case.claims.drop_wait <= 0:
         return None
     message = f"held: {_rate(case.limits)}. To keep the mirror, set spec.deletionPolicy: Retain"
@@ -287,7 +287,7 @@ DELETION: tuple[Rule, ...] = (
     wait_for_flight,
     under_way,
     repeat,
-    brake,
+    drop_rate_limit,
     drop,
 )
 
@@ -306,7 +306,7 @@ def _dropping(case: Case, failed: str = "") -> Verdict:
 
 
 def _overdue(case: Case, since: float) -> Verdict | None:
-    """A drop that does not end: PeerDB repeats its clean-up for hours, and answers 200 also if nobody is at it."""
+    """A drop that does not end: PeerDB repeats its clean-up for hours, and answers 200 even if no worker runs it."""
     if case.now - since < case.limits.deadline_terminating:
         return None
     error = case.history.error
@@ -320,7 +320,7 @@ def _overdue(case: Case, since: float) -> Verdict | None:
     return verdict(
         Reason.PROGRESS_DEADLINE_EXCEEDED,
         f"PeerDB was asked more than {case.limits.deadline_terminating / MINUTE:.0f} minutes ago to drop the mirror "
-        f'"{case.desired.mirror}" and still shows it {case.state.capitalize()}{newest}; {advice} To let the object go '
+        f'"{case.desired.mirror}" and still shows it {case.state.capitalize()}{newest}; {advice} To release the object '
         "without waiting, set spec.deletionPolicy: Retain",
     )
 

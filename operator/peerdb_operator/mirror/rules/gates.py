@@ -1,4 +1,4 @@
-"""Rules for what cannot be known or may not be touched: frozen objects, PeerDB away, unknown words, absence."""
+"""Rules for what cannot be known or may not be touched: frozen objects, PeerDB away, unknown states, absence."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def unknown(case: Case) -> Decision | None:
     return case.plan("unknown", wait, reported)
 
 
-def unknown_word(case: Case) -> Decision | None:
-    """PeerDB uses a word we do not know: wait, and say so when it lasts."""
+def unknown_state(case: Case) -> Decision | None:
+    """PeerDB reports a state that we do not know: wait, and report it when it lasts."""
     if not isinstance(case.observation, Found) or case.state is not State.OTHER:
         return None
     wait = Wait(case.limits.tick)
     lasts = case.now - case.history.word_since
     if lasts < case.limits.outage_quiet:
-        return case.plan("unknown word", wait)
+        return case.plan("unknown state", wait)
     message = (
         f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; "
         "nothing is sent until it shows a known one"
     )
     reported = away(Reason.UNEXPECTED_REPLY, message, long=case.is_pending or lasts >= case.limits.outage_unknown)
-    return case.plan("unknown word", wait, reported)
+    return case.plan("unknown state", wait, reported)
 
 
 def absent(case: Case) -> Decision | None:
@@ -81,7 +81,7 @@ def older_claim(case: Case) -> Decision | None:
     """Another Mirror claimed this PeerDB mirror first, and the mirror does not say that it is ours.
 
     Ages order first contact only. Clocks of API servers differ and creationTimestamp has whole seconds: a newcomer that
-    looks older must not stop the work on a mirror that is PAUSED for an edit, which the owner tag keeps it from.
+    seems older must not stop the work on a mirror that is PAUSED for an edit, which the owner tag keeps it from.
     """
     if case.claims.older is None or case.owner.kind is OwnerKind.OURS:
         return None
@@ -102,7 +102,7 @@ def unread_owner(case: Case) -> Decision | None:
 
 
 def other_owner(case: Case) -> Decision | None:
-    """The owner tag names somebody else."""
+    """The owner tag names another owner."""
     if case.owner.kind is not OwnerKind.OTHER:
         return None
     message = (

@@ -1,7 +1,7 @@
-"""What this process remembers of earlier looks at one mirror.
+"""What this process remembers of earlier observations of one mirror.
 
-Nothing here survives a restart and nothing has to: every rule that needs two looks starts counting again, which only
-makes us slower. What must survive lives in the journal.
+Nothing here survives a restart and nothing has to: every rule that needs two observations starts counting again, which
+only makes us slower. What must survive lives in the journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from peerdb_operator.peerdb.models import MirrorConfig, Progress
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Looks in a row, none failed, that all showed this state and this config."""
+    """Observations in a row, none failed, that all showed this state and this config."""
 
     word: str
     fingerprint: str
@@ -66,16 +66,16 @@ class History:
     word_since: float = 0.0
     streak: Streak | None = None
     paused_since: float | None = None
-    """Since when every look that taught something showed PAUSED while the wish was Running."""
+    """Since when every successful observation showed PAUSED while the spec asked for Running."""
     goal: str = ""
     """Fingerprint of the config that the newest stop of ours is made for."""
     not_found_since: float | None = None
     changed_since_full: bool = False
-    """Whether the state has changed, or the mirror was another or none, since the newest full look."""
+    """Whether the state has changed, or the mirror was another or none, since the newest full observation."""
     paused_for: float = 0.0
     """How long the newest stop of a mirror that should run had lasted when it ended; 0 while one lasts."""
     broken_since: float | None = None
-    """Since when every look showed FAILED, or every look showed TERMINATED."""
+    """Since when every observation showed FAILED, or every one TERMINATED."""
     owner: tuple[str, Owner] | None = None
     """PeerDB's createdAt of the mirror whose tag was read last, and that tag."""
     untagged: tuple[str, float] | None = None
@@ -89,7 +89,7 @@ class History:
     sent_at: float = 0.0
     """When the newest pause, resume or drop of this process was sent; 0 when none was."""
     confirmed: bool = False
-    """Whether two looks of this very pass showed PAUSED with equal config."""
+    """Whether two observations of this very reconcile showed PAUSED with equal config."""
     precheck: PrecheckResult | None = None
     blocked: tuple[int, Reason, str] | None = None
     """Generation, reason and message of the newest finding that the spec cannot be applied."""
@@ -110,26 +110,28 @@ class History:
 
 
 def record_reading(
-    history: History, look: Reading, *, wants_running: bool, gap: float, now: float
+    history: History, reading: Reading, *, wants_running: bool, gap: float, now: float
 ) -> tuple[History, Observation]:
-    """Add one look; return the new memory and what may be concluded. No side effects.
+    """Add one reading; return the new memory and what may be concluded. No side effects.
 
     ``gap``: seconds between two 404s that prove absence.
     """
     history = replace(history, confirmed=False)
-    match look:
+    match reading:
         case Unknown():
             since = history.unknown_since if history.unknown_since is not None else now
-            # A failed read breaks every run of readings that a conclusion could rest on.
+            # A failed read breaks every run of readings that a conclusion could use.
             broken = replace(
                 history, unknown_since=since, streak=None, not_found_since=None, broken_since=None, untagged=None
             )
-            return broken, look
+            return broken, reading
         case NotFound():
-            since = history.not_found_since if history.not_found_since is not None else max(look.at, look.heard_at)
+            since = (
+                history.not_found_since if history.not_found_since is not None else max(reading.at, reading.heard_at)
+            )
             fresh = replace(_without_mirror(history), not_found_since=since)
-            if look.at - since >= gap:
-                return fresh, Absent(look.at)
+            if reading.at - since >= gap:
+                return fresh, Absent(reading.at)
             fresh = replace(
                 fresh,
                 created_at=history.created_at,
@@ -140,10 +142,12 @@ def record_reading(
                 batch_end=history.batch_end,
             )
             return fresh, Unknown(
-                Reason.MIRROR_NOT_FOUND, "PeerDB says that the mirror does not exist; asking again to be sure", look.at
+                Reason.MIRROR_NOT_FOUND,
+                "PeerDB says that the mirror does not exist; asking again to be sure",
+                reading.at,
             )
         case Found():
-            return _record_found(history, look, wants_running=wants_running, now=now), look
+            return _record_found(history, reading, wants_running=wants_running, now=now), reading
         case _ as never:
             assert_never(never)
 
@@ -210,7 +214,7 @@ def patience_is_over(history: History, limits: Limits, now: float) -> bool:
 
 
 def same_paused_config(before: Reading, after: Reading) -> bool:
-    """Whether two looks show one mirror of one owner PAUSED with the same config; no side effects."""
+    """Whether two readings show one mirror of one owner PAUSED with the same config; no side effects."""
     return (
         same_owner(before, after)
         and isinstance(before, Found)
@@ -224,7 +228,7 @@ def same_paused_config(before: Reading, after: Reading) -> bool:
 
 
 def same_owner(before: Reading, after: Reading) -> bool:
-    """Whether two looks show one mirror under the same tag, in whatever state; no side effects."""
+    """Whether two readings show one mirror under the same tag, in whatever state; no side effects."""
     if not isinstance(before, Found) or not isinstance(after, Found):
         return False
     return (before.created_at, before.owner) == (after.created_at, after.owner)
@@ -261,7 +265,7 @@ def _stopped_for(history: History, state: State, now: float) -> float:
 
 def _streak(streak: Streak | None, seen: Found) -> Streak | None:
     if not isinstance(seen.config, MirrorConfig):
-        # A light look says nothing about the config: it does not lengthen a run, nor break one of the same state.
+        # A light reading says nothing about the config: it does not lengthen a run, nor break one of the same state.
         return (
             streak if seen.config is ConfigGap.NOT_ASKED and streak is not None and streak.word == seen.word else None
         )

@@ -1,7 +1,7 @@
 """Rule 8: what became of the command in flight.
 
-What is effective closes and the same pass goes on; what is open makes everything else wait, except the resume that no
-mirror is denied after two minutes (``rules_patience``).
+An effective command closes and the same reconcile goes on; an open one makes everything else wait, except the resume
+that every mirror gets after two minutes (``patience``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peerdb_operator.mirror.rules.state import Case, growing_requeue
 from peerdb_operator.mirror.rules.steps import compare
 from peerdb_operator.peerdb.models import ConfigUpdate
 
-TOLD = {
+MESSAGES = {
     Step.PAUSE: (Reason.PAUSING, "the mirror is asked to pause"),
     Step.RESUME: (Reason.RESUMING, "the mirror is asked to resume"),
     Step.EDIT: (Reason.EDITING, "the edit is sent; waiting until PeerDB shows it"),
@@ -45,7 +45,7 @@ def in_flight(case: Case) -> Decision | Case | None:
         case Finding.RESEND if operation.may_be_queued and not _a_pause_may_apply(case, operation):
             return disarm(close(case))
         case Finding.RESEND:
-            # Repeated if planning afresh still asks for it, else waited out: see ``wait_out`` and ``rules_step``.
+            # Repeated if planning afresh still asks for it, else waited out: see ``wait_out`` and ``steps``.
             return case
         case Finding.WAIT:
             return _wait(case, operation)
@@ -54,7 +54,7 @@ def in_flight(case: Case) -> Decision | Case | None:
 
 
 def wait_out(case: Case) -> Decision | None:
-    """A pause or resume without effect that nobody asks for any more may still arrive: all else waits for that."""
+    """A pause or resume without effect that the spec asks for no more may still arrive: all else waits for that."""
     operation = case.journal.operation
     if operation is None:
         return None
@@ -115,7 +115,7 @@ def disarm(closed: Case) -> Decision:
 
 
 def _a_pause_may_apply(case: Case, operation: Operation) -> bool:
-    """Whether the spec still asks for a queued edit, and this very pass goes on to the pause that settles it.
+    """Whether the spec still asks for a queued edit, and this very reconcile goes on to the pause that settles it.
 
     An edit of an older generation may remove a table that the spec has again. One of this generation that no pause
     follows (its bounds hold it, or its precheck fails) would wait until the spec has changed.
@@ -132,7 +132,7 @@ def _a_pause_may_apply(case: Case, operation: Operation) -> bool:
 def _wait(case: Case, operation: Operation) -> Decision:
     age = case.now - operation.sent_at
     wait = case.limits.requeue_short if case.state is State.PAUSED else growing_requeue(age, case.limits)
-    reason, message = TOLD[operation.step]
+    reason, message = MESSAGES[operation.step]
     if case.history.outcome_unknown:
         message = f"{message}, which failed but may have arrived all the same: {case.history.outcome_unknown}"
     return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(reason, message))

@@ -33,14 +33,14 @@ class Journal:
 
     @classmethod
     def of(cls, status: MirrorStatus) -> Journal:
-        """The journal that a status carries; an entry that this operator does not know is none."""
+        """The journal that a status carries; an operation that this operator does not know is none."""
         operation = status.operation
         known = None if operation is None or operation.step is Step.OTHER else operation
         return cls(known, status.bounds or Bounds())
 
 
 class Finding(Enum):
-    """What the looks so far say about the open operation."""
+    """What the observations so far prove about the open operation."""
 
     WAIT = auto()
     EFFECTIVE = auto()  # pause and resume: the state says so. Edit: state and fingerprint say so
@@ -50,7 +50,7 @@ class Finding(Enum):
 
 
 def judge(operation: Operation, seen: Found, history: History, limits: Limits, now: float) -> Finding:
-    """Judge the open operation by a look in RUNNING or PAUSED. No side effects."""
+    """Judge the open operation by an observation in RUNNING or PAUSED. No side effects."""
     match operation.step:
         case Step.PAUSE:
             return _judge_pause(operation, seen, history, limits, now)
@@ -78,7 +78,7 @@ def _judge_pause(operation: Operation, seen: Found, history: History, limits: Li
     if shows_goal(operation, seen.config):
         return Finding.EFFECTIVE
     if seen.state is State.RUNNING and history.pausing_seen:
-        # An update that was queued out of sight fired on this pause and resumed the mirror.
+        # An update that was queued unseen fired on this pause and resumed the mirror.
         return Finding.NOT_EFFECTIVE
     return _judge_harmless(operation, seen.state is State.PAUSED, history, limits, now, gap=limits.resend)
 
@@ -137,7 +137,7 @@ def blocked_by(bounds: Bounds, edit: ConfigUpdate, config: MirrorConfig, limits:
     if corrections_of(bounds, identity(edit), limits, now) >= limits.corrections:
         return Blocked(
             Reason.DRIFT_LOOP,
-            f"somebody or something undoes this change in PeerDB again and again ({in_words(edit)}); find out who "
+            f"another client of PeerDB undoes this change repeatedly ({in_words(edit)}); find out who "
             "edits the mirror, or change the spec. The mirror keeps running",
             until=bounds.not_before,
         )

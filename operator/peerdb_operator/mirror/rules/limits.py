@@ -1,4 +1,4 @@
-"""The numbers that decisions rest on, in seconds, counts and bytes: their names, meanings and defaults."""
+"""The limits that decisions use, in seconds, counts and bytes: their names, meanings and defaults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Limits:
     confirmation_gap: float = 5.0
     """FAILED, TERMINATED or a missing owner tag counts when seen twice this far apart."""
     confirm_gap: float = 0.5
-    """Distance of the two observations of PAUSED that an edit rests on."""
+    """Seconds between the two observations of PAUSED that an edit needs."""
     observation_max_age: float = 5.0
     """How long ago the answers of an observation may have arrived when a command is sent, or when it is confirmed."""
     unreadable_patience: float = 15.0

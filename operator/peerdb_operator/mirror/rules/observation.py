@@ -1,6 +1,6 @@
-"""What one look at PeerDB showed, doubt included.
+"""What one read of PeerDB showed, doubt included.
 
-A *look* is raw (one 404 is not yet absence); ``history`` turns it into an *observation* that decisions may rest on.
+A *reading* is raw (one 404 is not yet absence); ``history`` turns it into an *observation* that decisions may use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from peerdb_operator.peerdb.models import MirrorConfig, Progress
 
 
 class State(StrEnum):
-    """PeerDB's words for a mirror's status, without their prefix. OTHER stands for any word we do not know.
+    """PeerDB's status of a mirror, without its prefix. OTHER is any status that we do not know.
 
     Source: PeerDB v0.37 protos FlowStatus.
     """
@@ -34,28 +34,28 @@ class State(StrEnum):
     OTHER = "?"
 
     @classmethod
-    def of(cls, word: str) -> State:
-        """The state behind PeerDB's word."""
+    def of(cls, status: str) -> State:
+        """The state of PeerDB's status."""
         try:
-            return cls(word)
+            return cls(status)
         except ValueError:
             return cls.OTHER
 
     @property
     def comparable(self) -> bool:
-        """Whether the live tables mean what they say: elsewhere they are ahead of, or beside, the truth."""
+        """Whether the live tables are true: in other states PeerDB may show others than it replicates."""
         return self in {State.RUNNING, State.PAUSED, State.COMPLETED}
 
 
 class ConfigGap(Enum):
-    """There is no config in a look because none was asked for."""
+    """A reading has no config because none was asked for."""
 
     NOT_ASKED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """There is no config in a look although it was asked for. ``message`` is what came instead of it."""
+    """A reading has no config although it was asked for. ``message`` is what came instead of it."""
 
     reason: Reason
     message: str
@@ -114,7 +114,7 @@ class Found:
     """The mirror exists.
 
     ``word`` is PeerDB's status without prefix, ``created_at`` PeerDB's own text, ``at`` when the first request began,
-    ``heard_at`` when the oldest of the answers arrived (0: unknown, which no command may rest on).
+    ``heard_at`` when the oldest of the answers arrived (0: unknown, which carries no command).
     """
 
     word: str
@@ -143,7 +143,7 @@ class Found:
 class NotFound:
     """One answer that names the mirror and says it does not exist. Not yet absence.
 
-    ``at`` is when the look began, ``heard_at`` when the answer came (0: unknown).
+    ``at`` is when the read began, ``heard_at`` when the answer came (0: unknown).
     """
 
     at: float
@@ -159,7 +159,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nothing was learned. ``reason`` tells users why; ``slow`` marks what only a human or a long wait heals."""
+    """Nothing was learned. ``reason`` says to users why; ``slow`` marks what only a human or a long wait heals."""
 
     reason: Reason
     message: str
@@ -171,12 +171,12 @@ Reading = Found | NotFound | Unknown
 Observation = Found | Absent | Unknown
 
 
-def may_carry_command(look: Reading, *, replied_at: float, holds: float, now: float) -> bool:
-    """Whether a command may rest on this look; no side effects.
+def may_carry_command(reading: Reading, *, replied_at: float, holds: float, now: float) -> bool:
+    """Whether a command may follow from this reading; no side effects.
 
     It must have read the owner tag, have begun after the reply to our last command for this mirror (``replied_at``),
-    and its answers must have arrived at most ``holds`` seconds ago: later the mirror may be somebody else's.
+    and its answers must have arrived at most ``holds`` seconds ago: later the mirror may have another owner.
     """
-    if not isinstance(look, Found) or look.owner.kind is OwnerKind.NOT_ASKED:
+    if not isinstance(reading, Found) or reading.owner.kind is OwnerKind.NOT_ASKED:
         return False
-    return look.at >= replied_at and now - look.heard_at <= holds
+    return reading.at >= replied_at and now - reading.heard_at <= holds

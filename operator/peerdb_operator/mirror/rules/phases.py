@@ -58,11 +58,11 @@ def completed(case: Case) -> Decision | None:
 def orphaned(case: Case) -> Decision | None:
     """A row without a workflow takes no command; it is tried again now and then, for PeerDB may have been restored.
 
-    A command that somebody else has recorded since then is judged like any other.
+    A command that another process has recorded since then is judged like any other.
     """
-    operation, told_at = case.journal.operation, case.history.sent_at
-    due = told_at + ORPHAN_REPEAT - case.now
-    if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > told_at):
+    operation, sent_at = case.journal.operation, case.history.sent_at
+    due = sent_at + ORPHAN_REPEAT - case.now
+    if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > sent_at):
         return None
     return _closed(case).plan("orphaned", Wait(min(due, case.limits.requeue_slow)), orphan_verdict(case))
 
@@ -84,7 +84,7 @@ def in_transition(case: Case) -> Decision | None:
     age = case.now - case.in_state_since()
     often = case.state is State.PAUSING and age < case.limits.deadline_pausing
     wait = Wait(case.limits.requeue_short if often else growing_requeue(age, case.limits))
-    reported = _deadline(case) or case.known_refusal() or verdict(reason, _told(case))
+    reported = _deadline(case) or case.known_refusal() or verdict(reason, _progress_message(case))
     return case.plan(f"in {case.state}", wait, reported)
 
 
@@ -126,7 +126,7 @@ def _deadline(case: Case) -> Verdict | None:
     allowed = _allowed(case.state, case.limits)
     since = case.history.progress_at if case.state is State.SNAPSHOT else case.in_state_since()
     if since is None or case.now - since < allowed:
-        return _known_standstill(case)
+        return _known_lack_of_progress(case)
     what = (
         "no partition or row was copied" if case.state is State.SNAPSHOT else f"the mirror is {case.state.capitalize()}"
     )
@@ -138,7 +138,7 @@ def _deadline(case: Case) -> Verdict | None:
     return verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{what} for more than {allowed / 60:.0f} minutes{error}")
 
 
-def _known_standstill(case: Case) -> Verdict | None:
+def _known_lack_of_progress(case: Case) -> Verdict | None:
     """A copy that another process has found to make no progress, and in which this one has seen none either."""
     history, known = case.history, case.view.status.ready
     if known is None or known.reason != Reason.PROGRESS_DEADLINE_EXCEEDED or case.is_another:
@@ -158,7 +158,7 @@ def _allowed(state: State, limits: Limits) -> float:
     }.get(state, limits.deadline_terminating)
 
 
-def _told(case: Case) -> str:
+def _progress_message(case: Case) -> str:
     match case.state:
         case State.SNAPSHOT:
             progress = case.seen.progress
@@ -169,9 +169,9 @@ def _told(case: Case) -> str:
             )
             return f"copying tables{done}; all tables of the mirror wait meanwhile"
         case State.TERMINATING:
-            return "somebody drops this mirror in PeerDB"
+            return "another client drops this mirror in PeerDB"
         case State.RESYNC:
-            return "somebody resyncs this mirror in PeerDB"
+            return "another client resyncs this mirror in PeerDB"
         case State.MODIFYING:
             return "PeerDB removes tables from the mirror"
         case State.PAUSING:

@@ -1,6 +1,6 @@
-"""What a Mirror says without any effect: nothing fails by it, so nobody would notice.
+"""What a Mirror says without any effect: nothing fails by it, so users would not notice.
 
-Owns the reasons and the words. Leaves to others when they are said (once, as long as the object says so).
+Owns the reasons and the messages. Others decide when to report them (once for as long as the object says so).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The state of one Mirror: everything a rule may look at, and the small helpers that rules share."""
+"""The state of one Mirror: everything a rule may read, and the small helpers that rules share."""
 
 from __future__ import annotations
 
@@ -80,16 +80,16 @@ class MirrorObject:
 
     @property
     def intent(self) -> tuple[int, float | None, bool]:
-        """What a command rests on: the generation, whether the object is being deleted, whether it says hands off."""
+        """What a command follows: the generation, whether the object is being deleted, whether it is frozen."""
         return (self.generation, self.deleted_at, self.frozen)
 
     def needs_reconcile(self, older: MirrorObject) -> bool:
-        """Whether a newer version says something beside its status that needs work."""
+        """Whether a newer version says something besides its status that needs work."""
         mine = (self.intent, self.has_finalizer, self.requested_at, self.unknown_reconcile)
         return mine != (older.intent, older.has_finalizer, older.requested_at, older.unknown_reconcile)
 
     def equivalent_to(self, older: MirrorObject) -> bool:
-        """Whether a pass would find the same in a newer version, and write the same."""
+        """Whether a reconcile would find the same in a newer version, and write the same."""
         mine = (self.finalizers, self.status)
         return mine == (older.finalizers, older.status) and not self.needs_reconcile(older)
 
@@ -199,12 +199,12 @@ class Case:
 
     @property
     def is_full(self) -> bool:
-        """Whether this look carries the owner tag and an answer about the config."""
+        """Whether this observation carries the owner tag and an answer about the config."""
         return self.seen.owner.kind is not OwnerKind.NOT_ASKED and self.seen.config is not ConfigGap.NOT_ASKED
 
     @property
     def owner(self) -> Owner:
-        """The owner tag of this look, or else the last one read of this mirror; never enough for a write to PeerDB."""
+        """The owner tag of this observation, or the last one read of this mirror; never enough for a write."""
         known = self.history.owner
         if self.seen.owner.kind is OwnerKind.NOT_ASKED and known is not None and known[0] == self.seen.created_at:
             return known[1]
@@ -256,10 +256,10 @@ class Case:
         return min(written, history.word_since)
 
     def operation(self, step: Step, *, from_: str | None = None, to: str | None = None) -> Operation:
-        """A new journal entry of this moment.
+        """A new operation of this moment.
 
         Its id names the version of the object, not the time: while no write of the object succeeds, a command that is
-        planned again and again bears one id. A write makes a new version, so two entries in status never share one.
+        planned again and again bears one id. A write makes a new version, so two operations in status never share one.
         """
         ident = f"{step.lower()}-{self.desired.generation}-{self.view.version}"
         return Operation(
@@ -286,10 +286,10 @@ class Case:
         accept: bool = False,
         note: str = "",
     ) -> Decision:
-        """A plan of this case.
+        """The decision of this case.
 
-        A withheld difference outranks what is told of a step on the way and of a mirror at rest, but not that the
-        mirror is broken. A spec that cannot be applied does so before anything is compared, too.
+        A blocked difference outranks the verdict on a step under way and on a settled mirror, but not that the mirror
+        is broken. A spec that cannot be applied does so before anything is compared, too.
         """
         held = self.change if isinstance(self.change, Blocked) else None
         reported = verdict
@@ -304,9 +304,9 @@ class Case:
 
 
 def growing_requeue(age: float, limits: Limits) -> float:
-    """The wait between looks in a transition: short at first, growing with its age to the tick."""
+    """The wait between observations in a transition: short at first, growing with its age to the tick."""
     return min(limits.tick, max(limits.requeue_first, age / 5.0))
 
 
 Rule = Callable[[Case], Decision | Case | None]
-"""A rule answers with a plan (it matched), with a changed case (go on with that), or with None (go on)."""
+"""A rule answers with a decision (it matched), with a changed case (go on with that), or with None (go on)."""

@@ -1,6 +1,6 @@
 """Rules 9 to 14: what to do with a mirror in RUNNING or PAUSED that nothing is in flight for.
 
-A withheld difference sets the verdict and never stops the run state from being followed.
+A blocked difference sets the verdict and never stops the run state from being followed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from peerdb_operator.peerdb.models import ConfigUpdate
 
 SHORTEST_REQUEUE = 0.9
 """What the jitter leaves of a requeue at least."""
-AT_REST: dict[State, frozenset[str]] = {
+SETTLED_AS: dict[State, frozenset[str]] = {
     State.RUNNING: frozenset({Reason.RUNNING, Reason.RUNNING_WITH_ERRORS}),
     State.PAUSED: frozenset({Reason.PAUSED, Reason.PAUSED_WITH_PENDING_CHANGES}),
     State.COMPLETED: frozenset({Reason.COMPLETED}),
@@ -39,11 +39,11 @@ AT_REST: dict[State, frozenset[str]] = {
 
 
 def quiet(case: Case) -> Decision | None:
-    """A light look at a settled mirror that shows what its status tells, and nothing has happened to it in between."""
+    """A light observation of a settled mirror agrees with its status, and nothing has happened to it in between."""
     if case.is_full or case.journal.operation is not None or not case.has_settled or case.history.changed_since_full:
         return None
     expected = {State.COMPLETED, State.RUNNING if case.desired.wants_running else State.PAUSED}
-    if case.state not in expected or case.is_pending or case.view.status.ready_reason not in AT_REST[case.state]:
+    if case.state not in expected or case.is_pending or case.view.status.ready_reason not in SETTLED_AS[case.state]:
         return None
     if case.owner.kind is not OwnerKind.OURS:
         return None
@@ -51,23 +51,23 @@ def quiet(case: Case) -> Decision | None:
 
 
 def observe_fully(case: Case) -> Decision | None:
-    """Everything below rests on the owner tag and the config of this very pass."""
-    return None if case.is_full else case.plan("look fully", Wait(0.0), action=Observe())
+    """All rules below need the owner tag and the config of this very reconcile."""
+    return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())
 
 
 def compare(case: Case) -> Case:
-    """Rule 9: the next edit, why it is withheld, or that nothing differs."""
+    """Rule 9: the next edit, why it is blocked, or that nothing differs."""
     return replace(case, change=_change(case), compared=True)
 
 
-def paused_as_wished(case: Case) -> Decision | None:
+def paused_as_desired(case: Case) -> Decision | None:
     """Rule 10, PAUSED: settled; an edit would resume the mirror, so a possible one waits."""
     if case.desired.wants_running or case.state is not State.PAUSED:
         return None
     return case.plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
 
 
-def pause_as_wished(case: Case) -> Decision | None:
+def pause_as_desired(case: Case) -> Decision | None:
     """Rule 10, RUNNING: pause."""
     if case.desired.wants_running:
         return None
@@ -96,7 +96,7 @@ def wait_for_config(case: Case) -> Decision | None:
 
 
 def edit(case: Case) -> Decision | None:
-    """Rule 12: one edit, on two equal looks at PAUSED, with its additions checked."""
+    """Rule 12: one edit, on two equal observations of PAUSED, with its additions checked."""
     change = case.change
     if case.state is not State.PAUSED or not isinstance(change, ConfigUpdate) or case.config is None:
         return None
@@ -130,7 +130,7 @@ def resume(case: Case) -> Decision | None:
 
 
 def settled(case: Case) -> Decision:
-    """Rule 14: RUNNING, wished so, and nothing to send."""
+    """Rule 14: RUNNING as desired, and nothing to send."""
     if case.config is None:
         return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, ConditionChange.TRUE))
     if case.history.orphaned:
