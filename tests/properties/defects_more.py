@@ -453,8 +453,8 @@ MEMORY_OF_COMMANDS: tuple[Defect, ...] = (
         "rule 13, I10",
         "a mirror stands still for an invalid spec",
         ENTRY,
-        "return self.desired_run_state() or wish if isinstance(wish, InvalidSpec) else wish",
-        "return wish",
+        "return self.desired_run_state() or desired if isinstance(desired, InvalidSpec) else desired",
+        "return desired",
     ),
     Defect(
         "journal",
@@ -545,7 +545,7 @@ PROVEN: tuple[Defect, ...] = (
         "rule 6",
         "a missing workflow is forgotten by the next process",
         "mirror/store.py",
-        "known = replace(known, orphaned=True, orphaned_word=word, sent_at=status.flow.since)",
+        "known = replace(known, orphaned=True, orphaned_word=state, sent_at=status.flow.since)",
         "pass",
     ),
     Defect(

@@ -1,4 +1,4 @@
-"""What Kubernetes says about a Mirror beside its spec: claims of other Mirrors, why an object goes, the rate of drops.
+"""What Kubernetes says about a Mirror besides its spec: claims of other Mirrors, why an object goes, the rate of drops.
 
 A few drops are sent at once, then one now and then: many drops at once are mostly a mistake. ``rules`` decide what
 follows.
@@ -194,7 +194,7 @@ class HeldDrops:
     namespace_deletion: NamespaceDeletion
 
     async def to_release(self) -> list[str]:
-        """The uids of those that are to be released. Raises nothing of ours; asks nothing while nobody waits."""
+        """The uids of Mirrors to release. Raises no error of ours; sends no request while no Mirror is held."""
         held = [entry for entry in self.store if _is_held(entry)]
         if not held:
             return []

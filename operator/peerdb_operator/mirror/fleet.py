@@ -1,7 +1,7 @@
-"""Two reads per tick that serve all Mirrors, and whom they wake.
+"""Two reads per tick that serve all Mirrors, and the Mirrors that they wake.
 
 ``GET mirrors/list`` is compared with what reconciles saw last, and each row of ``POST mirrors/logs`` is given to the
-mirror that it is about. A difference only wakes an object: decisions rest on an observation of their own reconcile.
+mirror that it is about. A difference only wakes an object: decisions need an observation of their own reconcile.
 
 A poll that fails says that PeerDB could not be asked. The log is read onwards from the newest row seen, so a failed
 read loses nothing; a PeerDB whose ids begin anew (another catalog) is noticed by a newest page now and then.
@@ -39,7 +39,7 @@ ROWS = 200
 """Rows per page. ``numPerPage`` 0 would return nothing (PeerDB v0.37 flow/cmd/mirror_status.go ListMirrorLogs)."""
 
 PAGES = 5
-"""Pages per tick while there are more new rows than fit on one; the rest waits for the next tick."""
+"""Pages per tick while there are more new rows than fit on one; the others wait for the next tick."""
 
 NEWEST_EVERY = 30
 """Ticks from one newest page to the next."""
@@ -70,7 +70,7 @@ class FleetReader:
         self._limits = limits
         self._marked: set[str] = set()
         self._blinded: set[str] = set()
-        """For whom a failed tick, not a look of their own, has begun the outage."""
+        """The Mirrors whose outage began with a failed tick, not with an observation of their own."""
         self.answered_at = float("-inf")
         """When the newest list was asked for that PeerDB has answered."""
 
@@ -106,16 +106,16 @@ class FleetReader:
         return sorted(woken)
 
     def _awake(self) -> list[CachedMirror]:
-        """Whose passes look at PeerDB, and are not doing so at this moment."""
+        """The Mirrors that PeerDB is asked about, without those in a reconcile at this moment."""
         return [entry for entry in self._store if not entry.busy and entry.is_looked_at]
 
     def _forget_outage(self, entry: CachedMirror) -> None:
-        """An outage that nobody was told of, and that no look of the Mirror's own has met, ends without a trace."""
-        if entry.view.uid in self._blinded and not _has_told(entry, long=False):
+        """End an outage that status does not report and no observation of the Mirror itself has met."""
+        if entry.view.uid in self._blinded and not _reports_outage(entry, long=False):
             entry.history = replace(entry.history, unknown_since=None)
 
     def _outage(self, poll: FleetPoll, now: float) -> list[str]:
-        """PeerDB cannot be asked: everybody's clock of the outage starts, and who has not told it in time is woken."""
+        """Start the outage of every Mirror; wake those whose status does not report it in time."""
         if poll.error is None:
             return []
         late = []
@@ -124,7 +124,9 @@ class FleetReader:
                 entry.history = replace(entry.history, unknown_since=now, streak=None, not_found_since=None)
                 self._blinded.add(entry.view.uid)
             lasts = now - (entry.history.unknown_since or now)
-            if lasts >= self._limits.outage_quiet and not _has_told(entry, long=lasts >= self._limits.outage_unknown):
+            if lasts >= self._limits.outage_quiet and not _reports_outage(
+                entry, long=lasts >= self._limits.outage_unknown
+            ):
                 late.append(entry.view.uid)
         return late
 
@@ -154,7 +156,7 @@ class FleetReader:
 
 
 def _surprises(entry: CachedMirror, row: ListedMirror | None) -> bool:
-    """Whether the list shows something else than the newest look of a pass."""
+    """Whether the list differs from the newest observation of a reconcile."""
     if entry.history.unknown_since is not None:
         return True
     if row is None:
@@ -176,7 +178,7 @@ def _milliseconds(created_at: str) -> int | None:
         return None
 
 
-def _has_told(entry: CachedMirror, *, long: bool) -> bool:
+def _reports_outage(entry: CachedMirror, *, long: bool) -> bool:
     conditions = {condition.type: condition for condition in entry.view.status.conditions}
     synced, ready = conditions.get("Synced"), conditions.get("Ready")
     if synced is None or ready is None or synced.reason not in AWAY:

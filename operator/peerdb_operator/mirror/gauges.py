@@ -1,6 +1,6 @@
 """What a scrape sees of the Mirrors, read from what this process knows of them.
 
-Owns the closed sets of states and reasons: a status that was edited by hand, or a word of PeerDB's that is new, adds no
+Owns the closed sets of states and reasons: a status that was edited by hand, or a state that is new in PeerDB, adds no
 series. Leaves the series themselves to ``metrics``.
 """
 
@@ -47,5 +47,5 @@ def _sample(view: MirrorObject, paused_since: float | None, error_at: float | No
     )
 
 
-def _known(word: str, words: frozenset[str]) -> str:
-    return word if word in words else OTHER
+def _known(name: str, known: frozenset[str]) -> str:
+    return name if name in known else OTHER

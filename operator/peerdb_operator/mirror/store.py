@@ -1,6 +1,6 @@
-"""One Mirror as this process knows it: the newest version of the object, compact, and what is remembered beside it.
+"""The cache of Mirrors: the newest version of each object, compact, and what this process remembers besides.
 
-Owns what a pass over one Mirror may rest on, and who claims which PeerDB mirror. Does no I/O.
+Owns the version that a reconcile starts from, and the claims on PeerDB mirrors. Does no I/O.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from peerdb_operator.telemetry.transition import Subject
 
 @dataclass(slots=True)
 class CachedMirror:
-    """A Mirror and what this process knows about it. Changed by one pass at a time, and by the event handler."""
+    """A Mirror and what this process knows about it. Changed by one reconcile at a time, and by the event handler."""
 
     view: MirrorObject
     raw_spec: Mapping[str, Any] | None
     history: History = field(default_factory=History)
     journal: Journal | None = None
-    """The newest journal; None when somebody else has written the one in status."""
+    """The newest journal; None when another writer wrote the one in status."""
     error: tuple[str, float] | None = None
     peerdb_created_at: str = ""
     observed_at: float = 0.0
-    """When the newest look at PeerDB of a pass began."""
+    """When the newest observation of a reconcile began."""
     sample_at: float = 0.0
     written_at: float = 0.0
     commanded_at: float = 0.0
     refused_since: float | None = None
-    """Since when PeerDB answers looks but takes no command."""
+    """Since when PeerDB answers reads but takes no command."""
     parted: bool = False
-    """Whether the one try to hand the mirror over has been made, and the release been told."""
+    """Whether the one try to hand the mirror over was made, and its Event recorded."""
     status_write_failing: bool = False
     """Whether the newest write to the object failed: Kubernetes is away, or refuses."""
     journal_overrides: dict[str, Journal] = field(default_factory=dict)
-    """Operations by id that may stand in status although they were never sent, and the journals that hold instead.
+    """Operations by id that status may contain although they were never sent, and the journals that are true instead.
 
-    A write of ours carries the version that it rests on, so it can land only while that is the newest: of the writes
-    before the newest known version none but the one that stands in it is of interest.
+    A write of ours carries its base version, so it can land only while that is the newest: of the writes before the
+    newest known version only the one that it contains is of interest.
     """
     pool: Pool = Pool.NORMAL
-    """Of the running pass, as the queue was answered right before it."""
+    """Of the running reconcile, as the queue was answered right before it."""
     busy: bool = False
     known: bool = True
     secrets: frozenset[str] = frozenset()
@@ -63,37 +63,37 @@ class CachedMirror:
     sources: frozenset[str] = frozenset()
     """The live tables, written as PeerDB writes them in the names of copies."""
     base: MirrorObject = field(init=False)
-    """The version that the running pass rests on: as it was when the pass began, or as the pass itself wrote it."""
+    """The base version of the running reconcile: the newest when it began, or the one that it wrote itself."""
     writing: MirrorStatus | None = None
     """The status on its way to the API server: a watch may deliver it before the answer comes."""
-    _wish: Desired | InvalidSpec | None = None
+    _desired: Desired | InvalidSpec | None = None
     _last_good: Desired | None = None
     _retains: bool = False
     _state: RunState | None = None
-    """The run state that the newest spec wishes, readable or not; that of the one before if it names none there is."""
+    """The run state of the newest spec, readable or not; that of the spec before if it names none that exists."""
 
     def __post_init__(self) -> None:
         self.base = self.view
 
     def wish(self) -> Desired | InvalidSpec:
-        """The parsed spec of the present generation; the raw one is let go once it is parsed."""
+        """The parsed spec of the present generation; parsing it releases the raw one."""
         if self.raw_spec is not None:
-            self._wish, self.raw_spec = self._parse(self.raw_spec), None
-        assert self._wish is not None  # noqa: S101 - an entry begins with a raw spec, and so does every generation
-        return self._wish
+            self._desired, self.raw_spec = self._parse(self.raw_spec), None
+        assert self._desired is not None  # noqa: S101 - a cached Mirror begins with a raw spec, and so does every generation
+        return self._desired
 
     def followed(self) -> Desired | InvalidSpec:
         """What a reconcile works towards; ``InvalidSpec`` if nothing of the object can be followed."""
         if self.view.deleted_at is not None:
             return self.desired_for_deletion()
-        wish = self.wish()
-        return self.desired_run_state() or wish if isinstance(wish, InvalidSpec) else wish
+        desired = self.wish()
+        return self.desired_run_state() or desired if isinstance(desired, InvalidSpec) else desired
 
     def desired_for_deletion(self) -> Desired:
         """For a deletion, which an unreadable spec must not block: the last readable one, or leave the mirror alone."""
-        wish = self.wish()
-        if not isinstance(wish, InvalidSpec):
-            return wish
+        desired = self.wish()
+        if not isinstance(desired, InvalidSpec):
+            return desired
         state = self._state or RunState.PAUSED
         alone = Desired(self.view.mirror, self.view.generation, state, deletion_policy=DeletionPolicy.RETAIN)
         known = alone if self._last_good is None else replace(self._last_good, state=state)
@@ -102,15 +102,15 @@ class CachedMirror:
     def desired_run_state(self) -> Desired | None:
         """What is followed of a spec that cannot be applied: its run state, for a mirror that is ours already.
 
-        A mirror that was stopped for an edit of the spec before must not stand still for ever.
+        A mirror that was paused for an edit of the spec before must not stay paused for ever.
         """
-        wish, mirror = self.wish(), self.view.status.mirror_name
-        if not isinstance(wish, InvalidSpec) or self._state is None or not mirror or not self.view.has_finalizer:
+        desired, mirror = self.wish(), self.view.status.mirror_name
+        if not isinstance(desired, InvalidSpec) or self._state is None or not mirror or not self.view.has_finalizer:
             return None
-        return Desired(mirror, self.view.generation, self._state, invalid=wish.message)
+        return Desired(mirror, self.view.generation, self._state, invalid=desired.message)
 
     def without_secrets(self, text: str) -> str:
-        """PeerDB's words without the secrets among the settings of the spec and of the live mirror."""
+        """A text of PeerDB without the secrets among the settings of the spec and of the live mirror."""
         return without(text, self.secrets | secret_values(dict(self.desired_for_deletion().settings)))
 
     def shown_error(self) -> tuple[str, float] | None:
@@ -123,7 +123,7 @@ class CachedMirror:
         return self.journal
 
     def _known_journal(self) -> Journal:
-        """The same without a change: a reconcile must still see that somebody else wrote the journal meanwhile."""
+        """The same without a change: a reconcile must still see that another writer wrote the journal meanwhile."""
         if self.journal is not None:
             return self.journal
         read = Journal.of(self.view.status)
@@ -131,7 +131,7 @@ class CachedMirror:
 
     @property
     def must_resume(self) -> bool:
-        """Whether the mirror should run and stops, or has stopped, until a pass of ours edits or resumes it."""
+        """Whether the mirror should run and stops, or has stopped, until a reconcile of ours edits or resumes it."""
         operation, owner, history = self._known_journal().operation, self.history.owner, self.history
         if (
             self.view.frozen
@@ -140,7 +140,7 @@ class CachedMirror:
         ):
             return False
         pausing = operation is not None and operation.step is Step.PAUSE
-        # A new process has the word of the one before, in ``paused_since``, until it has looked itself.
+        # A new process has the state from status, in ``paused_since``, until it has observed the mirror itself.
         stopped = history.word in {State.PAUSING, State.PAUSED} or (
             history.word is None and history.paused_since is not None
         )
@@ -154,50 +154,50 @@ class CachedMirror:
 
     @property
     def is_looked_at(self) -> bool:
-        """Whether passes over it ask PeerDB at all."""
+        """Whether its reconciles ask PeerDB at all."""
         if self.view.frozen:
             return False
         return not isinstance(self.followed(), InvalidSpec)
 
     @property
     def intent_holds(self) -> bool:
-        """Whether the object still asks for what the running reconcile rests on."""
+        """Whether the intent of the object is still that of the running reconcile's base."""
         return self.known and self.view.intent == self.base.intent
 
     def require_intent(self) -> None:
         """Raise ``KubeConflict`` if a command of the running reconcile would follow an intent that is given up."""
         if not self.intent_holds:
-            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+            raise KubeConflict(f"{self.view.key} has changed during its reconcile")
 
     def require_base(self) -> None:
-        """Raise ``KubeConflict``, as the API server would, if the object is not what the running pass rests on."""
+        """Raise ``KubeConflict``, as the API server would, if the object is not at the base version any more."""
         if self.view.version != self.base.version:
-            raise KubeConflict(f"{self.view.key} has changed while a pass over it was running")
+            raise KubeConflict(f"{self.view.key} has changed during its reconcile")
 
     def _parse(self, raw: Mapping[str, Any]) -> Desired | InvalidSpec:
         try:
             spec = parse_spec(raw)
-            wish = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
+            desired = desired_from(spec, mirror_name_of(self.view.name, spec), self.view.generation)
         except InvalidSpec as error:
             self._retains = raw.get("deletionPolicy") == DeletionPolicy.RETAIN
             given = str(raw.get("state", RunState.RUNNING))
             self._state = RunState(given) if given in set(RunState) else self._state
             return error
-        self._last_good, self._state = wish, wish.state
-        return wish
+        self._last_good, self._state = desired, desired.state
+        return desired
 
 
 def recalled(view: MirrorObject) -> History:
     """What a new process takes from the status: which mirror it is about, and what is proven of it.
 
-    Also since when the mirror has been PAUSED although it should run. For that the status must speak of this
-    generation's wish, or of a step that is only taken for a mirror that is to run.
+    Also since when the mirror has been PAUSED although it should run. For that the status must report on this
+    generation, or on a step that is only taken for a mirror that is to run.
     """
     status = view.status
     known = History(created_at=status.created_at or "")
     if status.created_at and status.flow is not None and status.flow.verdict == Reason.MIRROR_ORPHANED:
-        word = (status.state or "").upper()
-        known = replace(known, orphaned=True, orphaned_word=word, sent_at=status.flow.since)
+        state = (status.state or "").upper()
+        known = replace(known, orphaned=True, orphaned_word=state, sent_at=status.flow.since)
     if status.flow is not None and status.flow.verdict == Reason.RUNNING and status.last_error is not None:
         known = replace(known, batch_end=answer_to(status.last_error.time))
     if status.state != "Paused" or (
@@ -223,7 +223,7 @@ class MirrorStore:
         return len(self._entries)
 
     def get(self, uid: str) -> CachedMirror | None:
-        """The entry of one object."""
+        """The cached Mirror with this uid."""
         return self._entries.get(uid)
 
     def claimants(self, mirror: str) -> list[CachedMirror]:
@@ -235,7 +235,7 @@ class MirrorStore:
         return [self._entries[uid] for uid in sorted(self._copied_as.get(name, ()))]
 
     def update_from_watch(self, body: Mapping[str, Any]) -> bool:
-        """Project a version of an object; True when it asks for a pass."""
+        """Update from a version of an object; True when it needs a reconcile."""
         view = MirrorObject.of(body)
         entry = self._entries.get(view.uid)
         if entry is None:
@@ -263,7 +263,7 @@ class MirrorStore:
             return self.update_from_watch(body)
         older = entry.view
         self._renew(entry, view, body)
-        entry.raw_spec = _spec(body)  # one generation may stand for two specs, before the backup and after it
+        entry.raw_spec = _spec(body)  # one generation may name two specs, before the backup and after it
         entry.history = replace(entry.history, blocked=None, precheck=None)
         entry.sample_at = 0.0
         _follow_journal(entry, older)
@@ -349,9 +349,9 @@ class MirrorStore:
 
 
 def _follow_journal(entry: CachedMirror, older: MirrorObject) -> None:
-    """Let the journal in status count if somebody else wrote it.
+    """Follow the journal in status if another writer wrote it.
 
-    A status that was wiped altogether tells nothing: what this process knows stays.
+    A status that was wiped altogether proves nothing: what this process knows stays.
     """
     was, now = older.status, entry.view.status
     if now.ready is not None and (now.operation, now.bounds) != (was.operation, was.bounds):
@@ -359,7 +359,7 @@ def _follow_journal(entry: CachedMirror, older: MirrorObject) -> None:
 
 
 def _rank(view: MirrorObject) -> tuple[float, str]:
-    """What orders the claims on a mirror that nobody owns."""
+    """The order of claims on a mirror without an owner tag."""
     return (view.created_at, view.uid)
 
 
