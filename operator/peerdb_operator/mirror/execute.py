@@ -261,7 +261,7 @@ class Executor:
         try:
             await send()
         except PeerDBError as error:
-            error.message = work.without_values(error.message)
+            error.message = work.entry.without_secrets(error.message)
             failure = error
         finally:
             work.entry.commanded_at = self._clock.now()

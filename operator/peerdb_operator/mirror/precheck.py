@@ -115,7 +115,7 @@ class Prechecker:
 def _pending(work: Work, action: Precheck) -> PendingCheck:
     assert work.observed.config is not None  # noqa: S101 - additions are only ever planned against a config
     request = validation_request(action.edit, work.observed.config, throw_away_name(work), copy=action.copy)
-    return PendingCheck(action.key, request, work.secrets)
+    return PendingCheck(action.key, request, work.entry.hidden_values())
 
 
 def throw_away_name(work: Work) -> str:

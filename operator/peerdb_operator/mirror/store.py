@@ -109,9 +109,13 @@ class CachedMirror:
             return None
         return Desired(mirror, self.view.generation, self._state, invalid=desired.message)
 
+    def hidden_values(self) -> frozenset[str]:
+        """Values that no message may repeat: the secrets among the settings of the spec and of the live mirror."""
+        return self.secrets | secret_values(dict(self.desired_for_deletion().settings))
+
     def without_secrets(self, text: str) -> str:
-        """A text of PeerDB without the secrets among the settings of the spec and of the live mirror."""
-        return without(text, self.secrets | secret_values(dict(self.desired_for_deletion().settings)))
+        """A text of PeerDB without ``hidden_values``."""
+        return without(text, self.hidden_values())
 
     def shown_error(self) -> tuple[str, float] | None:
         """``error`` as it may be shown."""

@@ -14,7 +14,6 @@ from peerdb_operator.mirror.rules.observation import Found, Identity, Observatio
 from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror
 from peerdb_operator.peerdb.models import MirrorConfig
-from peerdb_operator.peerdb.redaction import secret_values, without
 from peerdb_operator.ports import Pool
 from peerdb_operator.telemetry.transition import Execution
 
@@ -80,15 +79,6 @@ class Work:
     def needs_long_pool(self) -> bool:
         """Whether a drop would hold a place that others need for minutes."""
         return self.observed.closed and self.entry.pool is not Pool.LONG
-
-    @property
-    def secrets(self) -> frozenset[str]:
-        """Values that no message may repeat."""
-        return self.entry.secrets | secret_values(dict(self.desired.settings))
-
-    def without_values(self, text: str) -> str:
-        """PeerDB's words without the secrets among the mirror's settings, if they repeat any."""
-        return without(text, self.secrets)
 
 
 @dataclass(frozen=True, slots=True)
