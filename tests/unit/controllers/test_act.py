@@ -28,13 +28,10 @@ from tests.unit.controllers.stage import (
     status_reply,
     tables,
 )
+from tests.unit.controllers.test_passes import states
 
 NOT_REACHED = PeerDBUnavailable("PeerDB could not be reached", sent=False)
 NO_ANSWER = PeerDBUnavailable("PeerDB did not answer in time", sent=True)
-
-
-def states(stage: Stage) -> list[str]:
-    return [one.state for one in stage.commands()]
 
 
 def a_stage_before_its_edit() -> Stage:

@@ -18,12 +18,7 @@ from tests.unit.controllers.stage import (
     held_by_us,
     tables,
 )
-from tests.unit.controllers.test_passes import until_edit
-
-
-def touch(stage: Stage) -> None:
-    stage.cluster.edit("orders", {"metadata": {"labels": {"touched": str(stage.cluster.version)}}})
-
+from tests.unit.controllers.test_passes import touch, until_edit
 
 # -- specs -----------------------------------------------------------------------------------------------------------
 

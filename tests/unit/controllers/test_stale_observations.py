@@ -24,13 +24,10 @@ from tests.unit.controllers.stage import (
     forget,
     tables,
 )
+from tests.unit.controllers.test_passes import states
 
 SOMEBODY_ELSE = "other-cluster/data/orders/uid"
 NO_ANSWER = PeerDBUnavailable("mirrors/cdc/validate: PeerDB did not answer in time", sent=True)
-
-
-def states(stage: Stage) -> list[str]:
-    return [one.state for one in stage.commands()]
 
 
 def recreated(stage: Stage) -> None:

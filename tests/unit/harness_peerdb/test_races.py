@@ -10,7 +10,6 @@ from tests.unit.harness_peerdb.building import (
     a_mirror,
     an_engine,
     changed,
-    info,
     paused,
     watch,
 )  # fmt: skip
@@ -28,25 +27,6 @@ def test_queued_update_survives_when_the_sync_is_restarted() -> None:
     changed(engine, "PAUSED")
 
     assert watch(engine) == [*PAUSE, "RUNNING"]
-
-
-@pytest.mark.parametrize("wait", [0.0, 0.03, 0.1, 0.2])
-@pytest.mark.parametrize(("race", "surfaces"), [("queue", True), ("lose", False)])
-def test_second_edit_is_armed_or_lost_when_it_meets_a_resuming_mirror(
-    wait: float, race: str, *, surfaces: bool
-) -> None:
-    engine = an_engine(update_race=race)
-    paused(engine, batch=1000)
-
-    changed(engine, "RUNNING", {"batchSize": 11})
-    engine.run_until(engine.now + wait)
-    changed(engine, "RUNNING", {"batchSize": 12})
-
-    assert watch(engine) == ["RUNNING"]
-    assert info(engine)["maxBatchSize"] == 11
-    changed(engine, "PAUSED")
-    assert watch(engine) == [*PAUSE, "RUNNING"] if surfaces else PAUSE
-    assert info(engine)["maxBatchSize"] == (12 if surfaces else 11)
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.05, 0.2, 0.5])

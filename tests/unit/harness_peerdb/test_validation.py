@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -21,9 +20,6 @@ from tests.unit.harness_peerdb.building import (
     wire,
 )  # fmt: skip
 
-INFO = "type.googleapis.com/google.rpc.ErrorInfo"
-PRECONDITION = "type.googleapis.com/google.rpc.PreconditionFailure"
-
 
 def validate(engine: Engine, **more: object) -> Reply:
     """Validate a mirror ``v`` of one table, with changes."""
@@ -31,34 +27,6 @@ def validate(engine: Engine, **more: object) -> Reply:
               "doInitialSnapshot": True, **more}  # fmt: skip
     engine.world.peers.setdefault("pg", "POSTGRES")
     return post(engine, "mirrors/cdc/validate", {"connectionConfigs": config})
-
-
-def test_missing_tables_are_named_one_by_one_when_the_source_lacks_them() -> None:
-    engine = an_engine()
-    engine.put_databases(source_tables=["public.a"])
-
-    reply = validate(engine, tableMappings=wire("a", "nope", "nada"))
-
-    assert refusal(reply) == (400, 9, "source tables do not exist: public.nope, public.nada")
-    info, failure = json.loads(reply.body)["details"]
-    assert info == {"@type": INFO, "reason": "SOURCE_TABLE_MISSING", "domain": "peerdb.io", "metadata": {}}
-    assert failure["@type"] == PRECONDITION
-    assert [(one["type"], one["subject"]) for one in failure["violations"]] == [
-        ("SOURCE_TABLE_MISSING", "public.nope"), ("SOURCE_TABLE_MISSING", "public.nada"),
-    ]  # fmt: skip
-
-
-def test_custom_publication_is_looked_into_when_it_is_named() -> None:
-    engine = an_engine()
-    engine.put_databases(publications={"p": ["public.a"]})
-
-    assert validate(engine, publicationName="p").status == 200
-    outside = validate(engine, publicationName="p", tableMappings=wire("a", "b"))
-    assert refusal(outside) == (400, 9, 'tables not in publication "p": public.b')
-    assert json.loads(outside.body)["details"][0]["metadata"] == {"publication": "p"}
-    missing = validate(engine, publicationName="q")
-    text = "failed to validate source connector src: publication does not exist: q"
-    assert refusal(missing) == (400, 9, text)
 
 
 FILLED_PG = "failed to validate destination connector pg: destination table public.d_a already has existing rows"
