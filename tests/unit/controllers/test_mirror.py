@@ -73,6 +73,14 @@ def test_a_mirror_is_not_taken_over_by_an_invalid_spec() -> None:
     assert stage.peerdb.asked == []
 
 
+def test_a_completed_mirror_is_not_ready_for_an_invalid_spec() -> None:
+    stage = a_settled_stage("a")
+    stage.engine.put_mirror("orders", state=Status.COMPLETED, tables=tables("a"), tags={OWNER_TAG: str(stage.tag())})
+    stage.cluster.replace_spec("orders", {"tables": [{"source": "nodot", "destination": "x"}]})
+    stage.follow(10.0)
+    assert stage.condition() == ("False", "InvalidSpec")
+
+
 def test_a_released_mirror_is_not_taken_over_again_by_an_invalid_spec() -> None:
     stage = a_settled_stage("a")
     row = stage.engine.world.row("orders")
