@@ -90,10 +90,10 @@ def test_a_path_counts_as_a_value_only_when_it_is_one() -> None:
     ("words", "seconds"),
     [
         ("5 at once, and one more every 2 minutes", LIMITS.brake_window / LIMITS.brake_drops),
-        ("every 10 s and fully", LIMITS.tick),
-        ("at this one every 5 minutes", LIMITS.sample),
+        ("mirrors every 10 s and observes", LIMITS.tick),
+        ("this one fully every 5 minutes", LIMITS.sample),
         ("at most every minute whether a batch has ended", LIMITS.batches_gap),
-        ("looks every 0.5 s", LIMITS.requeue_short),
+        ("observes every 0.5 s", LIMITS.requeue_short),
         ("sent again after 15 s", LIMITS.resend),
         ("stays paused for 2 minutes", LIMITS.paused_patience),
         ("every minute until PeerDB shows", LIMITS.drop_repeat),

@@ -16,7 +16,7 @@
 /etc/peerdb-operator/ca
 {{- end -}}
 
-{{/* Everything the operator is told. A secret is a file: an environment can be read by whoever may read the process. */}}
+{{/* Everything the operator is configured with. A secret is a file: who may read the process may read its environment. */}}
 {{- define "peerdb-operator.env" -}}
 - name: PEERDB_URL
 {{- if .Values.peerdb.urlSecretRef.name }}

@@ -54,16 +54,16 @@ until it is handed over once: `helm install --take-ownership`, with Helm 4 and a
 that is deleted while no operator runs waits for one, because its finalizer says that PeerDB's mirror has to be seen to.
 To be rid of everything, delete the Mirrors first and see them gone, then uninstall, then delete the definition. With
 `crds.keep=false` the last step is part of the second, and the order matters more: uninstalling takes the operator away
-before the definition, which then hangs on the Mirrors that nobody lets go.
+before the definition, which then hangs on the Mirrors whose finalizer no operator removes.
 
 ## Rights
 
 | in | may | what for |
 |---|---|---|
-| each watched namespace | `get`, `list`, `watch`, `patch` mirrors | read the wish; add and take its own finalizer |
+| each watched namespace | `get`, `list`, `watch`, `patch` mirrors | read the spec; add and take its own finalizer |
 | | `patch` mirrors/status | say what it saw |
-| | `create` events (events.k8s.io) | tell the story in `kubectl describe` |
-| its own namespace | `create` events (events.k8s.io) | tell of outages of PeerDB, about its pod |
+| | `create` events (events.k8s.io) | report changes in `kubectl describe` |
+| its own namespace | `create` events (events.k8s.io) | report outages of PeerDB, about its pod |
 | the cluster | `get` namespaces | a namespace that goes drops nothing; the uid of kube-system signs owned mirrors |
 | | `get` the CustomResourceDefinition mirrors.peerdb.io | a definition that goes drops nothing |
 
