@@ -11,7 +11,8 @@ from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
 
-TRIES = 30
+pytestmark = pytest.mark.no_cover
+TRIES = 16
 PATIENCE = 120.0
 LASTS = 300.0
 
@@ -74,9 +75,7 @@ def stops(seed: int, *, refused: float, latency: float) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("refused", "latency"), [(0.0, 20.0), (0.3, 0.0), (0.3, 5.0), (0.3, 20.0), (0.5, 0.0), (0.5, 5.0), (0.5, 20.0)]
-)
+@pytest.mark.parametrize(("refused", "latency"), [(0.0, 20.0), (0.3, 5.0), (0.5, 0.0), (0.5, 20.0)])
 def test_no_stop_outlasts_the_patience_while_calls_are_refused_and_late(refused: float, latency: float) -> None:
     tries = [stops(seed, refused=refused, latency=latency) for seed in range(TRIES)]
     assert sum(map(bool, tries)) >= TRIES / 2
