@@ -32,8 +32,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 3",
         "an absent mirror keeps its journal",
         DOUBT,
-        'closed = case.with_journal(Journal(None, case.journal.bounds))\n    return closed.plan("absent"',
-        'closed = case\n    return closed.plan("absent"',
+        'closed = case.with_journal(Journal(None, case.journal.bounds))\n    return closed.decide("absent"',
+        'closed = case\n    return closed.decide("absent"',
     ),
     Defect(
         "rule 4",
@@ -150,8 +150,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "rule 10, I5",
         "a mirror wished paused is edited",
         STEP,
-        '    if case.desired.wants_running or case.state is not State.PAUSED:\n        return None\n    return case.plan("paused"',
-        '    if case.desired.wants_running or case.state is not State.PAUSED or isinstance(case.change, ConfigUpdate):\n        return None\n    return case.plan("paused"',
+        '    if case.desired.wants_running or case.state is not State.PAUSED:\n        return None\n    return case.decide("paused"',
+        '    if case.desired.wants_running or case.state is not State.PAUSED or isinstance(case.change, ConfigUpdate):\n        return None\n    return case.decide("paused"',
     ),
     Defect(
         "rule 10",
@@ -286,8 +286,8 @@ _DEFECTS: tuple[Defect, ...] = (
         "deletion, I6",
         "a Mirror goes when PeerDB does not answer",
         DELETION,
-        '    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
-        '    if seen.reason is not Reason.MIRROR_NOT_FOUND:\n        return case.plan("gone", Wait(None), action=Release(hand_over=False))\n    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.plan("one 404"',
+        '    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.decide("one 404"',
+        '    if seen.reason is not Reason.MIRROR_NOT_FOUND:\n        return case.decide("gone", Requeue(None), action=Release(hand_over=False))\n    if seen.reason is Reason.MIRROR_NOT_FOUND:\n        return case.decide("one 404"',
     ),
     Defect(
         "deletion",

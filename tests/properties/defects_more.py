@@ -514,8 +514,8 @@ ANOTHER_MIRROR: tuple[Defect, ...] = (
         "section 2",
         "a light look confirms the verdict on a mirror that is not ours",
         STEP,
-        '    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    return _running(case, "quiet")',
-        '    return _running(case, "quiet")',
+        "    if case.owner.kind is not OwnerKind.OURS:\n        return None\n    if case.state is State.RUNNING:",
+        "    if case.state is State.RUNNING:",
     ),
     Defect(
         "section 2",
@@ -576,7 +576,8 @@ DELETIONS: tuple[Defect, ...] = (
         "deletion, I6",
         "a tag that was not read is nobody's",
         DELETION,
-        'return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())\n\n\ndef not_ours',
+        'return None if case.is_full else case.decide("observe fully", Requeue(0.0), action=Observe())'
+        "\n\n\ndef not_ours",
         "return None\n\n\ndef not_ours",
     ),
     Defect(

@@ -27,7 +27,6 @@ from peerdb_operator.mirror.rules.decision import (
     Precheck,
     Resume,
     SendUpdate,
-    Wait,
 )
 from peerdb_operator.mirror.rules.finalize import release_cause
 from peerdb_operator.mirror.rules.limits import Limits
@@ -73,16 +72,16 @@ class Reconciler:
                 entry.journal = None if entry.journal is None else decision.journal
                 ended = decision.verdict is not None
                 due = await self.status.report(work, decision, decision.journal) if ended else None
-                return self._requeue(work, decision.wait, due)
+                return self._requeue(work, decision.requeue, due)
             if isinstance(decision.action, Drop) and work.needs_long_pool:
                 # The state was not known when the pool was chosen; it is now.
-                return self._requeue(work, Wait(0.0), None)
+                return self._requeue(work, Requeue(0.0), None)
             try:
                 with self._trace(work, decision):
                     return await self._execute(work, decision)
             except StaleObservation:
                 await self.observer.observe(work)
-        return self._requeue(work, Wait(self.limits.requeue_first), None)
+        return self._requeue(work, Requeue(self.limits.requeue_first), None)
 
     async def _decide(self, work: Work) -> Decision:
         """Decide, and observe and check as the decision asks for, until it asks for something else."""
@@ -99,7 +98,7 @@ class Reconciler:
                     wait = self.prechecker.ask(work, action)
                     if wait is not None:
                         work.checks = True
-                        return replace(decision, wait=Wait(min(wait, self.limits.sample)))
+                        return replace(decision, requeue=Requeue(min(wait, self.limits.sample)))
                 case _:
                     break
             decision = self._decision(work)
@@ -116,22 +115,22 @@ class Reconciler:
         work.execution = self._execution(work, decision, decided_at, outcome, corrects=corrects)
         if outcome.released:
             return Requeue(None)
-        wait = decision.wait
+        requeue = decision.requeue
         if isinstance(decision.action, Observe | Confirm | Precheck):
             # The mirror changes faster than it can be observed: nothing is sent, and the next reconcile comes soon.
-            wait = Wait(self.limits.requeue_first)
+            requeue = Requeue(self.limits.requeue_first)
         if outcome.failure is None:
             entry.refused_since = None
         else:
             self.observer.failed(work, outcome.failure)
             decision = replace(self._decision(work), journal=outcome.journal)
             # One action a reconcile: the next one takes what is decided now.
-            wait = decision.wait if decision.action is None else Wait(self.limits.requeue_first)
+            requeue = decision.requeue if decision.action is None else Requeue(self.limits.requeue_first)
         if entry.journal is not None:
             entry.journal = outcome.journal
         # else somebody else has written the journal meanwhile: theirs counts, and this write will conflict.
         due = await self.status.report(work, decision, outcome.journal)
-        return self._requeue(work, wait, due)
+        return self._requeue(work, requeue, due)
 
     def _execution(
         self, work: Work, decision: Decision, decided_at: float, outcome: Outcome | None, *, corrects: bool
@@ -205,9 +204,9 @@ class Reconciler:
             entry.history = replace(entry.history, blocked=blocked)
         return decision
 
-    def _requeue(self, work: Work, wait: Wait, due: float | None) -> Requeue:
-        """The decision's wait, or less if a write is due before; a settled mirror waits for its sample."""
-        entry, after = work.entry, wait.after
+    def _requeue(self, work: Work, wanted: Requeue, due: float | None) -> Requeue:
+        """The decision's requeue, or sooner if a write is due before; a settled mirror waits for its sample."""
+        entry, after = work.entry, wanted.after
         if after is not None and after >= self.limits.sample:
             after = max(1.0, entry.sample_at - self.clock.now())
         elif after is not None and after > self.limits.tick:
@@ -215,7 +214,7 @@ class Reconciler:
         if due is not None and (after is None or due < after):
             after = due
         wakes = (precheck_key(entry.view.uid),) if work.checks else ()
-        return Requeue(after, wait.backoff, wait.cap, entry.must_resume, wakes)
+        return replace(wanted, after=after, must_resume=entry.must_resume, wakes=wakes)
 
 
 def _state(work: Work) -> str | None:

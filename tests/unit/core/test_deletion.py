@@ -69,7 +69,7 @@ def parting(
 
 def test_nothing_is_done_when_our_finalizer_does_not_hold_the_object() -> None:
     decision = deletion_of(a_case(situation={"has_finalizer": False}))
-    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, None)
+    assert (decision.action, decision.verdict, decision.requeue.after) == (None, None, None)
 
 
 @pytest.mark.parametrize(("mirror", "deletion", "hands_over"), CAUSES)
@@ -97,7 +97,7 @@ def test_the_tag_of_another_owner_is_never_overwritten(mirror: Desired) -> None:
 
 def test_a_missing_tag_is_read_twice_before_a_mirror_that_should_run_is_let_go() -> None:
     decision = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS))
-    assert (decision.action, decision.wait.after) == (None, 5.0)
+    assert (decision.action, decision.requeue.after) == (None, 5.0)
     believed = parting(RETAIN, a_look(State.PAUSED, owner=NOBODYS), untagged=(CREATED, NOW - 5))
     assert believed.action == Release(hand_over=False)
     assert parting(RETAIN, a_look(State.PAUSED, owner=RELEASED)).action == Release(hand_over=False)
@@ -111,7 +111,7 @@ def test_a_paused_mirror_is_resumed_before_it_is_released() -> None:
     assert isinstance(decision.action, Resume)
     assert decision.action.operation is not None
     assert decision.action.operation.step is Step.RESUME
-    assert (reason_of(decision), decision.wait.after) == (Reason.RESUMING, 0.5)
+    assert (reason_of(decision), decision.requeue.after) == (Reason.RESUMING, 0.5)
 
 
 def test_a_resume_without_effect_is_repeated() -> None:
@@ -138,7 +138,7 @@ def test_an_edit_that_does_not_show_holds_no_resume_for_long(age: float, lasts: 
 @pytest.mark.parametrize(("stops", "longest"), [(True, 1.0), (False, 10.0)])
 def test_a_release_asks_each_second_for_a_mirror_that_is_stopped(stops: bool, longest: float) -> None:
     decision = deletion_of(a_case(RETAIN, an_outage(), situation={"stops": stops}))
-    assert (decision.wait.after, decision.wait.cap) == (1.0, longest)
+    assert (decision.requeue.after, decision.requeue.cap) == (1.0, longest)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_mirror_without_a_workflow_is_asked_to_resume_no_oftener_than_any_comm
 ) -> None:
     decision = parting(RETAIN, a_look(State.PAUSED), orphaned=True, sent_at=NOW - age)
     assert isinstance(decision.action, Resume) is resumes
-    assert resumes or decision.wait.after == 1.0
+    assert resumes or decision.requeue.after == 1.0
 
 
 def test_a_release_without_a_workflow_says_so_when_its_patience_ends() -> None:
@@ -264,7 +264,7 @@ def test_a_frozen_mirror_is_released_at_once_and_nothing_is_sent(
 
 def test_a_frozen_mirror_is_not_dropped_but_its_surroundings_are_watched() -> None:
     decision = parting(DROP, a_look(), frozen=True)
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.RECONCILE_DISABLED, None, 60.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.RECONCILE_DISABLED, None, 60.0)
 
 
 # Doubt.
@@ -287,7 +287,7 @@ def test_a_drop_waits_for_peerdb_and_says_so_when_it_lasts(since: float | None, 
 )
 def test_one_404_releases_nothing(operation: Operation | None, wait: float) -> None:
     decision = parting(DROP, an_outage(Reason.MIRROR_NOT_FOUND), operation=operation)
-    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, wait)
+    assert (decision.action, decision.verdict, decision.requeue.after) == (None, None, wait)
 
 
 def test_an_absent_mirror_counts_as_dropped_when_its_drop_was_sent() -> None:
@@ -306,7 +306,7 @@ def test_a_mirror_that_is_not_ours_is_never_dropped(owner: Owner, operation: Ope
 
 
 def test_a_missing_tag_is_read_twice_before_the_object_goes() -> None:
-    assert parting(DROP, a_look(owner=NOBODYS)).wait.after == 5.0
+    assert parting(DROP, a_look(owner=NOBODYS)).requeue.after == 5.0
     decision = parting(DROP, a_look(owner=NOBODYS), untagged=(CREATED, NOW - 5))
     assert decision.action == Release(hand_over=False)
 

@@ -56,7 +56,7 @@ def test_a_mirror_of_ours_is_dropped_in_every_state_with_the_flags_of_the_spec(s
 def test_a_drop_waits_until_the_resume_before_it_shows_or_is_old(step: Step) -> None:
     paused = a_look(State.PAUSED)
     decision = dropping(paused, an_operation(step, age=29))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, 0.5)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.DROPPING, None, 0.5)
     assert isinstance(dropping(paused, an_operation(step, age=30)).action, Drop)
     assert isinstance(dropping(a_look(), an_operation(step)).action, Drop)
     assert isinstance(dropping(paused, an_operation(step, created_at=RECREATED)).action, Drop)
@@ -90,7 +90,7 @@ def test_a_drop_of_an_earlier_mirror_of_the_name_does_not_count() -> None:
 @pytest.mark.parametrize("operation", [None, a_sent_drop(age=1000)])
 def test_nothing_is_sent_while_peerdb_is_at_it(operation: Operation | None) -> None:
     decision = dropping(a_look(State.TERMINATING), operation, wait=100, word_since=NOW - 20, previous_word="RUNNING")
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.DROPPING, None, 4.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.DROPPING, None, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_drop_is_not_overdue_before_the_mirror_has_shown_one_state_for_a_quart
 
 def test_a_mirror_that_peerdb_cannot_drop_is_told_and_asked_for_every_ten_minutes() -> None:
     decision = dropping(a_look(State.TERMINATED), a_sent_drop(age=100), broken_since=NOW - 5)
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.MIRROR_TERMINATED, None, 500.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.MIRROR_TERMINATED, None, 500.0)
     assert decision.verdict is not None
     assert "deletionPolicy: Retain" in decision.verdict.message
     assert isinstance(dropping(a_look(State.TERMINATED), a_sent_drop(age=600), broken_since=NOW - 5).action, Drop)
@@ -151,7 +151,7 @@ def test_terminated_is_not_believed_at_once(since: float | None) -> None:
 
 def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
     decision = dropping(a_look(), a_sent_drop(age=10), orphaned=True)
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.MIRROR_ORPHANED, None, 50.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.MIRROR_ORPHANED, None, 50.0)
     assert decision.verdict is not None
     assert "deletionPolicy: Retain" in decision.verdict.message
     assert isinstance(dropping(a_look(), a_sent_drop(age=60), orphaned=True).action, Drop)
@@ -159,7 +159,7 @@ def test_an_orphan_is_told_and_asked_for_every_minute() -> None:
 
 def test_the_rate_limit_holds_a_drop_but_not_one_that_is_sent() -> None:
     held = dropping(a_look(), wait=90)
-    assert (reason_of(held), held.action, held.wait.after) == (Reason.DROP_HELD, None, 90)
+    assert (reason_of(held), held.action, held.requeue.after) == (Reason.DROP_HELD, None, 90)
     assert held.verdict is not None
     assert isinstance(dropping(a_look(), a_sent_drop(age=60), wait=90).action, Drop)
 

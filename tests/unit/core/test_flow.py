@@ -86,14 +86,14 @@ def test_the_batches_are_read_once_a_minute_at_most(age: float, *, reads: bool) 
     decision = decided(error=BROKEN, batches_read_at=NOW - age)
     assert (decision.action == READ) is reads
     if not reads:
-        assert decision.wait.after is not None
-        assert decision.wait.after * 0.9 >= 60.0 - age
+        assert decision.requeue.after is not None
+        assert decision.requeue.after * 0.9 >= 60.0 - age
 
 
 @pytest.mark.parametrize("history", [{}, {"error": BROKEN, "batch_end": NOW}])
 def test_nothing_is_read_of_a_mirror_without_an_open_error(history: dict[str, Any]) -> None:
     decision = decided(**history)
-    assert (decision.action, decision.wait.after) == (None, 300.0)
+    assert (decision.action, decision.requeue.after) == (None, 300.0)
 
 
 def test_nothing_is_read_of_a_mirror_that_is_paused_or_completed() -> None:
@@ -104,7 +104,7 @@ def test_nothing_is_read_of_a_mirror_that_is_paused_or_completed() -> None:
         None, a_light_look(State.COMPLETED), situation={"reason": Reason.COMPLETED}, history={"error": BROKEN}
     )
     assert [decision_of(case).action for case in (paused, done)] == [None, None]
-    assert [decision_of(case).wait.after for case in (paused, done)] == [300.0, 300.0]
+    assert [decision_of(case).requeue.after for case in (paused, done)] == [300.0, 300.0]
 
 
 def test_a_command_does_not_wait_for_the_batches() -> None:

@@ -200,8 +200,8 @@ DELETION_PAIRS = [
 
 
 def gist(decision: Decision) -> object:
-    """What the world notices of a plan."""
-    return decision.rule, decision.action, decision.verdict, decision.wait
+    """What the world notices of a decision."""
+    return decision.rule, decision.action, decision.verdict, decision.requeue
 
 
 def answer_of(name: str, case: Case) -> Decision:

@@ -38,7 +38,7 @@ LONG_UNOWNED = {"untagged": (CREATED, NOW - 60), "owner": (CREATED, NOBODYS)}
 @pytest.mark.parametrize("owner", [RELEASED, NOBODYS, OTHERS])
 def test_the_younger_of_two_mirrors_never_touches_what_the_older_claims(owner: Owner) -> None:
     decision = decision_of(a_case(a_mirror("public.new"), a_look(owner=owner), situation={"older_claim": "data/older"}))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.NAME_CONFLICT, None, 60.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.NAME_CONFLICT, None, 60.0)
     assert decision.verdict is not None
     assert "data/older" in decision.verdict.message
 
@@ -87,7 +87,7 @@ def test_a_mirror_of_nobody_is_taken_over_when_that_takes_nothing_away(state: St
     look = a_look(state, a_config("public.a"), owner=owner)
     case = a_case(a_mirror("public.a", "public.b"), look, bounds=FRESH, history=LONG_UNOWNED, situation=UNADOPTED)
     decision = decision_of(case)
-    assert (decision.action, decision.wait.after) == (Adopt(), 0.0)
+    assert (decision.action, decision.requeue.after) == (Adopt(), 0.0)
     assert decision.note.startswith('the PeerDB mirror "orders" is ours')
 
 
@@ -106,7 +106,7 @@ def test_a_missing_tag_is_believed_only_when_read_twice_some_seconds_apart(
     since: tuple[str, float] | None, wait: float
 ) -> None:
     decision = decision_of(a_case(look=a_look(owner=NOBODYS), history={"untagged": since}, situation=UNADOPTED))
-    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, wait)
+    assert (decision.action, decision.verdict, decision.requeue.after) == (None, None, wait)
 
 
 @pytest.mark.parametrize(

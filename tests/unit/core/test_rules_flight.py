@@ -105,7 +105,7 @@ def test_everything_waits_for_a_command_in_flight(
     operation = an_operation(step)
     decision = observed_at(mirror, look, operation)
     assert (reason_of(decision), decision.action, decision.journal.operation) == (reason, None, operation)
-    assert decision.wait.after == wait
+    assert decision.requeue.after == wait
 
 
 @pytest.mark.parametrize("outcome_unknown", ["", "PeerDB did not answer in time"])

@@ -92,7 +92,7 @@ def test_an_edit_that_was_just_sent_has_some_seconds_to_show() -> None:
     operation = an_edit_of(LIVE, MORE_LIVE, age=2)
     decision = stopped(operation=operation, outcome_unknown=LOST)
     assert (decision.action, decision.journal.operation) == (None, operation)
-    assert decision.wait.after == 1.0
+    assert decision.requeue.after == 1.0
 
 
 # How often it goes out.
@@ -103,14 +103,14 @@ def test_a_failed_resume_is_sent_again_after_a_second(age: float) -> None:
     operation = an_operation(Step.RESUME, age=age)
     waits = stopped(operation=operation, sent_at=NOW - age, outcome_unknown=LOST)
     assert waits.action is None
-    assert waits.wait.after == pytest.approx(1.0 - age)
+    assert waits.requeue.after == pytest.approx(1.0 - age)
     again = an_operation(Step.RESUME, age=1.0)
     assert stopped(operation=again, sent_at=NOW - 1.0, outcome_unknown=LOST).action == Resume(None)
 
 
 def test_a_resume_that_was_taken_is_sent_again_after_fifteen_seconds() -> None:
     waits = stopped(operation=an_operation(Step.RESUME, age=14), sent_at=NOW - 14)
-    assert (waits.action, waits.wait.after) == (None, 1.0)
+    assert (waits.action, waits.requeue.after) == (None, 1.0)
     assert stopped(operation=an_operation(Step.RESUME, age=15), sent_at=NOW - 15).action == Resume(None)
 
 
@@ -128,7 +128,7 @@ def test_a_mirror_that_stops_is_looked_at_again_each_second(stops: bool, reason:
     decision = decision_of(
         a_case(MORE, an_outage(reason, slow=reason is Reason.UNAUTHORIZED), situation={"stops": stops})
     )
-    assert (decision.wait.after, decision.wait.cap) == (1.0, longest)
+    assert (decision.requeue.after, decision.requeue.cap) == (1.0, longest)
 
 
 # What does not begin any more.
@@ -157,7 +157,7 @@ def test_an_edit_is_begun_again_only_when_peerdb_answers_reliably(
         return decision_of(a_case(MORE, look, bounds=settled_bounds(**bounds), history=known, situation=situation))  # type: ignore[arg-type]  # a look of any kind
 
     waits = decision(a_look(config=LIVE), reliable=False)
-    assert (waits.action, waits.wait.after, reason_of(waits)) == (None, 1.0, Reason.EDITING)
+    assert (waits.action, waits.requeue.after, reason_of(waits)) == (None, 1.0, Reason.EDITING)
     assert "20 calls in a row" in (waits.verdict.message if waits.verdict else "")
     assert isinstance(decision(a_look(config=LIVE), reliable=True).action, Pause)
 

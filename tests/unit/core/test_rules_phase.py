@@ -45,7 +45,7 @@ TRANSITIONS = {
 def test_failed_is_not_believed_at_once_for_it_flashes_during_table_changes(since: float | None, wait: float) -> None:
     operation = an_operation()
     decision = decision_of(a_case(look=a_look(State.FAILED), history={"broken_since": since}, operation=operation))
-    assert (decision.verdict, decision.action, decision.wait.after) == (None, None, wait)
+    assert (decision.verdict, decision.action, decision.requeue.after) == (None, None, wait)
     assert decision.journal.operation == operation
 
 
@@ -76,12 +76,12 @@ def test_an_orphan_is_told_and_nothing_is_sent_to_it_for_a_while() -> None:
     wish, operation = a_mirror(runs=False), an_operation(Step.PAUSE, age=30.0)
     decision = decision_of(a_case(wish, operation=operation, bounds=Bounds(GENERATION), history=an_orphan(30)))
     assert (reason_of(decision), decision.action, decision.journal.operation) == (Reason.MIRROR_ORPHANED, None, None)
-    assert decision.wait.after == MINUTE
+    assert decision.requeue.after == MINUTE
 
 
 def test_an_orphan_is_tried_again_after_ten_minutes_for_peerdb_may_have_been_restored() -> None:
     wish = a_mirror(runs=False)
-    assert decision_of(a_case(wish, bounds=Bounds(GENERATION), history=an_orphan(580))).wait.after == 20
+    assert decision_of(a_case(wish, bounds=Bounds(GENERATION), history=an_orphan(580))).requeue.after == 20
     again = decision_of(a_case(wish, bounds=Bounds(GENERATION), history=an_orphan(600)))
     assert isinstance(again.action, Pause)
 
@@ -180,7 +180,7 @@ def test_a_copy_is_told_with_its_progress() -> None:
 @pytest.mark.parametrize(("age", "wait"), [(0, 0.5), (299, 0.5), (300, 10.0)])
 def test_pausing_is_watched_closely_until_its_deadline(age: float, wait: float) -> None:
     history = {"word_since": NOW - age, "previous_word": "RUNNING"}
-    assert decision_of(a_case(look=a_look(State.PAUSING), history=history)).wait.after == wait
+    assert decision_of(a_case(look=a_look(State.PAUSING), history=history)).requeue.after == wait
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_light_look_suffices_when_a_settled_mirror_is_as_its_status_tells(
     mirror: Desired, look: Found, reported: Reason, expected: Reason | None
 ) -> None:
     decision = decision_of(a_case(mirror, look, situation={"reason": reported}))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (expected, None, 300.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (expected, None, 300.0)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_running_mirror_is_paused_when_it_should_be() -> None:
     assert isinstance(decision.action, Pause)
     assert decision.action.operation is not None
     assert (decision.action.operation.step, decision.action.operation.created_at) == (Step.PAUSE, CREATED)
-    assert (reason_of(decision), decision.wait.after) == (Reason.PAUSING, 0.5)
+    assert (reason_of(decision), decision.requeue.after) == (Reason.PAUSING, 0.5)
 
 
 def test_a_pause_is_asked_for_without_reading_the_config() -> None:
@@ -119,7 +119,7 @@ def test_a_pause_is_asked_for_without_reading_the_config() -> None:
 
 def test_a_paused_mirror_is_settled_when_it_is_as_wished() -> None:
     decision = at_rest(a_mirror("public.a", runs=False), STANDS, Bounds(GENERATION))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.PAUSED, None, 300.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.PAUSED, None, 300.0)
     assert decision.journal.bounds.settled == GENERATION
 
 
@@ -195,7 +195,7 @@ def test_removals_and_settings_need_no_check(mirror: Desired) -> None:
 )
 def test_the_mirror_never_stops_for_additions_that_are_not_possible(precheck: PrecheckResult, reason: Reason) -> None:
     decision = at_rest(MORE, RUNS, precheck=precheck)
-    assert (decision.action, reason_of(decision), decision.wait.after) == (None, reason, 30.0)
+    assert (decision.action, reason_of(decision), decision.requeue.after) == (None, reason, 30.0)
     assert decision.compared
     assert decision.blocked is not None
     assert decision.blocked.reason is reason
@@ -273,7 +273,7 @@ def test_edits_that_may_not_be_tried_yet_are_withheld_and_the_mirror_runs() -> N
     goal = edit_to(MORE, LIVE).applied_to(LIVE).fingerprint
     tired = after_unproven(after_unproven(settled_bounds(), goal, LIMITS, NOW), goal, LIMITS, NOW)
     running = at_rest(MORE, RUNS, tired)
-    assert (reason_of(running), running.action, running.wait.after) == (Reason.EDIT_NOT_APPLIED, None, 300.0)
+    assert (reason_of(running), running.action, running.requeue.after) == (Reason.EDIT_NOT_APPLIED, None, 300.0)
     assert isinstance(at_rest(MORE, STANDS, tired, **READY).action, Resume)
 
 
@@ -306,7 +306,7 @@ def test_a_mirror_is_resumed_after_two_minutes_even_when_its_config_cannot_be_re
 @pytest.mark.parametrize("since", [None, NOW, NOW - 14.9])
 def test_a_paused_mirror_waits_a_moment_for_its_config(since: float | None) -> None:
     decision = at_rest(MORE, a_blind_look(State.PAUSED), unreadable_since=since, **STOPPED)
-    assert (decision.action, decision.verdict, decision.wait.after) == (None, None, 0.5)
+    assert (decision.action, decision.verdict, decision.requeue.after) == (None, None, 0.5)
 
 
 def test_a_paused_mirror_does_not_wait_for_its_config_for_long() -> None:
@@ -323,11 +323,11 @@ def test_a_paused_mirror_does_not_wait_for_its_config_for_long() -> None:
 
 def test_a_running_mirror_is_settled_when_it_is_as_wished() -> None:
     decision = at_rest(AS_IT_IS, RUNS, Bounds(GENERATION))
-    assert (reason_of(decision), decision.action, decision.wait.after) == (Reason.RUNNING, None, 300.0)
+    assert (reason_of(decision), decision.action, decision.requeue.after) == (Reason.RUNNING, None, 300.0)
     assert (decision.journal.bounds.settled, decision.accept_tables) == (GENERATION, True)
 
 
 def test_a_mirror_with_a_withheld_difference_has_not_settled() -> None:
     decision = at_rest(REMAPPED, RUNS, Bounds(GENERATION))
-    assert (reason_of(decision), decision.wait.after) == (Reason.TABLE_CHANGE_REJECTED, 60.0)
+    assert (reason_of(decision), decision.requeue.after) == (Reason.TABLE_CHANGE_REJECTED, 60.0)
     assert decision.journal.bounds.settled is None

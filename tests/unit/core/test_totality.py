@@ -171,7 +171,7 @@ def test_every_case_has_one_plan_the_same_each_time_and_it_keeps_the_invariants(
     decision = decision_of(case)
     event(decision.rule)
     assert decision == decision_of(case)
-    assert decision.wait.after is None or decision.wait.after >= 0.0
+    assert decision.requeue.after is None or decision.requeue.after >= 0.0
     for invariant in INVARIANTS:
         invariant(case, decision)
 
@@ -218,7 +218,7 @@ def test_every_deletion_has_one_plan_the_same_each_time_and_it_keeps_the_invaria
     decision = deletion_of(case, deletion)
     event(decision.rule)
     assert decision == deletion_of(case, deletion)
-    assert decision.wait.after is None or decision.wait.after >= 0.0
+    assert decision.requeue.after is None or decision.requeue.after >= 0.0
     for invariant in DELETION_INVARIANTS:
         invariant(case, deletion, decision.action)
 

@@ -10,6 +10,7 @@ from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.conditions import Verdict
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.peerdb.models import ConfigUpdate
+from peerdb_operator.ports import Requeue
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +110,6 @@ Action = Observe | Confirm | Precheck | Adopt | Disarm | Release | Command
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """When to reconcile again: in ``after`` seconds; None: only when woken.
-
-    With ``backoff``, longer each time in a row (exponential, by class, at most ``cap`` seconds).
-    """
-
-    after: float | None
-    backoff: str | None = None
-    cap: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """One step: the action, the verdict, the requeue, and the journal as judged (before the action adds to it).
 
@@ -131,7 +120,7 @@ class Decision:
 
     action: Action | None
     verdict: Verdict | None
-    wait: Wait
+    requeue: Requeue
     journal: Journal = field(default_factory=Journal)
     accept_tables: bool = False
     blocked: Blocked | None = None

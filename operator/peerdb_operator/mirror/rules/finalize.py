@@ -11,7 +11,7 @@ from peerdb_operator.api.mirror import DeletionPolicy, DropSpec
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.conditions import Verdict, verdict
-from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume, Wait
+from peerdb_operator.mirror.rules.decision import Decision, Drop, Observe, Release, Resume
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.gates import untagged_wait
 from peerdb_operator.mirror.rules.history import absence_gap
@@ -20,6 +20,7 @@ from peerdb_operator.mirror.rules.journal import Finding, Journal, judge
 from peerdb_operator.mirror.rules.limits import MINUTE, Limits
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case, Claims, Rule, growing_requeue
+from peerdb_operator.ports import Requeue
 
 RETRY_LONGEST = 10.0
 _RESTORED = verdict(Reason.RESUMING, "being deleted without a drop; the mirror is seen running again first")
@@ -40,7 +41,7 @@ def release_cause(desired: Desired, claims: Claims) -> str | None:
 
 def unfinished(case: Case) -> Decision | None:
     """Without our finalizer the object goes by itself."""
-    return None if case.view.has_finalizer else case.plan("nothing to release", Wait(None))
+    return None if case.view.has_finalizer else case.decide("nothing to release", Requeue(None))
 
 
 def frozen(case: Case) -> Decision | None:
@@ -54,7 +55,7 @@ def frozen(case: Case) -> Decision | None:
         "or set spec.deletionPolicy: Retain"
     )
     # Requeued: no watch event reports that the namespace or the CRD of this object is being deleted too.
-    return case.plan("frozen", Wait(case.limits.requeue_slow), verdict(Reason.RECONCILE_DISABLED, message))
+    return case.decide("frozen", Requeue(case.limits.requeue_slow), verdict(Reason.RECONCILE_DISABLED, message))
 
 
 def release(case: Case) -> Decision | None:
@@ -69,7 +70,7 @@ def release(case: Case) -> Decision | None:
     if isinstance(seen, Absent):
         return _release_now(case, "gone", f"{cause}; PeerDB has no such mirror")
     if isinstance(seen, Found) and not case.is_full:
-        return case.plan("observe fully", Wait(0.0), action=Observe())
+        return case.decide("observe fully", Requeue(0.0), action=Observe())
     held = _held(case, seen)
     if held is None:
         ours = isinstance(seen, Unknown) or seen.owner.kind is OwnerKind.OURS
@@ -85,20 +86,20 @@ def stay_when_blind(case: Case) -> Decision | None:
     """A drop is never guessed: not without PeerDB, and not without knowing why the object goes."""
     if case.claims.crd_terminating is None or case.claims.namespace_terminating is None:
         message = "cannot read from Kubernetes whether the namespace or the CRD is being deleted; the drop waits"
-        return case.plan(
-            "blind in Kubernetes", Wait(1.0, "kubernetes", RETRY_LONGEST * 3), verdict(Reason.DROP_BLOCKED, message)
+        return case.decide(
+            "blind in Kubernetes", Requeue(1.0, "kubernetes", RETRY_LONGEST * 3), verdict(Reason.DROP_BLOCKED, message)
         )
     seen = case.observation
     if not isinstance(seen, Unknown):
         return None
     if seen.reason is Reason.MIRROR_NOT_FOUND:
-        return case.plan("one 404", Wait(absence_gap(case.limits, drop_sent=drop_sent(case))))
+        return case.decide("one 404", Requeue(absence_gap(case.limits, drop_sent=drop_sent(case))))
     lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
-    wait = Wait(1.0, seen.reason, RETRY_LONGEST * 3)
+    wait = Requeue(1.0, seen.reason, RETRY_LONGEST * 3)
     if lasts < case.limits.outage_quiet:
-        return case.plan("blind", wait)
+        return case.decide("blind", wait)
     message = f"the drop waits for PeerDB: {seen.message}; to leave without dropping, set spec.deletionPolicy: Retain"
-    return case.plan("blind", wait, verdict(Reason.DROP_BLOCKED, message))
+    return case.decide("blind", wait, verdict(Reason.DROP_BLOCKED, message))
 
 
 def gone(case: Case) -> Decision | None:
@@ -110,7 +111,7 @@ def gone(case: Case) -> Decision | None:
 
 def observe_fully(case: Case) -> Decision | None:
     """The owner tag decides."""
-    return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())
+    return None if case.is_full else case.decide("observe fully", Requeue(0.0), action=Observe())
 
 
 def not_ours(case: Case) -> Decision | None:
@@ -119,7 +120,7 @@ def not_ours(case: Case) -> Decision | None:
     if kind is OwnerKind.OURS:
         return None
     if kind is OwnerKind.NONE and (doubt := untagged_wait(case)) > 0:
-        return case.plan("no owner once", Wait(doubt))
+        return case.decide("no owner once", Requeue(doubt))
     return _release_now(case, "not ours", "PeerDB's mirror does not carry our owner tag; it stays in PeerDB")
 
 
@@ -143,7 +144,7 @@ def _drop_progress(case: Case) -> str:
 def _release_now(
     case: Case, rule: str, note: str, *, hand_over: bool = False, warns: bool = False, dropped: bool = False
 ) -> Decision:
-    return case.plan(rule, Wait(None), action=Release(hand_over, warns, dropped), note=note)
+    return case.decide(rule, Requeue(None), action=Release(hand_over, warns, dropped), note=note)
 
 
 def _left_behind(case: Case, seen: Found | Unknown) -> str:
@@ -162,10 +163,10 @@ def _held(case: Case, seen: Found | Unknown) -> Decision | None:
         return None
     if isinstance(seen, Unknown):
         longest = case.limits.resume_retry if case.mirror_state.stops else RETRY_LONGEST
-        return case.plan("restore blind", Wait(1.0, seen.reason, longest))
+        return case.decide("restore blind", Requeue(1.0, seen.reason, longest))
     if seen.owner.kind is not OwnerKind.OURS:
         doubt = untagged_wait(case) if seen.owner.kind is OwnerKind.NONE else 0.0
-        return case.plan("no owner once", Wait(doubt)) if doubt > 0 else None
+        return case.decide("no owner once", Requeue(doubt)) if doubt > 0 else None
     return _in_flight(case, seen) or (_stopped(case, seen) if case.desired.wants_running else None)
 
 
@@ -174,23 +175,23 @@ def _in_flight(case: Case, seen: Found) -> Decision | None:
     if operation is None:
         return None
     if _still_open(case, seen, operation):
-        return case.plan("restore in flight", Wait(case.limits.requeue_first), _RESTORED)
+        return case.decide("restore in flight", Requeue(case.limits.requeue_first), _RESTORED)
     return disarm(close(case)) if _would_fire(case, seen, operation) else None
 
 
 def _stopped(case: Case, seen: Found) -> Decision | None:
     operation = case.journal.operation
     if seen.state is State.PAUSING:
-        return case.plan("restore pausing", Wait(case.limits.requeue_short), _RESTORED)
+        return case.decide("restore pausing", Requeue(case.limits.requeue_short), _RESTORED)
     if seen.state is not State.PAUSED:
         return None
     asked = case.now - case.history.sent_at
     if case.history.orphaned and asked < case.limits.resend:
-        return case.plan("restore orphaned", Wait(case.limits.resend - asked), _RESTORED)
+        return case.decide("restore orphaned", Requeue(case.limits.resend - asked), _RESTORED)
     repeated = operation is not None and operation.step is Step.RESUME and operation.created_at == seen.created_at
     kept = case if repeated else case.with_journal(Journal(None, case.journal.bounds))
     action = Resume(None if repeated else case.operation(Step.RESUME))
-    return kept.plan("restore", Wait(case.limits.requeue_short), _RESTORED, action)
+    return kept.decide("restore", Requeue(case.limits.requeue_short), _RESTORED, action)
 
 
 def _still_open(case: Case, seen: Found, operation: Operation) -> bool:
@@ -230,7 +231,7 @@ def wait_for_flight(case: Case) -> Decision | None:
     if operation.created_at != case.seen.created_at or abs(age) >= case.limits.forget:
         return None
     reported = verdict(Reason.DROPPING, "the drop waits until the resume that was sent before it shows")
-    return case.plan("drop waits for flight", Wait(case.limits.requeue_short), reported)
+    return case.decide("drop waits for flight", Requeue(case.limits.requeue_short), reported)
 
 
 def under_way(case: Case) -> Decision | None:
@@ -239,7 +240,7 @@ def under_way(case: Case) -> Decision | None:
         return None
     age = case.now - case.in_state_since()
     reported = _overdue(case, case.in_state_since()) or _dropping(case)
-    return case.plan("dropping", Wait(growing_requeue(age, case.limits)), reported)
+    return case.decide("dropping", Requeue(growing_requeue(age, case.limits)), reported)
 
 
 def repeat(case: Case) -> Decision | None:
@@ -254,9 +255,9 @@ def repeat(case: Case) -> Decision | None:
     age = case.now - max(operation.sent_at, case.history.sent_at)
     if abs(age) < period:
         wait = growing_requeue(age, case.limits) if reported.reason is Reason.DROPPING else period
-        return case.plan("drop sent", Wait(min(period - age, wait)), reported)
+        return case.decide("drop sent", Requeue(min(period - age, wait)), reported)
     action = Drop(DropSpec.decode(operation.to or ""), operation, first=False)
-    return case.plan("repeat drop", Wait(case.limits.requeue_first), reported, action)
+    return case.decide("repeat drop", Requeue(case.limits.requeue_first), reported, action)
 
 
 def drop_rate_limit(case: Case) -> Decision | None:
@@ -264,7 +265,7 @@ def drop_rate_limit(case: Case) -> Decision | None:
     if case.claims.drop_wait <= 0:
         return None
     message = f"held: {_rate(case.limits)}. To keep the mirror, set spec.deletionPolicy: Retain"
-    return case.plan("drop held", Wait(case.claims.drop_wait), verdict(Reason.DROP_HELD, message))
+    return case.decide("drop held", Requeue(case.claims.drop_wait), verdict(Reason.DROP_HELD, message))
 
 
 def drop(case: Case) -> Decision:
@@ -273,7 +274,7 @@ def drop(case: Case) -> Decision:
     operation: Operation = case.operation(Step.DROP, to=flags.encode())
     note = "the drop is written down, then sent"
     action = Drop(flags, operation, first=True)
-    return case.plan("drop", Wait(case.limits.requeue_first), _dropping(case), action, note=note)
+    return case.decide("drop", Requeue(case.limits.requeue_first), _dropping(case), action, note=note)
 
 
 DELETION: tuple[Rule, ...] = (

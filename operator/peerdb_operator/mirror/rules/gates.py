@@ -7,10 +7,11 @@ from dataclasses import replace
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.mirror.rules.change import describe_conflict, diff_tables
 from peerdb_operator.mirror.rules.conditions import ConditionChange, away, verdict
-from peerdb_operator.mirror.rules.decision import Adopt, Decision, Observe, Wait
+from peerdb_operator.mirror.rules.decision import Adopt, Decision, Observe
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.observation import Absent, Found, OwnerKind, State, Unknown
 from peerdb_operator.mirror.rules.state import Case
+from peerdb_operator.ports import Requeue
 
 RETRY_FIRST = 1.0
 RETRY_LONGEST = 30.0
@@ -24,7 +25,7 @@ def frozen(case: Case) -> Decision | None:
     message = (
         'the annotation peerdb.io/reconcile is "disabled"; remove it to let the operator work on this Mirror again'
     )
-    return case.plan("frozen", Wait(None), verdict(Reason.RECONCILE_DISABLED, message))
+    return case.decide("frozen", Requeue(None), verdict(Reason.RECONCILE_DISABLED, message))
 
 
 def unknown(case: Case) -> Decision | None:
@@ -33,36 +34,36 @@ def unknown(case: Case) -> Decision | None:
     if not isinstance(seen, Unknown):
         return None
     if seen.reason is Reason.MIRROR_NOT_FOUND:
-        return case.plan("one 404", Wait(case.limits.absence_gap))
+        return case.decide("one 404", Requeue(case.limits.absence_gap))
     if seen.reason is Reason.UNSUPPORTED_PEERDB:
-        return case.plan("old PeerDB", Wait(case.limits.requeue_slow), verdict(seen.reason, seen.message))
-    wait = Wait(SLOW_RETRY) if seen.slow else Wait(RETRY_FIRST, backoff=seen.reason, cap=RETRY_LONGEST)
+        return case.decide("old PeerDB", Requeue(case.limits.requeue_slow), verdict(seen.reason, seen.message))
+    wait = Requeue(SLOW_RETRY) if seen.slow else Requeue(RETRY_FIRST, backoff=seen.reason, cap=RETRY_LONGEST)
     if case.mirror_state.stops and seen.reason is not Reason.MAINTENANCE:
-        wait = Wait(case.limits.resume_retry, backoff=seen.reason, cap=case.limits.resume_retry)
+        wait = Requeue(case.limits.resume_retry, backoff=seen.reason, cap=case.limits.resume_retry)
     lasts = case.now - (case.history.unknown_since if case.history.unknown_since is not None else case.now)
     if lasts < case.limits.outage_quiet:
         soon = case.limits.outage_quiet - lasts
-        return case.plan(
+        return case.decide(
             "unknown", replace(wait, after=min(wait.after or soon, soon), cap=min(wait.cap, max(soon, RETRY_FIRST)))
         )
     reported = away(seen.reason, seen.message, long=case.is_pending or lasts >= case.limits.outage_unknown)
-    return case.plan("unknown", wait, reported)
+    return case.decide("unknown", wait, reported)
 
 
 def unknown_state(case: Case) -> Decision | None:
     """PeerDB reports a state that we do not know: wait, and report it when it lasts."""
     if not isinstance(case.observation, Found) or case.state is not State.OTHER:
         return None
-    wait = Wait(case.limits.tick)
+    wait = Requeue(case.limits.tick)
     lasts = case.now - case.history.word_since
     if lasts < case.limits.outage_quiet:
-        return case.plan("unknown state", wait)
+        return case.decide("unknown state", wait)
     message = (
         f"PeerDB reports the state {case.seen.word!r}, which this operator does not know; "
         "nothing is sent until it shows a known one"
     )
     reported = away(Reason.UNEXPECTED_REPLY, message, long=case.is_pending or lasts >= case.limits.outage_unknown)
-    return case.plan("unknown state", wait, reported)
+    return case.decide("unknown state", wait, reported)
 
 
 def absent(case: Case) -> Decision | None:
@@ -74,7 +75,7 @@ def absent(case: Case) -> Decision | None:
         "Mirror. It is picked up when it appears"
     )
     closed = case.with_journal(Journal(None, case.journal.bounds))
-    return closed.plan("absent", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_FOUND, message))
+    return closed.decide("absent", Requeue(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_FOUND, message))
 
 
 def older_claim(case: Case) -> Decision | None:
@@ -86,19 +87,19 @@ def older_claim(case: Case) -> Decision | None:
     if case.claims.older is None or case.owner.kind is OwnerKind.OURS:
         return None
     if case.owner.kind is OwnerKind.NOT_ASKED:
-        return case.plan("whose claim is it", Wait(0.0), action=Observe())
+        return case.decide("whose claim is it", Requeue(0.0), action=Observe())
     message = (
         f'the Mirror {case.claims.older} is older and manages the PeerDB mirror "{case.desired.mirror}"; '
         "delete one of the two (deleting the older hands the mirror over, it is not dropped)"
     )
-    return case.plan("older claim", Wait(case.limits.requeue_slow), verdict(Reason.NAME_CONFLICT, message))
+    return case.decide("older claim", Requeue(case.limits.requeue_slow), verdict(Reason.NAME_CONFLICT, message))
 
 
 def unread_owner(case: Case) -> Decision | None:
     """No condition speaks of a generation's mirror before its owner is known."""
     if case.has_settled or case.owner.kind is not OwnerKind.NOT_ASKED:
         return None
-    return case.plan("whose is it", Wait(0.0), action=Observe())
+    return case.decide("whose is it", Requeue(0.0), action=Observe())
 
 
 def other_owner(case: Case) -> Decision | None:
@@ -110,7 +111,7 @@ def other_owner(case: Case) -> Decision | None:
         'if that owner is gone, set the tag to "released" in PeerDB'
     )
     closed = case.with_journal(Journal(None, case.journal.bounds))
-    return closed.plan("other owner", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_OWNED, message))
+    return closed.decide("other owner", Requeue(case.limits.requeue_slow), verdict(Reason.MIRROR_NOT_OWNED, message))
 
 
 def unsupported(case: Case) -> Decision | None:
@@ -118,7 +119,7 @@ def unsupported(case: Case) -> Decision | None:
     if case.seen.supported:
         return None
     message = f'"{case.desired.mirror}" is a query-replication mirror; this operator manages CDC mirrors only'
-    return case.plan("unsupported", Wait(case.limits.requeue_slow), verdict(Reason.UNSUPPORTED_MIRROR, message))
+    return case.decide("unsupported", Requeue(case.limits.requeue_slow), verdict(Reason.UNSUPPORTED_MIRROR, message))
 
 
 def first_contact(case: Case) -> Decision | None:
@@ -129,7 +130,7 @@ def first_contact(case: Case) -> Decision | None:
     if kind is OwnerKind.NOT_ASKED or not case.state.comparable:
         return None
     if kind is OwnerKind.NONE and (doubt := untagged_wait(case)) > 0:
-        return case.plan("no owner once", Wait(doubt))
+        return case.decide("no owner once", Requeue(doubt))
     if case.desired.tables is not None and (refusal := _would_take_away(case)) is not None:
         return refusal
     return _adopt(case, "take over")
@@ -137,9 +138,9 @@ def first_contact(case: Case) -> Decision | None:
 
 def _adopt(case: Case, rule: str) -> Decision:
     if case.desired.invalid:
-        return case.plan(rule, Wait(case.limits.requeue_slow), verdict(Reason.INVALID_SPEC, case.desired.invalid))
+        return case.decide(rule, Requeue(case.limits.requeue_slow), verdict(Reason.INVALID_SPEC, case.desired.invalid))
     note = f'the PeerDB mirror "{case.desired.mirror}" is ours from now on: finalizer and owner tag are written'
-    return case.plan(rule, Wait(0.0), action=Adopt(), note=note)
+    return case.decide(rule, Requeue(0.0), action=Adopt(), note=note)
 
 
 def untagged_wait(case: Case) -> float:
@@ -156,14 +157,16 @@ def _would_take_away(case: Case) -> Decision | None:
             "it is taken over once they can be compared"
         )
         reported = verdict(Reason.CONFIG_UNREADABLE, message).with_ready(ConditionChange.UNKNOWN)
-        return case.plan(
-            "adopt blind", Wait(case.limits.requeue_first, Reason.CONFIG_UNREADABLE, case.limits.tick), reported
+        return case.decide(
+            "adopt blind", Requeue(case.limits.requeue_first, Reason.CONFIG_UNREADABLE, case.limits.tick), reported
         )
     diff = diff_tables(case.desired, case.config)
     if not diff.takes_away:
         return None
-    return case.plan(
-        "adoption conflict", Wait(case.limits.requeue_slow), verdict(Reason.ADOPTION_CONFLICT, conflict_message(case))
+    return case.decide(
+        "adoption conflict",
+        Requeue(case.limits.requeue_slow),
+        verdict(Reason.ADOPTION_CONFLICT, conflict_message(case)),
     )
 
 

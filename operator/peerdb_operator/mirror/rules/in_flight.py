@@ -13,12 +13,13 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import verdict
-from peerdb_operator.mirror.rules.decision import Decision, Disarm, Wait
+from peerdb_operator.mirror.rules.decision import Decision, Disarm
 from peerdb_operator.mirror.rules.journal import Finding, Journal, after_proven, after_unproven, judge, shows_goal
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue
 from peerdb_operator.mirror.rules.steps import compare
 from peerdb_operator.peerdb.models import ConfigUpdate
+from peerdb_operator.ports import Requeue
 
 MESSAGES = {
     Step.PAUSE: (Reason.PAUSING, "the mirror is asked to pause"),
@@ -111,7 +112,7 @@ def disarm(closed: Case) -> Decision:
         Reason.EDITING,
         "an earlier edit may still wait in PeerDB's queue; it is overwritten so that no later pause applies it",
     )
-    return closed.plan("disarm", Wait(0.0), reported, Disarm())
+    return closed.decide("disarm", Requeue(0.0), reported, Disarm())
 
 
 def _a_pause_may_apply(case: Case, operation: Operation) -> bool:
@@ -135,4 +136,4 @@ def _wait(case: Case, operation: Operation) -> Decision:
     reason, message = MESSAGES[operation.step]
     if case.history.outcome_unknown:
         message = f"{message}, which failed but may have arrived all the same: {case.history.outcome_unknown}"
-    return case.plan("in flight", Wait(wait), case.known_refusal() or verdict(reason, message))
+    return case.decide("in flight", Requeue(wait), case.known_refusal() or verdict(reason, message))

@@ -9,11 +9,12 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import verdict
-from peerdb_operator.mirror.rules.decision import Decision, Resume, Wait
+from peerdb_operator.mirror.rules.decision import Decision, Resume
 from peerdb_operator.mirror.rules.journal import Journal, resume_gap
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
 from peerdb_operator.mirror.rules.state import Case
 from peerdb_operator.peerdb.models import ConfigUpdate
+from peerdb_operator.ports import Requeue
 
 TOO_LONG = "the edit took too long; the mirror is resumed and the edit tried again"
 
@@ -30,7 +31,7 @@ def resume_after_patience(case: Case) -> Decision | None:
     if due <= 0:
         return resume_now(case, "resume after patience")
     reported = case.known_refusal() or verdict(Reason.RESUMING, TOO_LONG)
-    return case.plan("resume sent", Wait(min(due, case.limits.requeue_first)), reported)
+    return case.decide("resume sent", Requeue(min(due, case.limits.requeue_first)), reported)
 
 
 def wait_for_answers(case: Case) -> Decision | None:
@@ -41,7 +42,7 @@ def wait_for_answers(case: Case) -> Decision | None:
         f"the edit waits until PeerDB has answered {case.limits.reliable_calls} calls in a row; the try before took "
         "too long, and the mirror runs meanwhile"
     )
-    return case.plan("wait for answers", Wait(case.limits.requeue_first), verdict(Reason.EDITING, message))
+    return case.decide("wait for answers", Requeue(case.limits.requeue_first), verdict(Reason.EDITING, message))
 
 
 def is_unreliable(case: Case) -> bool:
@@ -67,7 +68,7 @@ def resume_now(case: Case, rule: str) -> Decision:
         case = case.with_journal(Journal(None, case.journal.bounds))
         action = Resume(case.operation(Step.RESUME, to=_goal(case) or None))
     reported = case.known_refusal() or verdict(Reason.RESUMING, TOO_LONG)
-    return case.plan(rule, Wait(case.limits.requeue_short), reported, action)
+    return case.decide(rule, Requeue(case.limits.requeue_short), reported, action)
 
 
 def _open(case: Case) -> Operation | None:

@@ -6,11 +6,12 @@ from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Step
 from peerdb_operator.mirror.rules.change import next_change
 from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, verdict
-from peerdb_operator.mirror.rules.decision import Decision, Observe, Wait
+from peerdb_operator.mirror.rules.decision import Decision, Observe
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import State
 from peerdb_operator.mirror.rules.state import Case, growing_requeue
+from peerdb_operator.ports import Requeue
 
 ORPHAN_REPEAT = 600.0
 
@@ -22,9 +23,9 @@ def failed(case: Case) -> Decision | None:
     since = case.history.broken_since if case.history.broken_since is not None else case.seen.at
     doubt = since + case.limits.confirmation_gap - case.seen.at
     if doubt > 0:
-        return case.plan("failed once", Wait(doubt))
+        return case.decide("failed once", Requeue(doubt))
     message = f'the PeerDB mirror "{case.desired.mirror}" has failed{_own_error(case)}; resync or drop it in PeerDB'
-    return _closed(case).plan("failed", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_FAILED, message))
+    return _closed(case).decide("failed", Requeue(case.limits.requeue_slow), verdict(Reason.MIRROR_FAILED, message))
 
 
 def terminated(case: Case) -> Decision | None:
@@ -32,7 +33,9 @@ def terminated(case: Case) -> Decision | None:
     if case.state is not State.TERMINATED:
         return None
     message = f'the PeerDB mirror "{case.desired.mirror}" is terminated: its workflow is gone; recreate it in PeerDB'
-    return _closed(case).plan("terminated", Wait(case.limits.requeue_slow), verdict(Reason.MIRROR_TERMINATED, message))
+    return _closed(case).decide(
+        "terminated", Requeue(case.limits.requeue_slow), verdict(Reason.MIRROR_TERMINATED, message)
+    )
 
 
 def completed(case: Case) -> Decision | None:
@@ -41,18 +44,20 @@ def completed(case: Case) -> Decision | None:
         return None
     case = _closed(case)
     if not case.is_full:
-        return case.plan("completed", Wait(0.0), action=Observe())
+        return case.decide("completed", Requeue(0.0), action=Observe())
     if case.config is None:
         reported = unreadable(case, ConditionChange.TRUE)
-        return case.plan("completed, unreadable", Wait(case.limits.tick), reported)
+        return case.decide("completed, unreadable", Requeue(case.limits.tick), reported)
     if next_change(case.desired, case.config, edit_bytes=case.limits.edit_bytes) is None:
         message = "the snapshot-only mirror has completed"
-        return case.plan("completed", Wait(case.limits.sample), verdict(Reason.COMPLETED, message), accept=True)
+        return case.decide("completed", Requeue(case.limits.sample), verdict(Reason.COMPLETED, message), accept=True)
     message = (
         "the mirror has completed and PeerDB ignores edits of a completed mirror; "
         "put the spec back, or resync it in PeerDB"
     )
-    return case.plan("completed, changed", Wait(case.limits.sample), verdict(Reason.TABLE_CHANGE_REJECTED, message))
+    return case.decide(
+        "completed, changed", Requeue(case.limits.sample), verdict(Reason.TABLE_CHANGE_REJECTED, message)
+    )
 
 
 def orphaned(case: Case) -> Decision | None:
@@ -64,7 +69,7 @@ def orphaned(case: Case) -> Decision | None:
     due = sent_at + ORPHAN_REPEAT - case.now
     if not case.history.orphaned or due <= 0 or (operation is not None and operation.sent_at > sent_at):
         return None
-    return _closed(case).plan("orphaned", Wait(min(due, case.limits.requeue_slow)), orphan_verdict(case))
+    return _closed(case).decide("orphaned", Requeue(min(due, case.limits.requeue_slow)), orphan_verdict(case))
 
 
 def orphan_verdict(case: Case) -> Verdict:
@@ -83,9 +88,9 @@ def in_transition(case: Case) -> Decision | None:
         return None
     age = case.now - case.in_state_since()
     often = case.state is State.PAUSING and age < case.limits.deadline_pausing
-    wait = Wait(case.limits.requeue_short if often else growing_requeue(age, case.limits))
+    wait = Requeue(case.limits.requeue_short if often else growing_requeue(age, case.limits))
     reported = _deadline(case) or case.known_refusal() or verdict(reason, _progress_message(case))
-    return case.plan(f"in {case.state}", wait, reported)
+    return case.decide(f"in {case.state}", wait, reported)
 
 
 def unreadable(case: Case, as_state_says: ConditionChange) -> Verdict | None:

@@ -18,13 +18,14 @@ from peerdb_operator.api.status import MirrorStatus, Operation, Step, read_statu
 from peerdb_operator.api.times import parse_time
 from peerdb_operator.mirror.rules.change import Blocked
 from peerdb_operator.mirror.rules.conditions import BROKEN, ON_THE_WAY, SETTLED, Verdict, blocked, stalled
-from peerdb_operator.mirror.rules.decision import Action, Decision, Wait
+from peerdb_operator.mirror.rules.decision import Action, Decision
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.history import History, patience_is_over
 from peerdb_operator.mirror.rules.journal import Journal
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import ConfigGap, Found, Observation, Owner, OwnerKind, State, Unreadable
 from peerdb_operator.peerdb.models import ConfigUpdate, MirrorConfig
+from peerdb_operator.ports import Requeue
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +277,10 @@ class Case:
         """The same case with the journal as judged."""
         return replace(self, mirror_state=replace(self.mirror_state, journal=journal))
 
-    def plan(
+    def decide(
         self,
         rule: str,
-        wait: Wait,
+        requeue: Requeue,
         verdict: Verdict | None = None,
         action: Action | None = None,
         *,
@@ -299,7 +300,7 @@ class Case:
         elif self.desired.invalid and verdict is not None and verdict.reason in SETTLED | ON_THE_WAY:
             reported = stalled(Reason.INVALID_SPEC, self.desired.invalid)
         return Decision(
-            action, reported, wait, self.journal, accept, held, self.compared, rule, note, self.history.goal
+            action, reported, requeue, self.journal, accept, held, self.compared, rule, note, self.history.goal
         )
 
 

@@ -18,7 +18,7 @@ from peerdb_operator.mirror.rules.change import (
     precheck_key,
 )
 from peerdb_operator.mirror.rules.conditions import ConditionChange, Verdict, verdict
-from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate, Wait
+from peerdb_operator.mirror.rules.decision import Confirm, Decision, Observe, Pause, Precheck, Resume, SendUpdate
 from peerdb_operator.mirror.rules.flow import batches_due_in
 from peerdb_operator.mirror.rules.gates import conflict_message
 from peerdb_operator.mirror.rules.history import PrecheckResult
@@ -28,6 +28,7 @@ from peerdb_operator.mirror.rules.patience import is_unreliable, resume_now, tim
 from peerdb_operator.mirror.rules.phases import orphan_verdict, unreadable
 from peerdb_operator.mirror.rules.state import Case
 from peerdb_operator.peerdb.models import ConfigUpdate
+from peerdb_operator.ports import Requeue
 
 SHORTEST_REQUEUE = 0.9
 """What the jitter leaves of a requeue at least."""
@@ -47,12 +48,14 @@ def quiet(case: Case) -> Decision | None:
         return None
     if case.owner.kind is not OwnerKind.OURS:
         return None
-    return _running(case, "quiet") if case.state is State.RUNNING else case.plan("quiet", Wait(_settled_wait(case)))
+    if case.state is State.RUNNING:
+        return _running(case, "quiet")
+    return case.decide("quiet", Requeue(_settled_wait(case)))
 
 
 def observe_fully(case: Case) -> Decision | None:
     """All rules below need the owner tag and the config of this very reconcile."""
-    return None if case.is_full else case.plan("observe fully", Wait(0.0), action=Observe())
+    return None if case.is_full else case.decide("observe fully", Requeue(0.0), action=Observe())
 
 
 def compare(case: Case) -> Case:
@@ -64,7 +67,7 @@ def paused_as_desired(case: Case) -> Decision | None:
     """Rule 10, PAUSED: settled; an edit would resume the mirror, so a possible one waits."""
     if case.desired.wants_running or case.state is not State.PAUSED:
         return None
-    return case.plan("paused", Wait(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
+    return case.decide("paused", Requeue(_settled_wait(case)), _paused_verdict(case), accept=_accepts(case))
 
 
 def pause_as_desired(case: Case) -> Decision | None:
@@ -92,7 +95,7 @@ def wait_for_config(case: Case) -> Decision | None:
     since = case.history.unreadable_since if case.history.unreadable_since is not None else case.now
     if case.now - since >= case.limits.unreadable_patience:
         return None
-    return case.plan("wait for config", Wait(case.limits.requeue_short))
+    return case.decide("wait for config", Requeue(case.limits.requeue_short))
 
 
 def edit(case: Case) -> Decision | None:
@@ -107,11 +110,13 @@ def edit(case: Case) -> Decision | None:
     if not checked:
         return _validate(case, change)
     if not case.history.confirmed:
-        return case.plan("confirm", Wait(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
+        return case.decide("confirm", Requeue(case.limits.requeue_short), action=Confirm(case.limits.confirm_gap))
     operation = case.operation(Step.EDIT, from_=case.config.fingerprint, to=change.applied_to(case.config).fingerprint)
     noted = case.with_journal(Journal(None, after_sending(case.journal.bounds, change, case.now)))
     reported = verdict(Reason.EDITING, f"sending to PeerDB: {in_words(change)}")
-    return noted.plan("edit", Wait(case.limits.requeue_short), reported, SendUpdate(change, operation), accept=True)
+    return noted.decide(
+        "edit", Requeue(case.limits.requeue_short), reported, SendUpdate(change, operation), accept=True
+    )
 
 
 def resume(case: Case) -> Decision | None:
@@ -124,17 +129,17 @@ def resume(case: Case) -> Decision | None:
     if isinstance(case.change, Blocked) and case.change.reason is Reason.CONFIG_UNREADABLE:
         message = f"{message}, without an edit: {case.change.message}"
     action = Resume(case.operation(Step.RESUME) if case.journal.operation is None else None)
-    return case.plan(
-        "resume", Wait(case.limits.requeue_short), verdict(Reason.RESUMING, message), action, accept=_accepts(case)
+    return case.decide(
+        "resume", Requeue(case.limits.requeue_short), verdict(Reason.RESUMING, message), action, accept=_accepts(case)
     )
 
 
 def settled(case: Case) -> Decision:
     """Rule 14: RUNNING as desired, and nothing to send."""
     if case.config is None:
-        return case.plan("settled, unreadable", Wait(case.limits.tick), unreadable(case, ConditionChange.TRUE))
+        return case.decide("settled, unreadable", Requeue(case.limits.tick), unreadable(case, ConditionChange.TRUE))
     if case.history.orphaned:
-        return case.plan("settled, orphaned", Wait(case.limits.requeue_slow), orphan_verdict(case))
+        return case.decide("settled, orphaned", Requeue(case.limits.requeue_slow), orphan_verdict(case))
     return replace(_running(case, "settled", accept=_accepts(case)), goal="")
 
 
@@ -186,7 +191,7 @@ def _validate(case: Case, change: ConfigUpdate) -> Decision:
     # A mirror that was Ready is so no more when it is PAUSED for as long as the check takes.
     stopped = action.short and not case.is_pending
     reported = verdict(Reason.EDITING, f"PeerDB checks whether it can {in_words(change)}") if stopped else None
-    return case.plan("precheck", Wait(case.limits.requeue_first), reported, action)
+    return case.decide("precheck", Requeue(case.limits.requeue_first), reported, action)
 
 
 def _pause(case: Case, rule: str, message: str) -> Decision:
@@ -194,7 +199,7 @@ def _pause(case: Case, rule: str, message: str) -> Decision:
     goal = None if queued is None else queued.to
     action = Pause(case.operation(Step.PAUSE, to=goal) if case.journal.operation is None else None)
     reported = verdict(Reason.PAUSING, message)
-    return case.plan(rule, Wait(case.limits.requeue_short), reported, action, accept=_accepts(case))
+    return case.decide(rule, Requeue(case.limits.requeue_short), reported, action, accept=_accepts(case))
 
 
 def _accepts(case: Case) -> bool:
@@ -221,12 +226,12 @@ def _running(case: Case, rule: str, *, accept: bool = False) -> Decision:
     """RUNNING as desired, with an error that no batch has answered; before it is reported the batches are read."""
     wait, error, due_in = _settled_wait(case), case.history.error, batches_due_in(case.history, case.limits, case.now)
     if error is None or due_in is None:
-        return case.plan(rule, Wait(wait), verdict(Reason.RUNNING, "running as wished"), accept=accept)
+        return case.decide(rule, Requeue(wait), verdict(Reason.RUNNING, "running as wished"), accept=accept)
     if due_in <= 0:
-        return case.plan("read batches", Wait(case.limits.requeue_short), action=Observe(batches=True))
+        return case.decide("read batches", Requeue(case.limits.requeue_short), action=Observe(batches=True))
     message = f"running, but no batch is known to have ended after the newest error in the mirror's log: {error[0]}"
     wait = min(wait, max(1.0, due_in / SHORTEST_REQUEUE))
-    return case.plan(rule, Wait(wait), verdict(Reason.RUNNING_WITH_ERRORS, message), accept=accept)
+    return case.decide(rule, Requeue(wait), verdict(Reason.RUNNING_WITH_ERRORS, message), accept=accept)
 
 
 def _settled_wait(case: Case) -> float:
