@@ -11,11 +11,14 @@ from tests.harness.peerdb.values import Status
 from tests.harness.simulation import Simulation
 from tests.properties.actions import (
     OURS,
+    Action,
     Ask,
     Delete,
     DeleteAround,
+    Fails,
     Fault,
     Orphan,
+    Overlap,
     Recreate,
     Stall,
     Tag,
@@ -88,6 +91,14 @@ def test_a_drop_follows_an_edit_at_once_when_the_mirror_has_no_workflow_that_cou
         (1.5, Delete(mirror=0)),
     )
     Program(seed=0, starts=(Start(),), steps=steps).play()
+
+
+@pytest.mark.parametrize(
+    "actions", [(Fails(mirror=0), Overlap()), (Overlap(), Fails(mirror=0))], ids=["before", "after"]
+)
+def test_a_second_process_does_not_overlook_an_error_that_the_first_has_written(actions: tuple[Action, Action]) -> None:
+    first, then = actions
+    Program(seed=0, starts=(Start(),), steps=((8.0, first), (0.0, then))).play()
 
 
 def test_a_mirror_without_a_workflow_is_not_asked_again_and_again_when_its_namespace_goes() -> None:

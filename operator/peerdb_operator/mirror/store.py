@@ -325,7 +325,9 @@ class MirrorStore:
     def _renew(self, entry: CachedMirror, view: MirrorObject, body: Mapping[str, Any]) -> None:
         """Put a newer version in the place of the older one."""
         older, entry.view = entry.view, view
-        operation = view.status.operation
+        operation, error = view.status.operation, _known_error(view)
+        if error is not None and (entry.error is None or error[1] > entry.error[1]):
+            entry.error = error  # another process has read it in the log and written it
         entry.journal_overrides = {
             known: entry.journal_overrides[known]
             for known in entry.journal_overrides

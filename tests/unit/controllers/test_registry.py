@@ -6,6 +6,7 @@ import pytest
 
 from peerdb_operator.api.constants import FINALIZER
 from peerdb_operator.api.mirror import DeletionPolicy, RunState
+from peerdb_operator.api.times import format_seconds
 from peerdb_operator.errors import KubeConflict
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.journal import Journal
@@ -241,6 +242,20 @@ def test_a_deletion_follows_the_last_readable_spec_unless_the_new_one_says_retai
     registry.update_from_watch(a_body(version=11, generation=2, spec=spec))
     wish = entry.desired_for_deletion()
     assert (wish.state, wish.deletion_policy) == (RunState.PAUSED, kept)
+
+
+@pytest.mark.parametrize(("second", "message"), [(1, "newer"), (0, "known"), (-1, "known")])
+def test_a_newer_error_that_another_process_has_written_to_status_is_remembered(second: int, message: str) -> None:
+    def version(number: int, message: str, at: float) -> dict[str, Any]:
+        error = {"message": message, "time": format_seconds(at)}
+        return a_body(version=number, status={"lastError": error})
+
+    registry = a_registry(version(10, "known", 1767225600.0), version(11, "newer", 1767225600.0 + second))
+    entry = entry_of(registry)
+    assert entry.error is not None
+    assert entry.error[0] == message
+    registry.update_from_watch(a_body(version=12))
+    assert entry.error[0] == message
 
 
 @pytest.mark.parametrize(
