@@ -76,7 +76,7 @@ class MirrorController:
     ) -> None:
         self._clock, self._tick, self._cluster_id, self._listed = clock, settings.tick_seconds, cluster_id, False
         self._metrics, tracer = metrics or Metrics(), tracer or Tracer()
-        self._store, limits = MirrorStore(), limits_of(settings)
+        self._store, limits = MirrorStore(self.forget), limits_of(settings)
         self._fleet = FleetReader(self._store, limits)
         meter = WriteMeter(self._metrics, tracer)
         self._log, self._measured = DecisionLog(), ReconcileMetrics(self._metrics, self._tick)

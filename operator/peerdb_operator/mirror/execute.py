@@ -173,10 +173,10 @@ class Executor:
         work.entry.history = replace(work.entry.history, sent_at=self._clock.now())
         if failure is None:
             return Outcome(replace(recorded, operation=replace(action.operation, accepted=True)))
+        if not action.first:
+            return Outcome(recorded, failure)  # the deadline counts from the first request
         if failure.sent:
             return Outcome(_sent_again(work, recorded, action.operation), failure)
-        if not action.first:
-            return Outcome(recorded, failure)
         self._command_journal.not_dropped(work, action.operation)
         return Outcome(work.journal, failure)
 

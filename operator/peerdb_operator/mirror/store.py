@@ -5,7 +5,7 @@ Owns the version that a reconcile starts from, and the claims on PeerDB mirrors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -214,7 +214,9 @@ def recalled(view: MirrorObject) -> History:
 class MirrorStore:
     """The Mirrors by uid, by namespace and name, and by the PeerDB mirror they claim."""
 
-    def __init__(self) -> None:
+    def __init__(self, forget: Callable[[str], object] | None = None) -> None:
+        """``forget``: forgets the object with this uid, since a newer one bears its name."""
+        self._forget = forget or self.remove
         self._entries: dict[str, CachedMirror] = {}
         self._uids: dict[str, str] = {}
         self._claims: dict[str, set[str]] = {}
@@ -310,7 +312,7 @@ class MirrorStore:
         if namesake is not None and namesake.view.version >= view.version:
             return False  # an old read of an object whose name another one bears by now
         if namesake is not None:
-            self.remove(namesake.view.uid)
+            self._forget(namesake.view.uid)
         self._entries[view.uid] = CachedMirror(
             view,
             _spec(body),

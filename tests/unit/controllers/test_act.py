@@ -238,6 +238,21 @@ def test_a_drop_without_a_reply_counts_from_the_end_of_its_request() -> None:
     assert states(stage) == ["TERMINATING"]
 
 
+def test_a_drop_that_peerdb_fails_each_time_is_overdue_a_quarter_of_an_hour_after_the_first_request() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.delete("orders")
+    for _ in range(20):
+        stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=status_reply(500, 13, "no Temporal")))
+    stage.follow(14 * 60.0)
+    assert stage.condition("Ready") == ("False", "Dropping")
+    stage.follow(2 * 60.0)
+    assert stage.condition("Stalled") == ("True", "ProgressDeadlineExceeded")
+    assert "the newest request failed" in stage.message()
+    assert "no Temporal" in stage.message()
+    assert ("Warning", "ProgressDeadlineExceeded") in stage.reported()
+    assert len(states(stage)) in range(15, 18)
+
+
 def test_a_repeated_drop_that_does_not_go_out_stays_recorded_as_it_was() -> None:
     stage = a_settled_stage("a")
     stage.engine.turn(lose_next_signals=1)

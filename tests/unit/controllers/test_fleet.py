@@ -64,6 +64,19 @@ def test_a_mirror_is_woken_when_it_was_created_anew_in_the_same_state() -> None:
     assert stage.tick() == [stage.uid()]
 
 
+def test_whoever_waits_for_a_mirror_is_woken_when_its_object_is_created_anew_although_no_deletion_was_seen() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.create("heir", {**a_spec("a"), "mirrorName": "orders"})
+    stage.follow(5.0, "heir")
+    assert stage.condition("Ready", "heir")[1] == "NameConflict"
+    quietly(stage)
+    assert stage.tick() == []
+    body = stage.body()
+    anew = {**body["metadata"], "uid": "anew", "resourceVersion": str(10 * int(body["metadata"]["resourceVersion"]))}
+    stage.controller.observe("ADDED", {**body, "metadata": anew, "spec": {**a_spec("a"), "mirrorName": "other"}})
+    assert stage.uid("heir") in stage.tick()
+
+
 def test_another_mirror_in_the_list_is_looked_at_fully_in_the_pass_that_it_wakes() -> None:
     stage = quietly(a_settled_stage("a"))
     stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), created_at=stage.now)

@@ -184,6 +184,14 @@ def test_an_object_created_anew_under_the_same_name_takes_the_place_of_the_old_o
     assert len(registry) == 1
 
 
+def test_everybody_who_keeps_something_of_a_predecessor_forgets_it() -> None:
+    forgotten: list[str] = []
+    registry = MirrorStore(forgotten.append)
+    registry.update_from_watch(a_body(uid="old", version=10))
+    registry.update_from_watch(a_body(uid="new", version=20))
+    assert forgotten == ["old"]
+
+
 def test_an_old_read_of_a_predecessor_changes_nothing() -> None:
     registry = a_registry(a_body(uid="new", version=20))
     assert not registry.update_from_watch(a_body(uid="old", version=10))

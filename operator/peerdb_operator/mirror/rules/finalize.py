@@ -250,7 +250,7 @@ def repeat(case: Case) -> Decision | None:
         return None
     since = max(operation.sent_at, case.in_state_since())
     failed = f"; the newest request failed: {error}" if (error := case.history.outcome_unknown) else ""
-    reported = _terminated(case) or _orphaned(case) or _overdue(case, since) or _dropping(case, failed)
+    reported = _terminated(case) or _orphaned(case) or _overdue(case, since, failed) or _dropping(case, failed)
     period = HOPELESS_REPEAT if reported.reason is Reason.MIRROR_TERMINATED else case.limits.drop_repeat
     age = case.now - max(operation.sent_at, case.history.sent_at)
     if abs(age) < period:
@@ -306,7 +306,7 @@ def _dropping(case: Case, failed: str = "") -> Verdict:
     return verdict(Reason.DROPPING, f'PeerDB drops the mirror "{case.desired.mirror}"; destination tables stay{failed}')
 
 
-def _overdue(case: Case, since: float) -> Verdict | None:
+def _overdue(case: Case, since: float, failed: str = "") -> Verdict | None:
     """A drop that does not end: PeerDB repeats its clean-up for hours, and answers 200 even if no worker runs it."""
     if case.now - since < case.limits.deadline_terminating:
         return None
@@ -321,8 +321,8 @@ def _overdue(case: Case, since: float) -> Verdict | None:
     return verdict(
         Reason.PROGRESS_DEADLINE_EXCEEDED,
         f"PeerDB was asked more than {case.limits.deadline_terminating / MINUTE:.0f} minutes ago to drop the mirror "
-        f'"{case.desired.mirror}" and still shows it {case.state.capitalize()}{newest}; {advice} To release the object '
-        "without waiting, set spec.deletionPolicy: Retain",
+        f'"{case.desired.mirror}" and still shows it {case.state.capitalize()}{newest}{failed}; {advice} To release '
+        "the object without waiting, set spec.deletionPolicy: Retain",
     )
 
 
