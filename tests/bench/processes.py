@@ -18,7 +18,7 @@ from tests.harness.controlplane.supervision import Supervision
 from tests.harness.identity_on_file import account_kubeconfig
 from tests.harness.operator_process import ROOT, Launch, RunningOperator
 
-READY_SECONDS = 30.0
+READY_SECONDS = 150.0
 POLL_SECONDS = 0.05
 
 

@@ -21,7 +21,7 @@ RELEASE = "rel"
 NAMESPACE = "peerdb-system"
 NEEDED: Values = {"peerdb": {"url": "http://flow-api:8113"}}
 MONITORING = "--api-versions=monitoring.coreos.com/v1"
-HELM_SECONDS = 120.0
+HELM_SECONDS = 300.0
 
 
 class HelmError(RuntimeError):

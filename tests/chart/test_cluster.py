@@ -39,7 +39,7 @@ VALUES: Object = {
     "watchNamespaces": [DATA],
     "settings": {"tickSeconds": 0.5},
 }
-PATIENCE = "--timeout=60s"
+PATIENCE = "--timeout=150s"
 
 _NUMBERS = itertools.count(1)
 

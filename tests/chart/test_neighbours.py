@@ -161,7 +161,7 @@ def test_an_operator_of_the_same_name_elsewhere_does_not_hide_one_that_is_gone(
     (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
 
     told = subprocess.run(
-        [promtool, "test", "rules", tmp_path / "test.yaml"], capture_output=True, text=True, check=False, timeout=120
+        [promtool, "test", "rules", tmp_path / "test.yaml"], capture_output=True, text=True, check=False, timeout=300
     )
 
     assert told.returncode == 0, told.stdout + told.stderr

@@ -25,7 +25,7 @@ NAMESPACE = "docs"
 NAMESPACES = (NAMESPACE, "default", "peerdb", "peerdb-system", "data", "analytics", "data-eu", "argocd")
 PROGRAMS = ("kubectl", "helm", "curl", "argocd", "flux")
 STANDIN = Path(__file__).with_name("standin.py")
-BLOCK_SECONDS = 120
+BLOCK_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def curl(arguments: Sequence[str]) -> int:
     [url] = rest
     if url == f"{RELEASE}/install.yaml":
         return reported(
-            subprocess.run([SCRIPTS / "install-yaml.sh"], text=True, capture_output=True, check=False, timeout=120)
+            subprocess.run([SCRIPTS / "install-yaml.sh"], text=True, capture_output=True, check=False, timeout=300)
         )
     with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as answer:
         sys.stdout.write(answer.read().decode() + "\n")
@@ -81,7 +81,7 @@ def known(program: str, arguments: Sequence[str]) -> int:
 
 def run(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """The real program, with our standard input."""
-    return subprocess.run([os.environ[program], *arguments], text=True, capture_output=True, check=False, timeout=120)
+    return subprocess.run([os.environ[program], *arguments], text=True, capture_output=True, check=False, timeout=300)
 
 
 def reported(done: subprocess.CompletedProcess[str], *, tolerated: Sequence[str] = (), quiet: bool = False) -> int:

@@ -86,7 +86,12 @@ def test_make_test_runs_the_checks_and_all_tests() -> None:
 def what_make_does(target: str) -> str:
     """The commands of a target, not run."""
     done = subprocess.run(
-        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        ["make", "--dry-run", "--always-make", target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     return done.stdout
 

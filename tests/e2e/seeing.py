@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.harness.controlplane.launch import ControlPlane
 from tests.harness.peerdb.process import SimulatorProcess
 
-PATIENCE = 60.0
+PATIENCE = 150.0
 POLL = 0.05
 
 Object = dict[str, Any]

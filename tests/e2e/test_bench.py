@@ -12,7 +12,7 @@ from tests.bench.report import BEGIN, END
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 280
+PATIENCE = 800
 
 
 def test_every_table_is_filled_and_what_stands_around_it_stays_when_the_bench_runs(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.harness.peerdb.process import SimulatorProcess
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 150.0
+PATIENCE = 300.0
 QUICK = {"t_stop": 0.3, "t_add": 1.2, "t_drop": 0.2}
 STEPS = (
     "Apply", "Pause", "Resume", "Add and remove", "Edit while paused", "A human hand", "Another hand", "Delete", "Yours"

@@ -23,7 +23,7 @@ def test_no_mirror_is_dropped_when_the_namespace_is_deleted(make_world: MakeWorl
     world = make_world("ending")
     with world.start_operator(namespaces=None) as operator:
         subjects = two_mirrors(world)
-        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=150s")
         assert [subject.find() for subject in subjects] == [None, None]
         assert [subject.state() for subject in subjects] == ["RUNNING", "PAUSED"]
         assert drops(subjects) == []
@@ -38,7 +38,7 @@ def test_mirrors_go_with_their_namespace_when_the_operator_is_set_to_drop(
     world = make_world("ending-with-drops")
     with world.start_operator(namespaces=None, namespace_deletion="Drop"):
         subjects = two_mirrors(world)
-        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=120s")
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=150s")
     assert [subject.state() for subject in subjects] == [None, None]
     assert drops(subjects) == [subject.name for subject in subjects]
 
@@ -53,7 +53,7 @@ def test_held_drops_are_given_up_when_their_namespace_is_deleted(
         for subject in subjects:
             subject.delete(wait=False)
             subject.wait_reason("DropHeld")
-        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=60s")
+        controllers.kubectl("delete", "namespace", world.namespace, "--timeout=150s")
         assert [subject.find() for subject in subjects] == [None, None]
         assert [subject.state() for subject in subjects] == ["RUNNING", "PAUSED"]
         assert drops(subjects) == []
@@ -66,7 +66,7 @@ def test_no_mirror_is_dropped_and_the_operator_says_why_it_ends_when_the_crd_is_
     operator = world.start_operator()
     subjects = two_mirrors(world)
     try:
-        our_control_plane.kubectl("delete", "crd", "mirrors.peerdb.io", "--timeout=120s")
+        our_control_plane.kubectl("delete", "crd", "mirrors.peerdb.io", "--timeout=150s")
         eventually(lambda: not operator.running(), "the operator has ended")
         assert operator.stop() == 1
         assert "was deleted: there is nothing left to watch" in operator.records()[-1]["message"]

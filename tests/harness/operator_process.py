@@ -21,8 +21,8 @@ from tests.harness.controlplane.ports import LOOPBACK, Reservation
 from tests.harness.controlplane.supervision import Supervision
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60.0
-STOP_SECONDS = 12.0
+READY_SECONDS = 150.0
+STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 ANSWER_SECONDS = 5.0
 OURS = ("PEERDB_", "KUBECONFIG")

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any, TextIO
 
-PATIENCE = 40.0
+PATIENCE = 150.0
 
 Line = dict[str, Any]
 

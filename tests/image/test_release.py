@@ -108,7 +108,7 @@ def test_a_release_without_notes_is_refused(checkout: Checkout) -> None:
 def test_install_yaml_holds_its_namespace_the_definition_and_the_operator_of_this_version(helm: Path) -> None:
     environ = {"PATH": os.pathsep.join([str(helm.parent), os.environ["PATH"]]), "HOME": os.environ["HOME"]}
     script = ROOT / ".github" / "scripts" / "install-yaml.sh"
-    told = subprocess.run([script], env=environ, capture_output=True, text=True, check=True, timeout=120).stdout
+    told = subprocess.run([script], env=environ, capture_output=True, text=True, check=True, timeout=300).stdout
     objects = [each for each in yaml.safe_load_all(told) if each]
     [operator] = [each for each in objects if each["kind"] == "Deployment"]
     [container] = operator["spec"]["template"]["spec"]["containers"]

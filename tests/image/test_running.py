@@ -102,8 +102,8 @@ def test_the_operator_converges_a_mirror_and_ends_with_0_when_it_is_unprivileged
         wish = {"apiVersion": "peerdb.io/v1alpha1", "kind": "Mirror", "spec": {"state": "Paused"}}
         wish["metadata"] = {"name": "orders", "namespace": NAMESPACE}
         cluster.kubectl("apply", "-f", "-", input=json.dumps(wish))
-        cluster.kubectl("wait", "--for=condition=Ready", "mirror/orders", f"--namespace={NAMESPACE}", "--timeout=60s")
-        cluster.kubectl("delete", "mirror", "orders", f"--namespace={NAMESPACE}", "--timeout=60s")
+        cluster.kubectl("wait", "--for=condition=Ready", "mirror/orders", f"--namespace={NAMESPACE}", "--timeout=150s")
+        cluster.kubectl("delete", "mirror", "orders", f"--namespace={NAMESPACE}", "--timeout=150s")
         facts = dict(
             line.split(":\t", 1)
             for line in Path(f"/proc/{operator.pid}/status").read_text().splitlines()

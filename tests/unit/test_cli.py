@@ -75,7 +75,7 @@ def in_a_process(*arguments: str) -> "subprocess.CompletedProcess[str]":
         env={**environment, "PYTHONPATH": "operator"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

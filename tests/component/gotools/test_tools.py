@@ -14,7 +14,13 @@ def run(program: Path, *arguments: object, folder: Path) -> str:
     """Output of a program that knows no home but `folder`."""
     environ = {"HOME": str(folder), "PATH": "/nowhere"}
     done = subprocess.run(
-        [program, *map(str, arguments)], env=environ, cwd=folder, capture_output=True, text=True, check=True, timeout=60
+        [program, *map(str, arguments)],
+        env=environ,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     return done.stdout
 
