@@ -67,7 +67,7 @@ def test_the_suspended_variant_adds_one_question_and_changes_nothing_else() -> N
     assert changes == [
         '+ if obj.spec.state == "Paused" then',
         '+   health.status = "Suspended"',
-        '+   health.message = told(ready, "The mirror is paused as wished")',
+        '+   health.message = message_of(ready, "The mirror is paused as wished")',
         "+   return health",
         "+ end",
         "+ ",

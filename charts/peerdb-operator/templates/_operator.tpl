@@ -106,9 +106,9 @@
 {{- fail "terminationGracePeriodSeconds must exceed settings.drainSeconds by 10: the operator would be killed while it drains." -}}
 {{- end -}}
 {{- if not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
-{{- $wishes := dict "metrics.serviceMonitor" $metrics.serviceMonitor "metrics.podMonitor" $metrics.podMonitor "prometheusRule" .Values.prometheusRule -}}
-{{- range $name, $wish := $wishes -}}
-{{- if $wish.enabled -}}
+{{- $monitors := dict "metrics.serviceMonitor" $metrics.serviceMonitor "metrics.podMonitor" $metrics.podMonitor "prometheusRule" .Values.prometheusRule -}}
+{{- range $name, $monitor := $monitors -}}
+{{- if $monitor.enabled -}}
 {{- fail (printf "%s.enabled needs monitoring.coreos.com/v1, which this cluster does not serve: install the Prometheus operator first (for helm template: --api-versions monitoring.coreos.com/v1), or set it to false." $name) -}}
 {{- end -}}
 {{- end -}}

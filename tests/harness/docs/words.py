@@ -41,7 +41,7 @@ def names_table() -> str:
             code(annotation),
             "hands off this object: nothing is asked of PeerDB and nothing is sent. Any other value changes nothing",
         ),
-        ("annotation", code(constants.ANNOTATION_REQUESTED_AT), "any new value asks for a pass now"),
+        ("annotation", code(constants.ANNOTATION_REQUESTED_AT), "any new value asks for a reconcile now"),
         ("finalizer", code(constants.FINALIZER), "holds a deleted Mirror until its PeerDB mirror is dropped or let go"),
         (
             "PeerDB tag",

@@ -12,7 +12,7 @@ from typing import Any
 from tests.harness.gitops.argolua import Health
 from tests.harness.gitops.kstatus import Kstatus
 
-NEWEST = "Waiting for the operator to look at the newest spec"
+NEWEST = "Waiting for the operator to observe the newest spec"
 CONDITIONS = ("Ready", "Stalled", "Reconciling")
 
 
