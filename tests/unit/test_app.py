@@ -1,6 +1,8 @@
 """Composition: what of the environment reaches the clients, what stops the start, and what is closed then."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -88,3 +90,23 @@ def test_what_is_open_is_closed_when_a_later_part_cannot_be_made(
         asyncio.run(build_app(settings))
 
     assert senders() <= before
+
+
+COUNTING = """
+import gc
+from peerdb_operator.app import run_operator
+from peerdb_operator.settings import Settings
+
+assert run_operator(Settings(peerdb_url="http://peerdb.test", kubeconfig="/nowhere")) == 2
+gc.collect()
+before = sum(each["collections"] for each in gc.get_stats())
+kept = [[] for _ in range(20_000)]
+print(sum(each["collections"] for each in gc.get_stats()) - before, any(each is Settings for each in gc.get_objects()))
+"""
+
+
+def test_cycles_are_looked_for_once_in_two_thousand_objects_and_not_among_what_was_imported() -> None:
+    run = subprocess.run([sys.executable, "-c", COUNTING], check=True, capture_output=True, text=True)
+    collections, sees_imported = run.stdout.split()
+    assert int(collections) <= 10  # with Python's own threshold 28
+    assert sees_imported == "False"
