@@ -242,12 +242,13 @@ class MirrorStore:
 
     def update_from_watch(self, body: Mapping[str, Any]) -> bool:
         """Update from a version of an object; True when it needs a reconcile."""
+        meta = body["metadata"]
+        entry = self._entries.get(meta["uid"])
+        if entry is not None and int(meta["resourceVersion"]) <= entry.view.version:
+            return False  # also each write of ours, which its answer has told before
         view = MirrorObject.of(body)
-        entry = self._entries.get(view.uid)
         if entry is None:
             return self._add(view, body)
-        if view.version <= entry.view.version:
-            return False
         older = entry.view
         self._renew(entry, view, body)
         if view.requested_at != older.requested_at:

@@ -109,6 +109,29 @@ def test_our_own_write_asks_for_nothing_when_the_watch_delivers_it_before_its_an
     assert (entry.view.version, entry.base.version) == (11, 11)
 
 
+class _CountedBody(dict[str, Any]):
+    """An object that counts how often its status is read."""
+
+    reads = 0
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as dict has it
+        self.reads += key == "status"
+        return super().get(key, default)
+
+
+def test_the_watch_event_of_a_version_that_an_answer_has_told_is_not_read_again() -> None:
+    registry = a_registry(a_body(version=10))
+    answer = _CountedBody(a_body(version=11, status={"state": "Running"}))
+    registry.update_from_write(entry_of(registry), answer)
+    event = _CountedBody(answer)
+
+    assert not registry.update_from_watch(event)
+
+    assert (answer.reads, event.reads) == (1, 0)
+    assert registry.update_from_watch(event | {"metadata": event["metadata"] | {"resourceVersion": "12"}}) is False
+    assert entry_of(registry).view.version == 12
+
+
 def test_an_answer_that_is_older_than_the_watch_leaves_the_newer_version() -> None:
     registry = a_registry(a_body(version=10))
     entry = entry_of(registry)
