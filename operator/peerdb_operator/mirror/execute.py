@@ -39,6 +39,7 @@ from peerdb_operator.mirror.rules.decision import (
     Resume,
     SendUpdate,
 )
+from peerdb_operator.mirror.rules.history import with_changes
 from peerdb_operator.mirror.rules.journal import Journal, after_unproven, for_generation
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Found, OwnerKind
@@ -244,7 +245,7 @@ class Executor:
                 history, orphaned=True, orphaned_word=history.word or "", sent_at=work.entry.commanded_at
             )
         elif failure is None:
-            work.entry.history = replace(history, orphaned=False, orphaned_word="")
+            work.entry.history = with_changes(history, orphaned=False, orphaned_word="")
         return failure
 
     async def _command(
@@ -266,7 +267,7 @@ class Executor:
         finally:
             work.entry.commanded_at = self._clock.now()
         outcome_unknown = failure.message if failure is not None and failure.sent else ""
-        work.entry.history = replace(work.entry.history, outcome_unknown=outcome_unknown)
+        work.entry.history = with_changes(work.entry.history, outcome_unknown=outcome_unknown)
         return failure
 
     def _unsent(self, work: Work, recorded: Journal) -> Journal:

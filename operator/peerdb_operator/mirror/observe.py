@@ -38,6 +38,7 @@ from peerdb_operator.mirror.rules.history import (
     record_reading,
     same_owner,
     same_paused_config,
+    with_changes,
 )
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import (
@@ -119,7 +120,8 @@ class Observer:
             repeats=self._repeats(work),
         )
         observed = await reader.read(work.identity)
-        work.observed = replace(observed, reading=_without_secrets(entry, observed.reading))
+        shown = _without_secrets(entry, observed.reading)
+        work.observed = observed if shown is observed.reading else replace(observed, reading=shown)
         now = self.clock.now()
         operation = work.journal.operation
         dropped = operation is not None and operation.step is Step.DROP
@@ -139,7 +141,7 @@ class Observer:
                 entry.sample_at = now + self.limits.sample * self.rng.uniform(1 - SAMPLE_JITTER, 1 + SAMPLE_JITTER)
             if (config := work.observed.config) is not None:
                 entry.secrets |= secret_values(config.env)
-                entry.history = replace(entry.history, error=entry.shown_error())
+                entry.history = with_changes(entry.history, error=entry.shown_error())
                 entry.sources = config.names_in_copies
 
     async def confirm(self, work: Work, after: float) -> None:

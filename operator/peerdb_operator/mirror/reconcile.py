@@ -29,6 +29,7 @@ from peerdb_operator.mirror.rules.decision import (
     SendUpdate,
 )
 from peerdb_operator.mirror.rules.finalize import release_cause
+from peerdb_operator.mirror.rules.history import with_changes
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.rules.observation import Absent
 from peerdb_operator.mirror.rules.state import MirrorState
@@ -62,7 +63,7 @@ class Reconciler:
         entry = work.entry
         if entry.view.deleted_at is not None and not entry.view.has_finalizer:
             return Requeue(None)
-        entry.history = replace(entry.history, error=entry.shown_error())
+        entry.history = with_changes(entry.history, error=entry.shown_error())
         work.claims = await self.claim_reader.of(entry, work.desired)
         await self.observer.first(work)
         for _ in range(MOST_STALE):
@@ -196,12 +197,12 @@ class Reconciler:
         )
         decision = decide(state, self.limits, now)
         if entry.view.deleted_at is None:
-            entry.history = replace(entry.history, goal=decision.goal)
+            entry.history = with_changes(entry.history, goal=decision.goal)
         if decision.compared:
             known = decision.blocked
             found = None if known is None or known.reason is Reason.CONFIG_UNREADABLE else known
             blocked = None if found is None else (work.desired.generation, found.reason, found.message)
-            entry.history = replace(entry.history, blocked=blocked)
+            entry.history = with_changes(entry.history, blocked=blocked)
         return decision
 
     def _requeue(self, work: Work, wanted: Requeue, due: float | None) -> Requeue:

@@ -245,7 +245,7 @@ class MirrorStore:
         meta = body["metadata"]
         entry = self._entries.get(meta["uid"])
         if entry is not None and int(meta["resourceVersion"]) <= entry.view.version:
-            return False  # also each write of ours, which its answer has told before
+            return False  # also each write of ours, which its answer has shown before
         view = MirrorObject.of(body)
         if entry is None:
             return self._add(view, body)

@@ -13,6 +13,7 @@ from peerdb_operator.mirror.rules.history import (
     record_reading,
     same_owner,
     same_paused_config,
+    with_changes,
 )
 from peerdb_operator.mirror.rules.observation import Absent, Found, NotFound, Observation, Reading, State, Unknown
 from peerdb_operator.peerdb.models import Progress
@@ -273,3 +274,9 @@ def test_a_mirror_has_the_same_owner_only_when_a_later_look_shows_the_same_one_u
 ) -> None:
     assert same_owner(a_look(), second) is same
     assert not same_owner(an_outage(), second)
+
+
+def test_a_history_is_copied_only_when_something_changes() -> None:
+    known = History(word="RUNNING", goal="g")
+    assert with_changes(known, word="RUNNING", goal="g") is known
+    assert with_changes(known, word="RUNNING", goal="h") == History(word="RUNNING", goal="h")

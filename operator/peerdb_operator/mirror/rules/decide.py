@@ -58,7 +58,8 @@ def decide(state: MirrorState, limits: Limits, now: float) -> Decision:
         return follow(finalize.DELETION, case)
     bounds = state.journal.bounds
     fresh = for_generation(bounds, state.desired.generation)
-    case = case.with_journal(replace(state.journal, bounds=fresh))
+    if fresh is not bounds:
+        case = case.with_journal(replace(state.journal, bounds=fresh))
     if case.is_another:
         return _settle(_for_another(case))
     decision = _settle(follow(RULES, case))

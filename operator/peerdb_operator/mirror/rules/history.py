@@ -109,6 +109,13 @@ class History:
     """When the mirror's batches were asked for last."""
 
 
+def with_changes(history: History, **changes: object) -> History:
+    """The history with these fields; the same object if it has them: copying thirty fields for nothing costs most."""
+    if all(getattr(history, name) == value for name, value in changes.items()):
+        return history
+    return replace(history, **changes)  # type: ignore[arg-type]  # by name, as replace itself takes them
+
+
 def record_reading(
     history: History, reading: Reading, *, wants_running: bool, gap: float, now: float
 ) -> tuple[History, Observation]:
@@ -116,7 +123,7 @@ def record_reading(
 
     ``gap``: seconds between two 404s that prove absence.
     """
-    history = replace(history, confirmed=False)
+    history = with_changes(history, confirmed=False)
     match reading:
         case Unknown():
             since = history.unknown_since if history.unknown_since is not None else now
