@@ -552,8 +552,8 @@ PROVEN: tuple[Defect, ...] = (
         "rule 6",
         "a command that failed proves that there is a workflow",
         ACT,
-        "        elif failure is None:\n            work.entry.history = replace(history, orphaned=False",
-        "        else:\n            work.entry.history = replace(history, orphaned=False",
+        "        elif failure is None:\n            work.entry.history = with_changes(history, orphaned=False",
+        "        else:\n            work.entry.history = with_changes(history, orphaned=False",
     ),
     Defect(
         "rule 7",
