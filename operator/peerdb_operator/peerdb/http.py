@@ -13,7 +13,7 @@ closes becomes a ConnectTimeout), so the exception beneath decides.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -158,7 +158,7 @@ class HttpxTransport:
         response = await self._network.handle_async_request(self._prepared(request, auth, seconds))
         body = bytearray()
         try:
-            async for chunk in response.aiter_bytes():
+            async for chunk in _chunks(response):
                 body += chunk
                 if len(body) > _MAX_REPLY_BYTES:
                     raise _coded("garbled", UnexpectedReply(f"the answer to {request.path} has no end", sent=True))
@@ -189,6 +189,13 @@ class HttpxTransport:
             if request.method == "POST":
                 self._urls[request.path] = known
         return known
+
+
+def _chunks(response: httpx.Response) -> AsyncIterable[bytes]:
+    """The body in pieces; httpx takes three generators and a buffer to pass on one that is not compressed."""
+    stream = response.stream
+    plain = "content-encoding" not in response.headers
+    return stream if plain and isinstance(stream, httpx.AsyncByteStream) else response.aiter_bytes()
 
 
 def _checked(base_url: str) -> str:

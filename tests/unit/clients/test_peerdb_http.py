@@ -1,6 +1,7 @@
 """Over a real socket and over httpx's own exceptions: nothing is followed, repeated, kept or leaked."""
 
 import base64
+import gzip
 import json
 import os
 import ssl
@@ -239,6 +240,16 @@ def test_a_server_without_tls_is_a_matter_of_settings() -> None:
             assert caught.value.sent is False
 
     run(scenario())
+
+
+def test_a_packed_answer_is_unpacked() -> None:
+    packed = a_response("200 OK", gzip.compress(b'{"version": "rig"}'), content_encoding="gzip")
+
+    async def scenario() -> Reply:
+        async with serving(lambda _: packed) as server, HttpxTransport(server.base) as transport:
+            return await transport.send(VERSION)
+
+    assert run(scenario()).body == b'{"version": "rig"}'
 
 
 def test_an_answer_labelled_as_packed_that_is_not_is_unexpected() -> None:
