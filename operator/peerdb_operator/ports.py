@@ -5,7 +5,7 @@ All times are floats in seconds since the epoch (UTC) unless a name says otherwi
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Protocol
 
 
@@ -39,7 +39,7 @@ class Requeue:
     wakes: tuple[str, ...] = ()
 
 
-class Pool(Enum):
+class Pool(StrEnum):
     """Which concurrency limit a reconcile counts against."""
 
     NORMAL = "normal"

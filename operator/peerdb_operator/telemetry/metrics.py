@@ -11,6 +11,7 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import prometheus_client
@@ -65,32 +66,35 @@ class Metrics(Collector):
             for family in f.FAMILIES
             if family.kind is f.Kind.HISTOGRAM
         }
-        self._counters[f.RECONCILE_PANICS].labels(f.CONTROLLER)  # shown as 0 before the first
+        # To find a series takes prometheus_client longer than to count in it.
+        self._counter = cache(lambda family, *labels: self._counters[family].labels(*labels))
+        self._histogram = cache(lambda family, *labels: self._histograms[family].labels(*labels))
+        self._counter(f.RECONCILE_PANICS, f.CONTROLLER)  # shown as 0 before the first
         self.registry.register(self)
 
     def record_reconcile(self, result: str, reason: str, seconds: float, *, error: str | None = None) -> None:
         """A reconcile has ended; ``error`` is the class of its error."""
-        self._counters[f.RECONCILES].labels(f.CONTROLLER, result, reason).inc()
-        self._histograms[f.RECONCILE_SECONDS].labels(f.CONTROLLER).observe(seconds)
+        self._counter(f.RECONCILES, f.CONTROLLER, result, reason).inc()
+        self._histogram(f.RECONCILE_SECONDS, f.CONTROLLER).observe(seconds)
         if error is not None:
-            self._counters[f.RECONCILE_ERRORS].labels(f.CONTROLLER, error).inc()
+            self._counter(f.RECONCILE_ERRORS, f.CONTROLLER, error).inc()
 
     def record_panic(self) -> None:
         """A reconcile has met a bug of the operator."""
-        self._counters[f.RECONCILE_PANICS].labels(f.CONTROLLER).inc()
+        self._counter(f.RECONCILE_PANICS, f.CONTROLLER).inc()
 
     def record_queue_wait(self, seconds: float) -> None:
         """A reconcile begins so long after it was due."""
-        self._histograms[f.QUEUE_WAIT].labels(QUEUE).observe(seconds)
+        self._histogram(f.QUEUE_WAIT, QUEUE).observe(seconds)
 
     def record_request(self, operation: str, code: str, seconds: float) -> None:
         """A request to PeerDB has ended."""
-        self._counters[f.PEERDB_REQUESTS].labels(operation, code).inc()
-        self._histograms[f.PEERDB_SECONDS].labels(operation).observe(seconds)
+        self._counter(f.PEERDB_REQUESTS, operation, code).inc()
+        self._histogram(f.PEERDB_SECONDS, operation).observe(seconds)
 
     def record_write(self, kind: str, code: str) -> None:
         """A write to Kubernetes has ended."""
-        self._counters[f.KUBE_WRITES].labels(kind, code).inc()
+        self._counter(f.KUBE_WRITES, kind, code).inc()
 
     def record_fleet_poll(self, *, answered: bool, now: float) -> None:
         """PeerDB was asked for all mirrors."""
