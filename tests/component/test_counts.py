@@ -131,6 +131,18 @@ def test_an_edit_takes_two_commands_a_cycle_and_three_writes_when_every_phase_is
     assert counted.writes <= 3 * cycles
 
 
+def test_an_edit_asks_peerdb_no_more_than_its_proofs_need_when_every_phase_is_short() -> None:
+    simulation, _ = a_settled_world(knobs=QUICK.patched({"t_stop": 0.05, "t_add": 0.05}))
+    counted = Counted(simulation)
+    simulation.cluster.edit("m0", {"spec": a_spec("a", "b")})
+    simulation.run(9)
+    assert reasons(simulation) == {("True", "Running")}
+    asked = counted.by_path()
+    assert (asked["validate"], asked["state_change"]) == (1, 2)
+    # Before the precheck, before the pause, twice in PAUSED, and once for the proof.
+    assert (asked["status"], asked["tags"]) == (5, 5)
+
+
 def test_nothing_is_written_and_two_reads_a_tick_are_made_when_many_mirrors_are_settled() -> None:
     simulation, _ = a_settled_world(MANY)
     counted = Counted(simulation)
