@@ -254,7 +254,12 @@ class _LogReader:
                 return page
         rows: list[LogRow] = []
         for _ in range(PAGES):
-            page = await self._page(after=self._newest)
+            try:
+                page = await self._page(after=self._newest)
+            except PeerDBError:
+                if not rows:
+                    raise
+                break
             rows += page
             self._newest = max((row.id for row in page), default=self._newest)
             if len(page) < ROWS:

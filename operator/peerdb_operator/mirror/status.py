@@ -75,7 +75,7 @@ class StatusWriter:
 
     async def write(self, work: Work, following: MirrorStatus, reported: Verdict | None) -> float | None:
         """The same for a status that is known already."""
-        entry, work.verdict = work.entry, reported
+        entry, work.verdict = work.entry, reported or work.verdict
         previous = entry.view.status
         need = urgency(previous, following, reported=reported is not None)
         due = self._due(entry, need)

@@ -121,6 +121,19 @@ def test_rows_are_made_up_for_when_a_log_call_failed() -> None:
     assert [look.error for look in scene.reader.polls] == [None, None, None]
 
 
+def test_no_row_is_lost_when_a_later_page_of_the_log_fails() -> None:
+    async def script(scene: Scene) -> None:
+        scene.peerdb.log(1)
+        await scene.observer.poll()
+        scene.peerdb.log(*range(2, fleet.ROWS + 3))
+        scene.peerdb.failing["mirrors/logs"], scene.peerdb.answers_left = AWAY, 1
+        await scene.observer.poll()
+        del scene.peerdb.failing["mirrors/logs"]
+        await scene.observer.poll()
+
+    assert play(script).row_ids == [[1], list(range(2, fleet.ROWS + 2)), [fleet.ROWS + 2]]
+
+
 def test_the_first_tick_reads_the_newest_page_and_later_ones_read_on() -> None:
     async def script(scene: Scene) -> None:
         scene.peerdb.log(*range(1, 2 * fleet.ROWS + 1))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerdb_operator.api.reasons import Reason
-from peerdb_operator.errors import KubeForbidden, KubeUnavailable
+from peerdb_operator.errors import KubeForbidden, KubeUnavailable, PeerDBUnavailable
 from peerdb_operator.mirror.rules.conditions import verdict
 from peerdb_operator.mirror.status import merge_patch, report_of
 from peerdb_operator.peerdb.models import encode_json
@@ -19,7 +19,9 @@ from peerdb_operator.telemetry.transition import Execution, Report, Subject, Tra
 from tests.harness.fakecluster import merged
 from tests.harness.peerdb.config import Table
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import Stage, Tap, a_settled_stage, a_spec, set_live, tables
+from tests.unit.controllers.stage import STATE_CHANGE, Stage, Tap, a_settled_stage, a_spec, set_live, tables
+
+NO_ANSWER = PeerDBUnavailable("PeerDB did not answer in time", sent=True)
 
 # -- merge patches ---------------------------------------------------------------------------------------------------
 
@@ -123,6 +125,17 @@ def test_no_event_repeats_after_a_restart_what_was_told_before() -> None:
     stage.follow(20.0)
     assert stage.status()["observedGeneration"] == 2
     assert stage.reported() == [("Warning", "MirrorFailed")]
+
+
+def test_a_step_that_status_announced_has_its_event_although_no_reply_came_to_its_command() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(skip=1, loses=NO_ANSWER))
+    stage.follow(40.0)
+    stage.cluster.delete("orders")
+    stage.peerdb.taps.put(STATE_CHANGE, Tap(loses=NO_ANSWER))
+    stage.follow(20.0)
+    assert [reason for _, reason in stage.reported()] == ["Pausing", "Editing", "Running", "Dropping", "Dropped"]
 
 
 @pytest.mark.parametrize(

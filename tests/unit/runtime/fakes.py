@@ -120,6 +120,8 @@ class FakePeerDB:
         self.rows: list[tuple[int, str, str]] = []
         self.requests: list[Request] = []
         self.failing: dict[str, Exception] = {}
+        self.answers_left = 0
+        """How many requests are answered before those in ``failing`` fail."""
 
     def add_mirror(self, name: str, state: str = "STATUS_RUNNING") -> None:
         row = {"name": name, "status": state, "createdAt": 1755770400123.0, "isCdc": True, "id": "1"}
@@ -134,7 +136,9 @@ class FakePeerDB:
     async def send(self, request: Request) -> Reply:
         self.requests.append(request)
         if request.path in self.failing:
-            raise self.failing[request.path]
+            self.answers_left -= 1
+            if self.answers_left < 0:
+                raise self.failing[request.path]
         body: dict[str, Any] = {"mirrors": self.mirrors}
         if request.path == "mirrors/logs":
             assert request.body is not None
