@@ -110,7 +110,7 @@ class Reconciler:
         entry, decided_at, corrects = work.entry, self.clock.now(), _corrects(work, decision)
         try:
             outcome = await self.executor.execute(work, decision)
-        except (KubeError, StaleObservation):
+        except KubeError:
             work.execution = self._execution(work, decision, decided_at, None, corrects=corrects)
             raise
         work.execution = self._execution(work, decision, decided_at, outcome, corrects=corrects)
@@ -136,7 +136,7 @@ class Reconciler:
     def _execution(
         self, work: Work, decision: Decision, decided_at: float, outcome: Outcome | None, *, corrects: bool
     ) -> Execution:
-        """What happened, for telemetry; ``outcome`` None: Kubernetes or an old observation kept it from happening."""
+        """What happened, for telemetry; ``outcome`` None: Kubernetes kept it from happening."""
         failure = None if outcome is None else outcome.failure
         milestone = None
         if outcome is not None and outcome.adopted:

@@ -35,6 +35,11 @@ def recreated(stage: Stage) -> None:
     stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("x", "y"))
 
 
+def recreated_by_its_owner(stage: Stage) -> None:
+    """The mirror is another one, with the same tables and tag."""
+    stage.engine.put_mirror("orders", tables=tables("a"), tags={OWNER_TAG: str(stage.tag())}, created_at=stage.now)
+
+
 def given_away(stage: Stage) -> None:
     """Somebody writes the tag of another owner."""
     row = stage.engine.world.row("orders")
@@ -46,6 +51,20 @@ CHANGES = pytest.mark.parametrize("change", [recreated, given_away])
 
 
 # -- prechecks ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_second_observation_found_has_its_event_although_the_command_rested_on_the_first() -> None:
+    stage = a_settled_stage("a")
+    stage.cluster.edit("orders", {"spec": a_spec("a", "b")})
+    for key in stage.run_once().wakes:
+        stage.do(stage.controller.reconcile(key))
+    for _ in range(2):
+        stage.peerdb.taps.put(TAGS, Tap(takes=6.0))
+    stage.peerdb.taps.put(STATUS, Tap(skip=2, before=lambda: recreated_by_its_owner(stage)))
+    stage.run_once()
+    assert states(stage) == []
+    assert stage.condition() == ("Unknown", "SettingUp")
+    assert stage.reported() == [("Normal", "SettingUp")]
 
 
 @CHANGES
