@@ -248,8 +248,7 @@ class MirrorController:
 
     def _refusal(self) -> PeerDBError | None:
         """Why no Mirror is observed although PeerDB answers, if it is too old."""
-        old = self._peerdb.too_old
-        return None if old is None else UnsupportedPeerDB(old)
+        return None if (old := self._peerdb.too_old) is None else UnsupportedPeerDB(old)
 
     def _answered_at(self) -> float:
         return self._fleet.answered_at if self._peerdb.too_old is None else float("-inf")

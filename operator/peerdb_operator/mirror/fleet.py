@@ -268,9 +268,6 @@ class _LogReader:
 
     async def _page(self, after: int | None = None) -> tuple[LogRow, ...]:
         # Newer rows are asked for by an absent upper bound; PeerDB then takes the oldest of them.
-        found = await (
-            self._peerdb.logs(level=LogLevel.ERROR, num_per_page=ROWS)
-            if after is None
-            else self._peerdb.logs(level=LogLevel.ERROR, num_per_page=ROWS, after_id=after, before_id=_NO_UPPER_BOUND)
-        )
+        before = 0 if after is None else _NO_UPPER_BOUND
+        found = await self._peerdb.logs(level=LogLevel.ERROR, num_per_page=ROWS, after_id=after or 0, before_id=before)
         return tuple(sorted(found, key=lambda row: row.id))

@@ -124,7 +124,12 @@ class Reconciler:
             entry.refused_since = None
         else:
             self.observer.failed(work, outcome.failure)
-            decision = replace(self._decision(work), journal=outcome.journal)
+            announced, decision = decision.verdict, replace(self._decision(work), journal=outcome.journal)
+            if announced is not None and outcome.failure.sent and entry.commanded_at >= decided_at:
+                # Else a command that PeerDB fails each time, while it answers all reads, would never be reported.
+                decision = replace(
+                    decision, verdict=decision.verdict or announced.with_failure(outcome.failure.message)
+                )
             # One action a reconcile: the next one takes what is decided now.
             requeue = decision.requeue if decision.action is None else Requeue(self.limits.requeue_first)
         if entry.journal is not None:

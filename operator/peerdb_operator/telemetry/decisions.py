@@ -37,12 +37,11 @@ class DecisionLog:
     def observe(self, transition: Transition) -> None:
         """Log one reconcile."""
         logged, report = self._of(transition.subject), transition.report
-        fields = transition.subject.log_fields
         execution = transition.execution
         if execution is not None and execution.action and execution.sent:
             self._executed(logged, transition.subject, execution, report)
         if report is not None and report.reason != logged.reason and (execution is None or execution.sent):
-            facts = {**fields, **_facts(execution), "reason": report.reason}
+            facts = {**transition.subject.log_fields, **_facts(execution), "reason": report.reason}
             note = "" if execution is None or execution.action else execution.note
             _log(report.warns, f"{report.reason}: {note or report.message}", facts)
             logged.reason = report.reason
@@ -72,9 +71,8 @@ class DecisionLog:
         reason = logged.reason if report is None else report.reason
         message = execution.note or ("" if report is None else report.message)
         warns = report is not None and report.warns and reason != logged.reason
-        _log(
-            warns, ": ".join(part for part in (action, message) if part), {**facts, "reason": reason, "action": action}
-        )
+        line = ": ".join(part for part in (action, message) if part)
+        _log(warns, line, {**facts, "reason": reason, "action": action})
         logged.reason = reason
 
     def kube_failed(self, subject: Subject, during: str, error: KubeError) -> None:

@@ -13,6 +13,7 @@ from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Request, Status
 from tests.unit.controllers.stage import (
     ASKS,
+    INSTANCE,
     SET_TAGS,
     STATE_CHANGE,
     STATUS,
@@ -193,6 +194,15 @@ def test_a_failed_disarm_keeps_the_journal_and_is_tried_again() -> None:
     assert [one.update for one in stage.commands()] == [{}, {}]
     assert stage.entry().current_journal().operation is None
     assert stage.condition() == ("True", "Running")
+
+
+def test_an_edit_is_not_said_to_have_arrived_when_only_the_question_for_maintenance_had_no_answer() -> None:
+    stage = a_stage_before_its_edit()
+    stage.entry().refused_since = stage.now - 1.0
+    stage.peerdb.taps.put(INSTANCE, Tap(instead=NO_ANSWER))
+    stage.run()
+    assert states(stage) == []
+    assert stage.condition()[1] == "Pausing"
 
 
 # -- drops -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,17 @@ import pytest
 
 from peerdb_operator.peerdb.transport import Reply
 from tests.harness.peerdb.values import Status
-from tests.unit.controllers.stage import STATE_CHANGE, STATUS, TAGS, Stage, Tap, a_settled_stage, a_spec, forget
+from tests.unit.controllers.stage import (
+    STATE_CHANGE,
+    STATUS,
+    TAGS,
+    Stage,
+    Tap,
+    a_settled_stage,
+    a_spec,
+    forget,
+    status_reply,
+)
 from tests.unit.controllers.test_passes import states, until_edit
 
 REFUSED = Reply(503, "text/html", b"<html>503 Service Unavailable</html>")
@@ -154,3 +164,18 @@ def test_a_mirror_that_was_paused_as_wished_is_given_two_minutes_for_its_edit() 
     stage.restart()
     stage.follow(5.0)
     assert [one.update is not None for one in stage.commands()] == [True]
+
+
+@pytest.mark.parametrize("took_its_time", [False, True])
+def test_a_resume_that_peerdb_fails_each_time_is_reported_with_its_error(took_its_time: bool) -> None:
+    stage = a_settled_stage("a", state=Status.PAUSED)
+    for _ in range(400):
+        stage.peerdb.taps.put(STATE_CHANGE, Tap(instead=status_reply(500, 13, "no Temporal")))
+    stage.cluster.edit("orders", {"spec": {"state": "Running"}})
+    stage.follow(200.0 if took_its_time else 5.0)
+    assert stage.condition() == ("Unknown", "Resuming")
+    assert "no Temporal" in stage.message()
+    assert "edit" not in stage.message()
+    assert stage.status()["observedGeneration"] == 2
+    assert len(stage.writes()) < (20 if took_its_time else 4)
+    assert stage.reported() == [("Normal", "Resuming")]

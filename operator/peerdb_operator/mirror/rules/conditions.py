@@ -55,6 +55,11 @@ class Verdict:
         """The same verdict with another Ready."""
         return replace(self, ready=ready)
 
+    def with_failure(self, failure: str) -> Verdict:
+        """The same verdict on a command that failed, perhaps after PeerDB had taken it; "" for none."""
+        message = f"{self.message}, which failed but may have arrived all the same: {failure}"
+        return replace(self, message=message) if failure and failure not in self.message else self
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:

@@ -133,7 +133,5 @@ def _a_pause_may_apply(case: Case, operation: Operation) -> bool:
 def _wait(case: Case, operation: Operation) -> Decision:
     age = case.now - operation.sent_at
     wait = case.limits.requeue_short if case.state is State.PAUSED else growing_requeue(age, case.limits)
-    reason, message = MESSAGES[operation.step]
-    if case.history.outcome_unknown:
-        message = f"{message}, which failed but may have arrived all the same: {case.history.outcome_unknown}"
-    return case.decide("in flight", Requeue(wait), case.known_refusal() or verdict(reason, message))
+    reported = verdict(*MESSAGES[operation.step]).with_failure(case.history.outcome_unknown)
+    return case.decide("in flight", Requeue(wait), case.known_refusal() or reported)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from peerdb_operator.api.reasons import Reason
 from peerdb_operator.api.status import Operation, Step
 from peerdb_operator.mirror.rules.change import next_change
-from peerdb_operator.mirror.rules.conditions import verdict
+from peerdb_operator.mirror.rules.conditions import Verdict, verdict
 from peerdb_operator.mirror.rules.decision import Decision, Resume
 from peerdb_operator.mirror.rules.journal import Journal, resume_gap
 from peerdb_operator.mirror.rules.observation import OwnerKind, State
@@ -17,6 +17,7 @@ from peerdb_operator.peerdb.models import ConfigUpdate
 from peerdb_operator.ports import Requeue
 
 TOO_LONG = "the edit took too long; the mirror is resumed and the edit tried again"
+STOPPED = "the mirror should run and has been PAUSED for too long; it is asked to resume"
 
 
 def resume_after_patience(case: Case) -> Decision | None:
@@ -30,7 +31,7 @@ def resume_after_patience(case: Case) -> Decision | None:
     due = _due(case)
     if due <= 0:
         return resume_now(case, "resume after patience")
-    reported = case.known_refusal() or verdict(Reason.RESUMING, TOO_LONG)
+    reported = _verdict(case)
     return case.decide("resume sent", Requeue(min(due, case.limits.requeue_first)), reported)
 
 
@@ -67,8 +68,14 @@ def resume_now(case: Case, rule: str) -> Decision:
     if operation is None or operation.step not in {Step.EDIT, Step.RESUME}:
         case = case.with_journal(Journal(None, case.journal.bounds))
         action = Resume(case.operation(Step.RESUME, to=_goal(case) or None))
-    reported = case.known_refusal() or verdict(Reason.RESUMING, TOO_LONG)
+    reported = _verdict(case)
     return case.decide(rule, Requeue(case.limits.requeue_short), reported, action)
+
+
+def _verdict(case: Case) -> Verdict:
+    edits = case.history.goal or isinstance(case.change, ConfigUpdate)
+    reported = verdict(Reason.RESUMING, TOO_LONG if edits else STOPPED)
+    return case.known_refusal() or reported.with_failure(case.history.outcome_unknown)
 
 
 def _open(case: Case) -> Operation | None:
