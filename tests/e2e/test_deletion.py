@@ -135,7 +135,6 @@ def blocked(subject: Subject) -> None:
     subject.delete(wait=False)
     found = subject.wait_reason("DropBlocked")
     assert "set spec.deletionPolicy: Retain" in found["message"]
-    subject.wait_event("Warning", "DropBlocked")
     assert subject.conditions() == {"Ready": "False", "Synced": "False", "Reconciling": "True"}
 
 

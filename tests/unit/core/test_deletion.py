@@ -79,6 +79,12 @@ def test_a_running_mirror_is_released_without_a_command(
     assert parting(mirror, a_look(), deletion).action == Release(hands_over)
 
 
+def test_an_object_whose_mirror_is_gone_is_released_at_once() -> None:
+    decision = parting(RETAIN, an_absence())
+    assert isinstance(decision.action, Release)
+    assert "PeerDB has no such mirror" in decision.note
+
+
 def test_a_mirror_is_never_dropped_with_the_crd_even_if_it_would_be_with_the_namespace() -> None:
     deletion = a_deletion(crd_terminating=True, namespace_terminating=True, drops_with_namespace=True)
     assert parting(DROP, a_look(), deletion).action == Release(hand_over=False)
