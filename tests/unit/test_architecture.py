@@ -40,7 +40,7 @@ def test_the_page_names_every_package() -> None:
 
 @pytest.mark.parametrize(
     ("play", "hops", "functions", "files"),
-    [(spec_change, 20, 300, 50), (edit, 18, 350, 50), (deletion, 22, 320, 50)],
+    [(spec_change, 16, 290, 47), (edit, 14, 350, 48), (deletion, 17, 310, 47)],
     ids=["spec change", "edit", "deletion"],
 )
 def test_a_journey_does_not_grow(play: Callable[[], Journey], hops: int, functions: int, files: int) -> None:
