@@ -3,7 +3,7 @@
 All times are floats in seconds since the epoch (UTC) unless a name says otherwise.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -63,16 +63,20 @@ def prechecked_uid(key: str) -> str | None:
     return key.removeprefix(_PRECHECK) if key.startswith(_PRECHECK) else None
 
 
+Wake = Callable[[str], None]
+"""Asks for a reconcile of the object with this uid."""
+
+
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Work that a controller wants done every ``period`` seconds, the first time at once; ``run`` returns uids to wake.
+    """Work that a controller wants done every ``period`` seconds, the first time at once.
 
     An error in it is logged, and the next period tries again.
     """
 
     name: str
     period: float
-    run: Callable[[], Awaitable[Iterable[str]]]
+    run: Callable[[Wake], Awaitable[None]]
 
 
 class Controller(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 
 from peerdb_operator import app
 from peerdb_operator.errors import PeerDBError
-from peerdb_operator.ports import Controller, Periodic, Pool, Requeue
+from peerdb_operator.ports import Controller, Periodic, Pool, Requeue, Wake
 from peerdb_operator.settings import load_settings
 
 PASS_SECONDS = "test/pass-seconds"
@@ -77,13 +77,12 @@ class RecordingController:
     def periodic(self) -> tuple[Periodic, ...]:
         return (Periodic("poll of all mirrors", self._world.settings.tick_seconds, self._poll),)
 
-    async def _poll(self) -> tuple[()]:
+    async def _poll(self, _wake: Wake) -> None:
         if self._versions:
             try:
                 write("fleet", mirrors=len(await self._world.peerdb.list_mirrors()), error=None)
             except PeerDBError as error:
                 write("fleet", mirrors=None, error=error.reason)
-        return ()
 
     def known_versions(self) -> dict[str, tuple[int, str]]:
         return dict(self._versions)

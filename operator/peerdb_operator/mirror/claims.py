@@ -18,7 +18,7 @@ from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.rules.desired import Desired
 from peerdb_operator.mirror.rules.state import Claims
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
-from peerdb_operator.ports import Clock
+from peerdb_operator.ports import Clock, Wake
 from peerdb_operator.settings import NamespaceDeletion
 from peerdb_operator.telemetry.decisions import DecisionLog
 
@@ -192,6 +192,11 @@ class HeldDrops:
     store: MirrorStore
     kube: KubePort
     namespace_deletion: NamespaceDeletion
+
+    async def check(self, wake: Wake) -> None:
+        """Wake those that are to be released."""
+        for uid in await self.to_release():
+            wake(uid)
 
     async def to_release(self) -> list[str]:
         """The uids of Mirrors to release. Raises no error of ours; sends no request while no Mirror is held."""

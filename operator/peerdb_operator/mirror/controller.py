@@ -239,7 +239,7 @@ class MirrorController:
         """Poll all mirrors, and look after held drops, once per tick."""
         return (
             Periodic("poll of all mirrors", self._tick, self._fleet_observer.poll),
-            Periodic("check of held drops", self._tick, self._held_drops.to_release),
+            Periodic("check of held drops", self._tick, self._held_drops.check),
         )
 
     def compare(self, poll: FleetPoll) -> list[str]:

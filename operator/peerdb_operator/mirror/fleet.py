@@ -23,7 +23,7 @@ from peerdb_operator.mirror.rules.flow import is_open
 from peerdb_operator.mirror.rules.limits import Limits
 from peerdb_operator.mirror.store import CachedMirror, MirrorStore
 from peerdb_operator.peerdb.client import ListedMirror, LogLevel, LogRow, PeerDBClient
-from peerdb_operator.ports import Clock
+from peerdb_operator.ports import Clock, Wake
 from peerdb_operator.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -208,17 +208,17 @@ class FleetObserver:
         self._refusal = refusal
         self._log = _LogReader(peerdb)
 
-    async def poll(self) -> list[str]:
-        """One tick; returns the uids to wake."""
+    async def poll(self, wake: Wake) -> None:
+        """One tick. An Event about an outage may take long, so it comes last."""
         if self._reader.has_no_mirrors:
             self._metrics.record_no_fleet_poll()
-            return []
+            return
         began_at = self._clock.now()
         (mirrors, error), rows = await asyncio.gather(self._list(), self._rows())
         self._metrics.record_fleet_poll(answered=error is None, now=self._clock.now())
-        woken = self._reader.compare(FleetPoll(began_at, mirrors, rows, error), self._clock.now())
+        for uid in self._reader.compare(FleetPoll(began_at, mirrors, rows, error), self._clock.now()):
+            wake(uid)
         await self._outage.observe(error or self._refusal())
-        return woken
 
     async def _list(self) -> tuple[tuple[ListedMirror, ...] | None, PeerDBError | None]:
         try:

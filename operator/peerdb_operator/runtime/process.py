@@ -11,6 +11,7 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -20,7 +21,7 @@ from peerdb_operator.errors import KubeError, KubeNotFound, KubeUnavailable
 from peerdb_operator.kube.client import KubeClient
 from peerdb_operator.kube.watch import Watch
 from peerdb_operator.peerdb.client import PeerDBClient
-from peerdb_operator.ports import Clock, Controller, Periodic, Pool
+from peerdb_operator.ports import Clock, Controller, Pool
 from peerdb_operator.runtime.anti_entropy import AntiEntropy, WatchHandler
 from peerdb_operator.runtime.crd import InstalledCrd
 from peerdb_operator.runtime.http_server import Check, HealthServer, Listener, LoopLag, MetricsServer
@@ -126,16 +127,8 @@ def background(
 ) -> Iterator[tuple[str, Coroutine[object, object, None]]]:
     """Periodic work besides reconciles, by name."""
     for task in controller.periodic():
-        yield task.name, repeat(task.name, _waking(task, queue), _always(task.period), clock)
+        yield task.name, repeat(task.name, partial(task.run, queue.wake), _always(task.period), clock)
     yield COMPARISON, repeat(COMPARISON, entropy.compare, entropy.period, clock, first=entropy.first)
-
-
-def _waking(task: Periodic, queue: WorkQueue) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        for uid in await task.run():
-            queue.wake(uid)
-
-    return run
 
 
 def _always(seconds: float) -> Callable[[], float]:
