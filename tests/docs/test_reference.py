@@ -5,8 +5,8 @@ import re
 import pytest
 
 from peerdb_operator.api.kinds import Mirror
+from peerdb_operator.api.reasons import WarningReason
 from peerdb_operator.mirror.execute import DROPPED, RELEASED_OBJECT
-from peerdb_operator.mirror.rules.spec_warnings import WarningReason
 from peerdb_operator.telemetry.events import RECOVERED, REPEAT_SECONDS
 from peerdb_operator.telemetry.transition import Milestone
 from tests.docs.pages import DOCS

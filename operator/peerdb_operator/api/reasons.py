@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -67,3 +68,18 @@ class Reason(StrEnum):
     CONFIG_UNREADABLE = "ConfigUnreadable"
     RECONCILE_DISABLED = "ReconcileDisabled"
     INTERNAL_ERROR = "InternalError"
+
+
+class WarningReason(StrEnum):
+    """Why a part of an object has no effect: the reasons of Events about it."""
+
+    UNKNOWN_ANNOTATION_VALUE = "UnknownAnnotationValue"
+    UNKNOWN_SETTING = "UnknownSetting"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecWarning:
+    """A part of an object that has no effect."""
+
+    reason: WarningReason
+    message: str

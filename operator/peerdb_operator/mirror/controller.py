@@ -49,7 +49,7 @@ from peerdb_operator.telemetry.metering import WriteMeter
 from peerdb_operator.telemetry.metrics import Metrics
 from peerdb_operator.telemetry.reconcile_metrics import ReconcileMetrics
 from peerdb_operator.telemetry.trace import Tracer
-from peerdb_operator.telemetry.transition import Subscriber, Transition, Warned
+from peerdb_operator.telemetry.transition import Subscriber, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -231,9 +231,8 @@ class MirrorController:
         if entry.is_looked_at and entry.history.unknown_since is None:
             await self._settings.refresh(names)
         found = spec_warnings(entry.view.unknown_reconcile, self._settings.unknown(names))
-        warned = frozenset(Warned(each.reason.value, each.message) for each in found)
-        self._log.warn(entry.subject, warned)
-        self._events.warn(entry.subject, warned)
+        for warning in self._events.warn(entry.subject, found):
+            self._log.warn(entry.subject, warning)
 
     def periodic(self) -> tuple[Periodic, ...]:
         """Poll all mirrors, and look after held drops, once per tick."""

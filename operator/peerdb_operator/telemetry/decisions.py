@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from peerdb_operator.api.reasons import SpecWarning
 from peerdb_operator.errors import KubeError
-from peerdb_operator.telemetry.transition import Execution, Report, Subject, Transition, Warned
+from peerdb_operator.telemetry.transition import Execution, Report, Subject, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,6 @@ class _Logged:
     reason: str = ""
     failing: tuple[str, str] = ("", "")
     kube_failing: frozenset[tuple[str, str]] = frozenset()
-    warnings: frozenset[Warned] = frozenset()
 
 
 class DecisionLog:
@@ -46,12 +46,9 @@ class DecisionLog:
             _log(report.warns, f"{report.reason}: {note or report.message}", facts)
             logged.reason = report.reason
 
-    def warn(self, subject: Subject, warned: frozenset[Warned]) -> None:
-        """Log each part of the object that has no effect, once for as long as the object contains it."""
-        logged = self._of(subject)
-        for each in sorted(warned - logged.warnings, key=lambda each: each.reason):
-            logger.warning("%s: %s", each.reason, each.message, extra=subject.log_fields)
-        logged.warnings = warned
+    def warn(self, subject: Subject, warning: SpecWarning) -> None:
+        """Log a part of the object that has no effect."""
+        logger.warning("%s: %s", warning.reason, warning.message, extra=subject.log_fields)
 
     def _executed(self, logged: _Logged, subject: Subject, execution: Execution, report: Report | None) -> None:
         facts = {**subject.log_fields, **_facts(execution)}

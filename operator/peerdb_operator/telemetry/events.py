@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from peerdb_operator.api.constants import GROUP, KIND, VERSION
+from peerdb_operator.api.reasons import SpecWarning
 from peerdb_operator.api.text import on_one_line
 from peerdb_operator.errors import KubeError, KubeForbidden
 from peerdb_operator.telemetry.metering import KubeWrite, WriteMeter
-from peerdb_operator.telemetry.transition import Milestone, Report, Subject, Transition, Warned
+from peerdb_operator.telemetry.transition import Milestone, Report, Subject, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class History:
     """Whether the newest Event is a Warning that needs a user."""
     repeated: dict[tuple[str, str], float] = field(default_factory=dict)
     outage: Outage | None = None
-    warnings: frozenset[Warned] = frozenset()
+    warnings: tuple[SpecWarning, ...] = ()
     due: list[Event] = field(default_factory=list)
 
 
@@ -89,12 +90,16 @@ class EventRecorder:
         if report is not None and report.reason == transition.after and not kept_back:
             self._reported(history, transition, report)
 
-    def warn(self, subject: Subject, warned: frozenset[Warned]) -> None:
-        """Add an Event for each part of the object that has no effect, once for as long as the object contains it."""
+    def warn(self, subject: Subject, found: tuple[SpecWarning, ...]) -> list[SpecWarning]:
+        """Add an Event for each part of the object that has no effect, once for as long as the object contains it.
+
+        Returns those that are new.
+        """
         history = self._histories.setdefault(subject.uid, History())
-        new = sorted(warned - history.warnings, key=lambda each: each.reason)
-        history.due += [Event("Warning", each.reason, each.message) for each in new]
-        history.warnings = warned
+        new = [each for each in found if each not in history.warnings]
+        history.due += [Event("Warning", each.reason.value, each.message) for each in new]
+        history.warnings = found
+        return new
 
     def _reported(self, history: History, transition: Transition, report: Report) -> None:
         """Add the Events of a verdict that status now reports, if its reason differs from the one before."""

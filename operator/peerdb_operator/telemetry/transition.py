@@ -59,14 +59,6 @@ class Milestone(Enum):
     CORRECTED = "DriftCorrected"
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """A part of the object that has no effect; ``reason`` is that of its Event."""
-
-    reason: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """What a reconcile decided and carried out.

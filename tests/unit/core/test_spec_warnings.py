@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from peerdb_operator.mirror.rules.spec_warnings import WarningReason, spec_warnings
+from peerdb_operator.api.reasons import WarningReason
+from peerdb_operator.mirror.rules.spec_warnings import spec_warnings
 
 
 def test_a_value_of_the_annotation_that_means_nothing_is_named_with_the_one_that_does() -> None:

@@ -1,33 +1,17 @@
 """What a Mirror says without any effect: nothing fails by it, so users would not notice.
 
-Owns the reasons and the messages. Others decide when to report them (once for as long as the object says so).
+Owns the messages. Others decide when to report them (once for as long as the object says so).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from peerdb_operator.api.constants import ANNOTATION_RECONCILE, RECONCILE_DISABLED
+from peerdb_operator.api.reasons import SpecWarning, WarningReason
 from peerdb_operator.mirror.rules.change import listed
 
 LONGEST_VALUE = 80
-
-
-class WarningReason(StrEnum):
-    """The reasons of Events about it."""
-
-    UNKNOWN_ANNOTATION_VALUE = "UnknownAnnotationValue"
-    UNKNOWN_SETTING = "UnknownSetting"
-
-
-@dataclass(frozen=True, slots=True)
-class SpecWarning:
-    """One of them."""
-
-    reason: WarningReason
-    message: str
 
 
 def spec_warnings(annotation: str | None, unknown_settings: Sequence[str]) -> tuple[SpecWarning, ...]:
