@@ -25,7 +25,7 @@ from peerdb_operator.kube.port import KubePort
 from peerdb_operator.mirror.claims import ClaimReader, DropRateLimiter, HeldDrops
 from peerdb_operator.mirror.dynamic_settings import DynamicSettings
 from peerdb_operator.mirror.execute import Executor
-from peerdb_operator.mirror.fleet import FleetObserver, FleetPoll, FleetReader
+from peerdb_operator.mirror.fleet import FleetObserver, FleetReader
 from peerdb_operator.mirror.gauges import mirror_samples
 from peerdb_operator.mirror.observe import Observer
 from peerdb_operator.mirror.outage import OutageReporter
@@ -240,10 +240,6 @@ class MirrorController:
             Periodic("poll of all mirrors", self._tick, self._fleet_observer.poll),
             Periodic("check of held drops", self._tick, self._held_drops.check),
         )
-
-    def compare(self, poll: FleetPoll) -> list[str]:
-        """Take in one poll of all mirrors; returns the uids whose mirrors are not what they were."""
-        return self._fleet.compare(poll, self._clock.now())
 
     def _refusal(self) -> PeerDBError | None:
         """Why no Mirror is observed although PeerDB answers, if it is too old."""

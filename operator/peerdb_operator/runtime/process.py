@@ -247,7 +247,7 @@ class Process:
         # Begun before kopf, which takes every younger task for one of its own and waits for it at the end.
         for name, coroutine in background(work.controller, work.queue, work.entropy, self._parts.clock):
             self._begin(coroutine, name)
-        self._begin(repeat(CRD, self._crd.compare, lambda: CRD_SECONDS, self._parts.clock, first=CRD_SECONDS), CRD)
+        self._begin(repeat(CRD, self._crd.compare, _always(CRD_SECONDS), self._parts.clock, first=CRD_SECONDS), CRD)
         trim = system_trim()
         if trim is not None:
             self._begin(give_back_freed_memory(trim), "return of freed memory")

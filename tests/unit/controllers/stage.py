@@ -282,7 +282,11 @@ class Stage:
             ListedMirror(row.name, row.status.name, int(row.created_at * 1000), row.is_cdc)
             for row in self.engine.world.rows()
         )
-        return self.controller.compare(FleetPoll(self.now, None if error else listed, rows, error))
+        return self.compare(FleetPoll(self.now, None if error else listed, rows, error))
+
+    def compare(self, poll: FleetPoll) -> list[str]:
+        """The controller is shown a poll; returns the uids to wake."""
+        return self.controller._fleet.compare(poll, self.now)
 
     # -- objects ---------------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ def test_a_list_that_is_older_than_the_newest_look_shows_no_other_mirror() -> No
     stage.engine.put_mirror("orders", state=Status.RUNNING, tables=tables("a"), tags=row.tags, created_at=stage.now)
     stage.tick()
     stage.run()
-    stage.controller.compare(FleetPoll(began, (old,)))
+    stage.compare(FleetPoll(began, (old,)))
     assert not stage.entry().history.replaced
 
 
@@ -135,8 +135,8 @@ def test_a_list_that_is_older_than_our_newest_command_wakes_nobody() -> None:
     stage.run()
     row = ListedMirror("orders", "PAUSED", 0, is_cdc=True)
     before = FleetPoll(stage.entry().commanded_at, (row,))
-    assert stage.controller.compare(before) == []
-    assert stage.controller.compare(FleetPoll(stage.now + 1.0, (row,))) == [stage.uid()]
+    assert stage.compare(before) == []
+    assert stage.compare(FleetPoll(stage.now + 1.0, (row,))) == [stage.uid()]
 
 
 def test_a_mirror_under_way_is_not_woken_by_what_its_pass_sees_itself() -> None:
